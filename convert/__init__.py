@@ -1,0 +1,1 @@
+"""Make MLX and GGUF files from Qwen3-VL checkpoints, and verify them."""

@@ -1,0 +1,1 @@
+"""Run Qwen3-VL checkpoints on one computer, offline."""

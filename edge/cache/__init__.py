@@ -1,0 +1,1 @@
+"""Keys, values and vision results kept between turns."""

@@ -1,0 +1,1 @@
+"""`python -m edge.chat`: talk with a checkpoint in the terminal."""

@@ -1,0 +1,300 @@
+"""Read a checkpoint's `config.json` into a `ModelConfig`.
+
+In: the JSON of a hub, transformers-5 or MLX folder. Out: frozen dataclasses. What the runtime does not
+support is refused here by name, so that nothing below has to ask.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.config import (
+    Fp8Config,
+    LayerQuantization,
+    ModelConfig,
+    MoeConfig,
+    QuantizationConfig,
+    RopeConfig,
+    TextConfig,
+    VisionConfig,
+)
+from edge.errors import ConfigError
+
+# JSON values are untyped until they are read by the functions below.
+Json = Mapping[str, Any]
+
+MODEL_TYPES = ("qwen3_vl", "qwen3_vl_moe")
+QUANTIZATION_MODES = ("affine", "mxfp4", "mxfp8", "nvfp4")
+
+
+def model_config_from_file(path: Path) -> ModelConfig:
+    """Read `config.json`.
+
+    Raises:
+        ConfigError: The file is missing, not JSON, or not a supported model.
+    """
+    return model_config_from_dict(read_json_object(path), where=str(path))
+
+
+def model_config_from_dict(raw: Json, *, where: str = "config.json") -> ModelConfig:
+    """Read a parsed `config.json`.
+
+    Args:
+        raw: The JSON object, in the hub, transformers-5 or mlx-community spelling.
+        where: Name of the file, for messages.
+
+    Raises:
+        ConfigError: A key is missing, or a value is not supported.
+    """
+    reader = _Reader(raw, where)
+    model_type = reader.choice("model_type", MODEL_TYPES)
+    if "text_config" not in raw or "vision_config" not in raw:
+        raise ConfigError(
+            f"{where}: expected text_config and vision_config (a Qwen3-VL checkpoint), "
+            f"found keys {', '.join(sorted(raw)[:8])}. Choose a Qwen3-VL folder."
+        )
+    for key in ("auto_map", "model_file", "trust_remote_code"):
+        if raw.get(key):
+            raise ConfigError(
+                f"{where}: {key} asks to run code from the checkpoint ({raw[key]!r}), which is never done here. "
+                "Remove the key if you trust the weights."
+            )
+    text_reader = reader.child("text_config")
+    text = _read_text(text_reader, is_moe=model_type == "qwen3_vl_moe")
+    return ModelConfig(
+        model_type="qwen3_vl_moe" if model_type == "qwen3_vl_moe" else "qwen3_vl",
+        text=text,
+        vision=_read_vision(reader.child("vision_config"), hidden_size=text.hidden_size),
+        image_token_id=reader.integer("image_token_id"),
+        video_token_id=reader.integer("video_token_id"),
+        vision_start_token_id=reader.integer("vision_start_token_id", 151652),
+        vision_end_token_id=reader.integer("vision_end_token_id", 151653),
+        # The top level decides: re-saved text configs can say the opposite (facts/configs.md).
+        tie_word_embeddings=bool(raw.get("tie_word_embeddings", text_reader.raw.get("tie_word_embeddings", False))),
+        eos_token_ids=_as_ids(raw.get("eos_token_id") or text_reader.raw.get("eos_token_id")),
+        transformers_version=raw.get("transformers_version"),
+        quantization=_read_quantization(reader),
+        fp8=_read_fp8(reader),
+    )
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that must hold an object.
+
+    Raises:
+        ConfigError: The file is missing, cannot be parsed, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: file not found. Expected a model folder with {path.name}.") from None
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a readable JSON file ({error}). Download it again.") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected a JSON object, found {type(value).__name__}. Download it again.")
+    return value
+
+
+class _Reader:
+    """Typed access to a JSON object that names file and key when something is missing or wrong."""
+
+    def __init__(self, raw: Json, where: str) -> None:
+        self.raw = raw
+        self.where = where
+
+    def child(self, key: str) -> _Reader:
+        value = self.raw.get(key)
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{self.where}: {key} should be an object, found {value!r}. Check the file.")
+        return _Reader(value, f"{self.where} {key}")
+
+    def value(self, *names: str, default: object = None) -> Any:  # Any: JSON, narrowed by the callers
+        for name in names:
+            if self.raw.get(name) is not None:
+                return self.raw[name]
+        if default is None:
+            raise ConfigError(f"{self.where}: {' or '.join(names)} is missing. Check that the file is complete.")
+        return default
+
+    def integer(self, name: str, default: int | None = None, *, least: int = 0) -> int:
+        value = self.value(name, default=default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{self.where}: {name} should be a whole number of at least {least}, found {value!r}.")
+        return value
+
+    def size(self, *names: str) -> int:
+        value = self.value(*names)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{self.where}: {names[0]} should be a positive whole number, found {value!r}.")
+        return value
+
+    def number(self, name: str, default: float | None = None) -> float:
+        value = self.value(name, default=default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ConfigError(f"{self.where}: {name} should be a number, found {value!r}.")
+        return float(value)
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        value = self.value(name)
+        if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
+            raise ConfigError(f"{self.where}: {name} should be a list of whole numbers, found {value!r}.")
+        return tuple(value)
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        value = self.value(name, default=default)
+        if value not in choices:
+            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {', '.join(choices)}.")
+        return str(value)
+
+    def only(self, name: str, supported: object) -> None:
+        """Refuse any value but one; a missing key counts as supported."""
+        value = self.raw.get(name, supported)
+        if value is not None and value != supported:
+            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {supported!r}.")
+
+
+def _read_text(reader: _Reader, *, is_moe: bool) -> TextConfig:
+    reader.choice("hidden_act", ("silu",), "silu")
+    for name in ("attention_bias", "use_sliding_window"):
+        reader.only(name, False)
+    reader.only("sliding_window", None)
+    hidden_size, num_heads = reader.size("hidden_size"), reader.size("num_attention_heads")
+    num_kv_heads = reader.size("num_key_value_heads")
+    head_dim = reader.size("head_dim") if reader.raw.get("head_dim") else hidden_size // num_heads
+    if num_heads % num_kv_heads:
+        raise ConfigError(
+            f"{reader.where}: num_attention_heads {num_heads} is not a multiple of num_key_value_heads {num_kv_heads}."
+        )
+    return TextConfig(
+        hidden_size=hidden_size,
+        num_layers=reader.size("num_hidden_layers"),
+        num_heads=num_heads,
+        num_kv_heads=num_kv_heads,
+        head_dim=head_dim,
+        intermediate_size=reader.size("intermediate_size"),
+        vocab_size=reader.size("vocab_size"),
+        max_position_embeddings=reader.size("max_position_embeddings"),
+        rms_norm_eps=reader.number("rms_norm_eps"),
+        rope=_read_rope(reader, head_dim),
+        moe=_read_moe(reader) if is_moe else None,
+    )
+
+
+def _read_moe(reader: _Reader) -> MoeConfig:
+    reader.only("norm_topk_prob", True)
+    num_experts, experts_per_token = reader.size("num_experts", "num_local_experts"), reader.size("num_experts_per_tok")
+    if experts_per_token > num_experts:
+        raise ConfigError(f"{reader.where}: num_experts_per_tok {experts_per_token} exceeds num_experts {num_experts}.")
+    return MoeConfig(
+        num_experts=num_experts,
+        experts_per_token=experts_per_token,
+        intermediate_size=reader.size("moe_intermediate_size"),
+        decoder_sparse_step=reader.integer("decoder_sparse_step", 1, least=1),
+        mlp_only_layers=reader.integers("mlp_only_layers") if reader.raw.get("mlp_only_layers") else (),
+    )
+
+
+def _read_rope(text: _Reader, head_dim: int) -> RopeConfig:
+    key = "rope_parameters" if text.raw.get("rope_parameters") else "rope_scaling"
+    rope = text.child(key)
+    rope_type = rope.choice("rope_type" if "rope_type" in rope.raw else "type", ("default", "yarn", "mrope"), "default")
+    rope.only("mrope_interleaved", True)
+    section = rope.integers("mrope_section")
+    if len(section) != 3 or sum(section) != head_dim // 2:
+        raise ConfigError(
+            f"{rope.where}: mrope_section {list(section)} should be three numbers with sum {head_dim // 2}."
+        )
+    theta = text.number("rope_theta") if text.raw.get("rope_theta") is not None else rope.number("rope_theta")
+    sections = (section[0], section[1], section[2])
+    if rope_type != "yarn":
+        return RopeConfig(theta=theta, mrope_section=sections)
+    for name in ("mscale", "mscale_all_dim"):
+        rope.only(name, None)
+    rope.only("truncate", True)
+    return RopeConfig(
+        theta=theta,
+        mrope_section=sections,
+        rope_type="yarn",
+        factor=rope.number("factor"),
+        original_max_position_embeddings=rope.size("original_max_position_embeddings"),
+        beta_fast=rope.number("beta_fast", 32.0),
+        beta_slow=rope.number("beta_slow", 1.0),
+        attention_factor=rope.number("attention_factor") if rope.raw.get("attention_factor") is not None else None,
+    )
+
+
+def _read_vision(reader: _Reader, *, hidden_size: int) -> VisionConfig:
+    reader.choice("hidden_act", ("gelu_pytorch_tanh",), "gelu_pytorch_tanh")
+    config = VisionConfig(
+        depth=reader.size("depth"),
+        hidden_size=reader.size("hidden_size"),
+        intermediate_size=reader.size("intermediate_size"),
+        num_heads=reader.size("num_heads"),
+        in_channels=reader.integer("in_channels", 3, least=1),
+        patch_size=reader.size("patch_size"),
+        temporal_patch_size=reader.size("temporal_patch_size"),
+        spatial_merge_size=reader.size("spatial_merge_size"),
+        num_position_embeddings=reader.size("num_position_embeddings"),
+        out_hidden_size=reader.size("out_hidden_size"),
+        deepstack_indexes=reader.integers("deepstack_visual_indexes"),
+    )
+    if config.position_side**2 != config.num_position_embeddings:
+        raise ConfigError(f"{reader.where}: num_position_embeddings {config.num_position_embeddings} is not a square.")
+    if config.hidden_size % config.num_heads or config.head_dim % 4:
+        raise ConfigError(
+            f"{reader.where}: hidden_size {config.hidden_size} does not split into {config.num_heads} heads "
+            "of a multiple of 4."
+        )
+    if any(not 0 <= index < config.depth for index in config.deepstack_indexes):
+        raise ConfigError(
+            f"{reader.where}: deepstack_visual_indexes {list(config.deepstack_indexes)} lie outside "
+            f"depth {config.depth}."
+        )
+    if config.out_hidden_size != hidden_size:
+        raise ConfigError(
+            f"{reader.where}: out_hidden_size {config.out_hidden_size} differs from the decoder's "
+            f"hidden_size {hidden_size}."
+        )
+    return config
+
+
+def _read_quantization(reader: _Reader) -> QuantizationConfig | None:
+    raw = reader.raw.get("quantization") or reader.raw.get("quantization_config")
+    if not isinstance(raw, Mapping) or "quant_method" in raw:
+        return None
+    block = _Reader(raw, f"{reader.where} quantization")
+    default = _read_layer_quantization(block)
+    layers: dict[str, LayerQuantization | None] = {}
+    for name, value in raw.items():
+        if isinstance(value, Mapping):
+            layers[name] = _read_layer_quantization(_Reader({"mode": default.mode, **value}, f"{block.where} {name}"))
+        elif isinstance(value, bool):
+            layers[name] = default if value else None
+    return QuantizationConfig(default=default, layers=layers)
+
+
+def _read_layer_quantization(reader: _Reader) -> LayerQuantization:
+    mode = reader.choice("mode", QUANTIZATION_MODES, "affine")
+    return LayerQuantization(group_size=reader.size("group_size"), bits=reader.size("bits"), mode=mode)
+
+
+def _read_fp8(reader: _Reader) -> Fp8Config | None:
+    raw = reader.raw.get("quantization_config")
+    if not isinstance(raw, Mapping) or "quant_method" not in raw:
+        return None
+    block = _Reader(raw, f"{reader.where} quantization_config")
+    block.choice("quant_method", ("fp8",))
+    block.choice("fmt", ("e4m3",), "e4m3")
+    shape = block.integers("weight_block_size")
+    if len(shape) != 2 or min(shape) < 1:
+        raise ConfigError(f"{block.where}: weight_block_size should be two positive numbers, found {list(shape)}.")
+    return Fp8Config(block_shape=(shape[0], shape[1]))
+
+
+def _as_ids(value: Any) -> tuple[int, ...]:  # Any: JSON
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list) else (int(value),)

@@ -1,0 +1,43 @@
+"""Name the failures that a user can cause.
+
+Every failure a user can cause raises a subclass of EdgeError with one line: what was expected, what was found,
+where, and what to do. Entry points print that line on stderr and exit with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """A failure with a one-line message for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(EdgeError):
+    """A config file is missing, broken, or asks for something this runtime does not do."""
+
+
+class WeightError(EdgeError):
+    """A weight file is missing, cut, of the wrong shape, or belongs to another model."""
+
+
+class MediaError(EdgeError):
+    """A picture or video cannot be read, or lies outside the limits."""
+
+
+class PromptError(EdgeError):
+    """Messages, tools or template cannot be made into a prompt."""
+
+
+class MemoryPlanError(EdgeError):
+    """The work does not fit into this machine's memory."""
+
+
+class RequestError(EdgeError):
+    """A request asks for an unknown option or a value out of range."""
+
+
+class UsageError(EdgeError):
+    """The command line is wrong."""
+
+    exit_code = 2

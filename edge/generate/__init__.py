@@ -1,0 +1,1 @@
+"""Prefill, sampling and the token stream."""

@@ -1,0 +1,1 @@
+"""Qwen3-VL in pure MLX: parameters and mathematics, no state."""

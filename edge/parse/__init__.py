@@ -1,0 +1,1 @@
+"""The token stream to fields: reasoning, tool calls, boxes."""

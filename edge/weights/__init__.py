@@ -1,0 +1,1 @@
+"""Checkpoints on disk to model parameters, and the tables of names between them."""
