@@ -1,0 +1,124 @@
+"""What an engine tells about one request, in order: the prompt, pieces of text, and how it ended.
+
+Out of `Engine.stream`: `PromptEvent`, then `ReasoningEvent` and `TextEvent` pieces, then one `FinishEvent`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaUse:
+    """What became of one picture or video: nothing is scaled down silently (PEERS 13).
+
+    Attributes:
+        kind: "image" or "video".
+        num_tokens: Visual tokens in the prompt.
+        source_size: Width and height as given, in pixels.
+        resized_size: Width and height the model sees, in pixels.
+        is_cached: Whether the vision tower did not have to run for it.
+    """
+
+    kind: str
+    num_tokens: int
+    source_size: tuple[int, int]
+    resized_size: tuple[int, int]
+    is_cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts, times and speeds of one request.
+
+    Attributes:
+        prompt_tokens: All tokens of the prompt, kept ones included.
+        kept_tokens: Prompt tokens whose keys and values came from an earlier turn.
+        answer_tokens: Tokens generated, end token and thought included.
+        reasoning_tokens: Of these, tokens of the thought.
+        vision_runs: Pictures and videos the vision tower ran for.
+        prompt_s: Seconds for reading media and building the prompt.
+        vision_s: Seconds in the vision tower.
+        prefill_s: Seconds from the first chunk to the first token.
+        decode_s: Seconds from the first token to the last.
+        peak_bytes: Most memory MLX held since the request started, weights included.
+    """
+
+    prompt_tokens: int
+    kept_tokens: int
+    answer_tokens: int
+    reasoning_tokens: int
+    vision_runs: int
+    prompt_s: float
+    vision_s: float
+    prefill_s: float
+    decode_s: float
+    peak_bytes: int
+
+    @property
+    def prefill_tokens_per_s(self) -> float:
+        """Prompt tokens computed per second; kept ones do not count."""
+        return (self.prompt_tokens - self.kept_tokens) / self.prefill_s if self.prefill_s > 0 else 0.0
+
+    @property
+    def decode_tokens_per_s(self) -> float:
+        """Tokens per second after the first."""
+        return (self.answer_tokens - 1) / self.decode_s if self.answer_tokens > 1 and self.decode_s > 0 else 0.0
+
+    @property
+    def first_token_s(self) -> float:
+        """Seconds from the request to the first token."""
+        return self.prompt_s + self.vision_s + self.prefill_s
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEvent:
+    """The prompt is built; nothing is computed yet."""
+
+    prompt_tokens: int
+    kept_tokens: int
+    media: tuple[MediaUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvent:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningEvent:
+    """A piece of the thought that comes before the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishEvent:
+    """The end of an answer.
+
+    Attributes:
+        reason: "stop" for an end token or stop string, "length" when tokens ran out, "cancelled".
+        stop: The stop string that was found, if one was.
+        statistics: Counts, times and speeds.
+    """
+
+    reason: FinishReason
+    stop: str | None
+    statistics: Statistics
+
+
+Event = PromptEvent | TextEvent | ReasoningEvent | FinishEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: its text, the thought before it, and the event that ended it."""
+
+    text: str
+    reasoning: str
+    finish: FinishEvent

@@ -1,0 +1,184 @@
+"""Plan memory before work starts, and refuse with numbers instead of swapping (PEERS 30).
+
+In: sizes from the configuration and the bytes free now. Out: a `MemoryPlan`, or a `MemoryPlanError` that says what
+would fit. Weights are counted from the files; keys and values, the prefill's activations and the vision tower's peak
+from the configuration. The estimates are upper bounds of what a step holds at once, not of MLX's buffer cache,
+which `mx.clear_cache` empties between chunks.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.config import ModelConfig, TextConfig, VisionConfig
+from edge.errors import MemoryPlanError
+
+GB = 1_000_000_000
+# macOS lets the GPU wire about three quarters of the memory by default (iogpu.wired_limit_mb).
+MACOS_GPU_SHARE = 0.75
+# Left to the rest of the machine.
+RESERVE_BYTES = 300_000_000
+# A prefill chunk may hold this much at once; the chunk is made smaller until it does.
+CHUNK_BUDGET_BYTES = 768 * 2**20
+CHUNK_SIZES = (2048, 1024, 512, 256, 128, 64)
+# Room for an answer of unknown length, when the request does not say.
+ANSWER_TOKENS = 256
+# Rows of the score matrix the vision tower builds at once where attention is not fused.
+VISION_SCORE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Bytes per value of activations and caches, and whether attention is fused (no score matrix in memory)."""
+
+    itemsize: int
+    is_attention_fused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What one request needs on top of the loaded weights, in bytes, and what is free."""
+
+    kv_bytes: int
+    prefill_bytes: int
+    vision_bytes: int
+    available_bytes: int
+    kv_bytes_per_token: int
+
+    @property
+    def needed_bytes(self) -> int:
+        """Peak: the vision tower and the prefill do not run at the same time."""
+        return self.kv_bytes + max(self.prefill_bytes, self.vision_bytes)
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Tokens for which keys and values fit beside the peak of the rest."""
+        free = self.available_bytes - max(self.prefill_bytes, self.vision_bytes)
+        return max(0, free // self.kv_bytes_per_token)
+
+
+def available_bytes() -> int:
+    """Measure the bytes that new work may use now: free memory, the container's limit, macOS's GPU share."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    available = int(memory.available)
+    if sys.platform == "darwin":
+        used = int(memory.total) - available
+        available = min(available, max(0, int(MACOS_GPU_SHARE * memory.total) - used))
+    return max(0, min(available, _cgroup_free_bytes(Path("/sys/fs/cgroup"))) - RESERVE_BYTES)
+
+
+def check_weights_fit(weight_bytes: int, *, available: int, folder: str) -> None:
+    """Refuse to load weights that do not fit.
+
+    Args:
+        weight_bytes: Bytes of all parameters in the type they will have in memory.
+        available: From `available_bytes`.
+        folder: For the message.
+
+    Raises:
+        MemoryPlanError: They do not fit.
+    """
+    if weight_bytes <= available:
+        return
+    share = available / max(weight_bytes, 1)
+    raise MemoryPlanError(
+        f"{folder}: the weights need {_gb(weight_bytes)}, free for them are {_gb(available)}. "
+        f"Close other programs, or use a checkpoint with at most {max(share, 0.0):.0%} of this size "
+        "(a smaller model or fewer bits)."
+    )
+
+
+def plan_request(
+    config: ModelConfig,
+    *,
+    precision: Precision,
+    new_tokens: int,
+    context_tokens: int,
+    media_patches: int,
+    available: int,
+) -> MemoryPlan:
+    """Plan one request.
+
+    Args:
+        config: The model's sizes.
+        precision: Of activations and caches.
+        new_tokens: Tokens whose keys and values do not exist yet: prompt without its kept prefix, and the answer.
+        context_tokens: S, all tokens of prompt and answer.
+        media_patches: Patches of the largest picture or video the tower has to see.
+        available: From `available_bytes`.
+
+    Raises:
+        MemoryPlanError: It does not fit; the message says how many tokens would.
+    """
+    kv_per_token = config.text.kv_values_per_token * precision.itemsize
+    chunk_tokens = choose_chunk_tokens(config.text, precision=precision, context_tokens=context_tokens)
+    plan = MemoryPlan(
+        kv_bytes=new_tokens * kv_per_token,
+        prefill_bytes=prefill_bytes(
+            config.text, precision=precision, chunk_tokens=min(chunk_tokens, new_tokens), context_tokens=context_tokens
+        ),
+        vision_bytes=vision_bytes(config.vision, precision=precision, patches=media_patches),
+        available_bytes=available,
+        kv_bytes_per_token=kv_per_token,
+    )
+    if plan.needed_bytes > available:
+        raise MemoryPlanError(
+            f"The request needs {_gb(plan.needed_bytes)} beside the weights "
+            f"({new_tokens} new tokens: {_gb(plan.kv_bytes)}, prefill {_gb(plan.prefill_bytes)}, pictures {_gb(plan.vision_bytes)}); free are {_gb(available)}. "
+            f"About {plan.max_new_tokens} new tokens would fit: shorten the prompt, lower --max-tokens or --max-pixels."
+        )
+    return plan
+
+
+def choose_chunk_tokens(text: TextConfig, *, precision: Precision, context_tokens: int) -> int:
+    """Choose the largest prefill chunk whose activations stay within `CHUNK_BUDGET_BYTES`."""
+    for chunk_tokens in CHUNK_SIZES:
+        held = prefill_bytes(text, precision=precision, chunk_tokens=chunk_tokens, context_tokens=context_tokens)
+        if held <= CHUNK_BUDGET_BYTES:
+            return chunk_tokens
+    return CHUNK_SIZES[-1]
+
+
+def prefill_bytes(text: TextConfig, *, precision: Precision, chunk_tokens: int, context_tokens: int) -> int:
+    """Bound the bytes one decoder layer holds during a chunk, with the logits of one position."""
+    if text.moe is not None:
+        mlp_width = 3 * text.moe.experts_per_token * max(text.moe.intermediate_size, text.hidden_size)
+    else:
+        mlp_width = 3 * text.intermediate_size
+    attention_width = 2 * (text.num_heads + text.num_kv_heads) * text.head_dim
+    values = chunk_tokens * (4 * text.hidden_size + max(mlp_width, attention_width)) + 4 * text.vocab_size
+    scores = 0
+    if not precision.is_attention_fused:
+        scores = int(1.2 * 4 * text.num_heads * chunk_tokens * context_tokens)  # float32, measured 1.06 on MLX's CPU
+    return values * precision.itemsize + scores
+
+
+def vision_bytes(vision: VisionConfig, *, precision: Precision, patches: int) -> int:
+    """Bound the bytes the vision tower holds for a picture or video of so many patches."""
+    if patches == 0:
+        return 0
+    width = max(3 * vision.intermediate_size, 8 * vision.hidden_size) + 4 * vision.hidden_size
+    outputs = (1 + len(vision.deepstack_indexes)) * vision.out_hidden_size // vision.merge_area
+    values = patches * (width + outputs + 2 * vision.patch_values) * precision.itemsize
+    scores = min(4 * vision.num_heads * patches * patches, VISION_SCORE_BYTES)
+    return values + (0 if precision.is_attention_fused else scores)
+
+
+def _cgroup_free_bytes(root: Path) -> int:
+    """Bytes left under the container's memory limit; the largest int without one."""
+    try:
+        limit = (root / "memory.max").read_text().strip()
+        current = int((root / "memory.current").read_text())
+        details = dict(line.split() for line in (root / "memory.stat").read_text().splitlines())
+        current -= int(details.get("inactive_file", 0))  # file pages that go when memory is asked for
+    except (OSError, ValueError):
+        return sys.maxsize
+    return sys.maxsize if limit == "max" else max(0, int(limit) - current)
+
+
+def _gb(num_bytes: int) -> str:
+    return f"{num_bytes / GB:.2f} GB"

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import ModelConfig, MoeConfig, RopeConfig, TextConfig, VisionConfig
+from edge.errors import MemoryPlanError
+from edge.memory import (
+    CHUNK_BUDGET_BYTES,
+    GB,
+    Precision,
+    _cgroup_free_bytes,
+    available_bytes,
+    check_weights_fit,
+    choose_chunk_tokens,
+    plan_request,
+    prefill_bytes,
+    vision_bytes,
+)
+
+GPU = Precision(itemsize=2, is_attention_fused=True)
+CPU = Precision(itemsize=4, is_attention_fused=False)
+TEXT_30B = TextConfig(
+    hidden_size=2048,
+    num_layers=48,
+    num_heads=32,
+    num_kv_heads=4,
+    head_dim=128,
+    intermediate_size=6144,
+    vocab_size=151936,
+    max_position_embeddings=262144,
+    rms_norm_eps=1e-6,
+    rope=RopeConfig(theta=5e6, mrope_section=(24, 20, 20)),
+    moe=MoeConfig(
+        num_experts=128, experts_per_token=8, intermediate_size=768, decoder_sparse_step=1, mlp_only_layers=()
+    ),
+)
+VISION_30B = VisionConfig(
+    depth=27,
+    hidden_size=1152,
+    intermediate_size=4304,
+    num_heads=16,
+    in_channels=3,
+    patch_size=16,
+    temporal_patch_size=2,
+    spatial_merge_size=2,
+    num_position_embeddings=2304,
+    out_hidden_size=2048,
+    deepstack_indexes=(8, 16, 24),
+)
+CONFIG_30B = ModelConfig(
+    model_type="qwen3_vl_moe",
+    text=TEXT_30B,
+    vision=VISION_30B,
+    image_token_id=151655,
+    video_token_id=151656,
+    vision_start_token_id=151652,
+    vision_end_token_id=151653,
+    tie_word_embeddings=False,
+    eos_token_ids=(151645,),
+    transformers_version=None,
+    quantization=None,
+    fp8=None,
+)
+
+
+def test_keys_and_values_of_the_30b_are_98304_bytes_per_token() -> None:
+    plan = plan_request(
+        CONFIG_30B, precision=GPU, new_tokens=32768, context_tokens=32768, media_patches=0, available=10 * GB
+    )
+    assert plan.kv_bytes_per_token == 98304
+    assert plan.kv_bytes == 32768 * 98304
+
+
+def test_a_request_that_does_not_fit_is_refused_with_what_would_fit_peers_30() -> None:
+    with pytest.raises(MemoryPlanError, match=r"262144 new tokens.*About \d+ new tokens would fit") as caught:
+        plan_request(
+            CONFIG_30B, precision=GPU, new_tokens=262144, context_tokens=262144, media_patches=0, available=4 * GB
+        )
+    fitting = int(str(caught.value).split("About ")[1].split()[0])
+    plan = plan_request(
+        CONFIG_30B, precision=GPU, new_tokens=fitting, context_tokens=fitting, media_patches=0, available=4 * GB
+    )
+    assert plan.needed_bytes <= 4 * GB
+
+
+def test_weights_that_do_not_fit_are_refused_before_they_are_read_peers_30() -> None:
+    with pytest.raises(MemoryPlanError, match=r"18\.30 GB.*12\.00 GB.*at most 66%"):
+        check_weights_fit(18_300_000_000, available=12 * GB, folder="somewhere")
+    check_weights_fit(18_300_000_000, available=24 * GB, folder="somewhere")
+
+
+def test_the_message_is_one_line() -> None:
+    with pytest.raises(MemoryPlanError) as caught:
+        plan_request(CONFIG_30B, precision=CPU, new_tokens=9000, context_tokens=9000, media_patches=0, available=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("context_tokens", [100, 4096, 32768, 262144])
+@pytest.mark.parametrize("precision", [GPU, CPU])
+def test_the_default_chunk_is_bounded_in_memory(context_tokens: int, precision: Precision) -> None:
+    chunk = choose_chunk_tokens(TEXT_30B, precision=precision, context_tokens=context_tokens)
+    held = prefill_bytes(TEXT_30B, precision=precision, chunk_tokens=chunk, context_tokens=context_tokens)
+    assert chunk == 64 or held <= CHUNK_BUDGET_BYTES
+
+
+def test_a_longer_context_makes_the_chunk_smaller_where_scores_are_kept() -> None:
+    short = choose_chunk_tokens(TEXT_30B, precision=CPU, context_tokens=1024)
+    long = choose_chunk_tokens(TEXT_30B, precision=CPU, context_tokens=131072)
+    assert long < short
+
+
+def test_the_vision_peak_does_not_grow_with_the_square_of_the_patches() -> None:
+    small = vision_bytes(VISION_30B, precision=CPU, patches=16384)
+    large = vision_bytes(VISION_30B, precision=CPU, patches=65536)
+    assert large <= 4 * small
+    assert large < 10 * GB
+
+
+def test_free_memory_is_measured() -> None:
+    assert 0 < available_bytes() < 10**14
+
+
+def test_a_container_limit_counts(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("400\n")
+    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 100\n")
+    assert _cgroup_free_bytes(tmp_path) == 700
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _cgroup_free_bytes(tmp_path) > 10**15
+    assert _cgroup_free_bytes(tmp_path / "missing") > 10**15
