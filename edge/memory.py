@@ -126,10 +126,11 @@ def plan_request(
         kv_bytes_per_token=kv_per_token,
     )
     if plan.needed_bytes > available:
+        parts = f"keys and values {_gb(plan.kv_bytes)}, prefill {_gb(plan.prefill_bytes)}, pictures {_gb(plan.vision_bytes)}"
         raise MemoryPlanError(
-            f"The request needs {_gb(plan.needed_bytes)} beside the weights "
-            f"({new_tokens} new tokens: {_gb(plan.kv_bytes)}, prefill {_gb(plan.prefill_bytes)}, pictures {_gb(plan.vision_bytes)}); free are {_gb(available)}. "
-            f"About {plan.max_new_tokens} new tokens would fit: shorten the prompt, lower --max-tokens or --max-pixels."
+            f"The request needs {_gb(plan.needed_bytes)} beside the weights for {new_tokens} new tokens ({parts}); "
+            f"free are {_gb(available)}. About {plan.max_new_tokens} new tokens would fit: "
+            "shorten the prompt, lower --max-tokens or --max-pixels."
         )
     return plan
 
