@@ -126,7 +126,7 @@ def plan_request(
         kv_bytes_per_token=kv_per_token,
     )
     if plan.needed_bytes > available:
-        parts = f"keys and values {_gb(plan.kv_bytes)}, prefill {_gb(plan.prefill_bytes)}, pictures {_gb(plan.vision_bytes)}"
+        parts = f"cache {_gb(plan.kv_bytes)}, prefill {_gb(plan.prefill_bytes)}, pictures {_gb(plan.vision_bytes)}"
         raise MemoryPlanError(
             f"The request needs {_gb(plan.needed_bytes)} beside the weights for {new_tokens} new tokens ({parts}); "
             f"free are {_gb(available)}. About {plan.max_new_tokens} new tokens would fit: "
