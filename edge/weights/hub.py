@@ -1,0 +1,75 @@
+"""Turn what a user calls a model into a local folder, downloading it when it is a hub id.
+
+In: a folder, a file, or `org/name`. Out: a path. Only data files are fetched, never code or pickles;
+progress, resuming and the offline mode (`HF_HUB_OFFLINE=1`) are huggingface-hub's own.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edge.errors import ConfigError, WeightError
+
+FILE_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "merges.txt")
+_SUBFOLDERS = "*/*"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+
+
+def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
+    """Return the local path of a model.
+
+    Args:
+        model: A folder, a file, or a hub id `org/name`. An existing path wins over a hub id.
+        revision: Branch, tag or commit of a hub id; the main branch if None.
+
+    Raises:
+        ConfigError: Neither an existing path nor a hub id.
+        WeightError: The download failed, or offline and not downloaded before.
+    """
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    if isinstance(model, Path) or not _HUB_ID.fullmatch(model):
+        raise ConfigError(f"{model}: no such folder. Give a model folder, or a hub id such as org/name.")
+    return _download(model, revision)
+
+
+def _download(repo_id: str, revision: str | None) -> Path:
+    # Late: the import takes a noticeable part of the start-up time, and a folder needs none of it.
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        folder = snapshot_download(
+            repo_id, revision=revision, allow_patterns=list(FILE_PATTERNS), ignore_patterns=[_SUBFOLDERS]
+        )
+    except GatedRepoError:
+        raise WeightError(
+            f"{repo_id}: access is restricted. Accept its terms on the hub and log in with `hf auth login`."
+        ) from None
+    except RepositoryNotFoundError:
+        raise WeightError(
+            f"{repo_id}: neither a local folder nor a repository on the hub (or a private one). Check the spelling."
+        ) from None
+    except RevisionNotFoundError:
+        raise WeightError(f"{repo_id}: revision {revision!r} is not on the hub. Check the spelling.") from None
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise WeightError(
+            f"{repo_id}: not downloaded yet, and the hub is offline or cannot be reached. "
+            "Go online once, or give a local folder."
+        ) from None
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        first_line = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise WeightError(
+            f"{repo_id}: download failed ({first_line[0]}). Try again; it goes on where it stopped."
+        ) from None
+    return Path(folder)
