@@ -1,4 +1,4 @@
-"""Say what passes between the parts of the model: vision results, visual rows, rope and cache.
+"""Say what passes between the parts of the model: vision results, visual rows, mask and cache.
 
 Axes: B batch, L new tokens, M merged visual tokens, D hidden, H kv heads, S cached + new tokens, Dh head size.
 """
@@ -6,9 +6,15 @@ Axes: B batch, L new tokens, M merged visual tokens, D hidden, H kv heads, S cac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import mlx.core as mx
+
+Mask = mx.array | Literal["causal"] | None
+"""(B, 1, L, S) booleans with True = attend; "causal" with the new tokens last; None = attend to everything."""
+
+Grid = tuple[int, int, int]
+"""Patches of one media in time, height and width (`grid_thw`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,130 @@
+"""Feed-forward parts of the decoder: the dense SwiGLU, the router and the sparse block.
+
+`SwitchLinear` and its sorting trick follow mlx-lm's `switch_layers`; they are written here because importing
+mlx-lm pulls in transformers (1.4 s). Parameter names stay `switch_mlp.{gate,up,down}_proj.{weight,scales,biases}`.
+Source: mlx-lm 0.32.2 mlx_lm/models/switch_layers.py, differs in: no biases of a layer, rows stay flat.
+"""
+
+from __future__ import annotations
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from edge.config import MoeConfig
+from edge.model.elementwise import swiglu
+
+SORT_FROM_ROWS = 64
+"""From this many (token, expert) pairs on, rows are ordered by expert so that each expert's weights are read once."""
+
+
+class MLP(nn.Module):
+    """Dense SwiGLU."""
+
+    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
+
+    def __call__(self, hidden: mx.array) -> mx.array:
+        """Map (B, L, D) to (B, L, D)."""
+        gate, up = self.gate_and_up(hidden)
+        return self.down_proj(swiglu(gate, up))
+
+    def gate_and_up(self, hidden: mx.array) -> tuple[mx.array, mx.array]:
+        """Return the two halves of SwiGLU, (B, L, I) each."""
+        return self.gate_proj(hidden), self.up_proj(hidden)
+
+
+class SwitchLinear(nn.Module):
+    """One matrix per expert, (E, O, I). On the CPU MLX multiplies float32 only."""
+
+    def __init__(self, input_size: int, output_size: int, num_experts: int) -> None:
+        super().__init__()
+        self.weight = mx.zeros((num_experts, output_size, input_size))
+
+    def __call__(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
+        """Multiply rows by the matrices of their experts.
+
+        Args:
+            rows: (..., 1, I); the leading axes broadcast against `experts`.
+            experts: Expert of each row, unsigned integers.
+            is_sorted: Whether `experts` goes up.
+
+        Returns:
+            (..., 1, O) with the axes of `experts` in front.
+        """
+        return mx.gather_mm(rows, self.weight.swapaxes(-1, -2), rhs_indices=experts, sorted_indices=is_sorted)
+
+
+class SwitchGLU(nn.Module):
+    """SwiGLU with the experts' matrices chosen per row."""
+
+    def __init__(self, hidden_size: int, intermediate_size: int, num_experts: int) -> None:
+        super().__init__()
+        self.gate_proj = SwitchLinear(hidden_size, intermediate_size, num_experts)
+        self.up_proj = SwitchLinear(hidden_size, intermediate_size, num_experts)
+        self.down_proj = SwitchLinear(intermediate_size, hidden_size, num_experts)
+
+    def __call__(self, rows: mx.array, experts: mx.array) -> mx.array:
+        """Send every row through each of its experts.
+
+        Args:
+            rows: (R, D).
+            experts: (R, A) expert numbers.
+
+        Returns:
+            (R, A, D), not yet weighted.
+        """
+        if experts.size < SORT_FROM_ROWS:
+            return self.through_experts(rows[:, None, None], experts, is_sorted=False).squeeze(-2)
+        flat = experts.flatten()
+        order = mx.argsort(flat)
+        sorted_rows = rows[order // experts.shape[1]][:, None]  # (R * A, 1, D)
+        outputs = self.through_experts(sorted_rows, flat[order], is_sorted=True).squeeze(-2)
+        return mx.unflatten(outputs[mx.argsort(order)], 0, experts.shape)  # (R, A, D)
+
+    def through_experts(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
+        """Compute the experts' SwiGLU on rows (..., 1, D)."""
+        gate, up = self.gate_and_up(rows, experts, is_sorted=is_sorted)
+        return self.down_proj(swiglu(gate, up), experts, is_sorted=is_sorted)
+
+    def gate_and_up(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> tuple[mx.array, mx.array]:
+        """Return the two halves of SwiGLU, (..., 1, I) each."""
+        gate = self.gate_proj(rows, experts, is_sorted=is_sorted)
+        return gate, self.up_proj(rows, experts, is_sorted=is_sorted)
+
+
+class SparseBlock(nn.Module):
+    """Router and experts of one decoder layer."""
+
+    def __init__(self, hidden_size: int, moe: MoeConfig) -> None:
+        super().__init__()
+        self.moe = moe
+        self.gate = nn.Linear(hidden_size, moe.num_experts, bias=False)
+        self.switch_mlp = SwitchGLU(hidden_size, moe.intermediate_size, moe.num_experts)
+
+    def __call__(self, hidden: mx.array) -> mx.array:
+        """Map (B, L, D) to (B, L, D)."""
+        rows = hidden.reshape(-1, hidden.shape[-1])
+        experts, weights = route(self.gate(rows), self.moe.experts_per_token)
+        outputs = self.switch_mlp(rows, experts)  # (R, A, D)
+        return (weights[:, None] @ outputs).reshape(hidden.shape)
+
+
+def route(logits: mx.array, experts_per_token: int) -> tuple[mx.array, mx.array]:
+    """Choose the experts of each row and their weights.
+
+    The reference takes a softmax over all experts, keeps the largest and divides by their sum; that equals a
+    softmax over the chosen logits.
+
+    Args:
+        logits: (R, E).
+        experts_per_token: Number of experts to keep, A.
+
+    Returns:
+        Experts (R, A) uint32 and weights (R, A) in the type of the logits, in no particular order.
+    """
+    experts = mx.argpartition(logits, kth=-experts_per_token, axis=-1)[:, -experts_per_token:]
+    chosen = mx.take_along_axis(logits, experts, axis=-1)
+    return experts, mx.softmax(chosen, axis=-1, precise=True)  # precise: the reference's softmax is fp32

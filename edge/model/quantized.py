@@ -1,0 +1,93 @@
+"""Packed weights: expert matrices in MLX's quantized form, and the step that puts quantized modules in place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_unflatten
+
+from edge.config import LayerQuantization, QuantizationConfig
+from edge.errors import WeightError
+from edge.model.moe import SwitchLinear
+
+
+class QuantizedSwitchLinear(nn.Module):
+    """One packed matrix per expert: `weight` uint32, `scales`, and `biases` in the affine mode."""
+
+    def __init__(self, input_size: int, output_size: int, num_experts: int, setting: LayerQuantization) -> None:
+        super().__init__()
+        self.setting = setting
+        zeros = mx.zeros((num_experts, output_size, input_size))
+        packed = mx.quantize(zeros, group_size=setting.group_size, bits=setting.bits, mode=setting.mode)
+        self.weight, self.scales = packed[0], packed[1]
+        if setting.mode == "affine":
+            self.biases = packed[2]
+        self.freeze()
+
+    def __call__(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
+        """Multiply rows (..., 1, I) by the matrices of their experts, as `SwitchLinear` does."""
+        return mx.gather_qmm(
+            rows,
+            self.weight,
+            self.scales,
+            self.biases if self.setting.mode == "affine" else None,
+            rhs_indices=experts,
+            transpose=True,
+            group_size=self.setting.group_size,
+            bits=self.setting.bits,
+            mode=self.setting.mode,
+            sorted_indices=is_sorted,
+        )
+
+
+def quantize_modules(model: nn.Module, quantization: QuantizationConfig, *, stored_paths: Collection[str]) -> None:
+    """Replace the modules that a checkpoint stores packed, before their weights are loaded.
+
+    Which modules are packed is read off the files (a `scales` tensor), since published folders leave out of their
+    config that the vision tower is not; how they are packed comes from the config.
+
+    Args:
+        model: The model with plain modules; changed in place. Nothing is evaluated.
+        quantization: Settings of the folder.
+        stored_paths: Paths of modules with packed weights, such as `language_model.model.layers.0.mlp.gate`.
+
+    Raises:
+        WeightError: A path is not a linear layer or embedding of this model, has no setting, or does not split
+            into groups.
+    """
+    modules = dict(model.named_modules())
+    replaced: list[tuple[str, nn.Module]] = []
+    for path in sorted(stored_paths):
+        module, setting = modules.get(path), quantization.of(path)
+        if setting is None:
+            raise WeightError(
+                f"{path}: the weights are packed, but config.json says they are not. Convert the model again."
+            )
+        try:
+            packed = None if module is None else _quantized_like(module, setting)
+        except ValueError as error:  # mx.quantize: group size and width do not fit
+            raise WeightError(f"{path}: cannot hold {setting}: {error} Convert the model again.") from None
+        if packed is None:
+            raise WeightError(
+                f"{path}: expected packed weights only for linear layers, embeddings and experts of this model, "
+                "found them here. Check that config.json belongs to these weights."
+            )
+        replaced.append((path, packed))
+    model.update_modules(tree_unflatten(replaced))
+
+
+def _quantized_like(module: nn.Module, setting: LayerQuantization) -> nn.Module | None:
+    group_size, bits, mode = setting.group_size, setting.bits, setting.mode
+    match module:
+        case nn.Linear():
+            output_size, input_size = module.weight.shape
+            return nn.QuantizedLinear(input_size, output_size, "bias" in module, group_size, bits, mode)
+        case nn.Embedding():
+            num_rows, width = module.weight.shape
+            return nn.QuantizedEmbedding(num_rows, width, group_size, bits, mode)
+        case SwitchLinear():
+            num_experts, output_size, input_size = module.weight.shape
+            return QuantizedSwitchLinear(input_size, output_size, num_experts, setting)
+    return None

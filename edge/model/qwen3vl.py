@@ -1,0 +1,76 @@
+"""The whole model: `encode_vision` for media, `__call__` for tokens.
+
+Pure: positions, cache, mask and visual rows are arguments, nothing is remembered between calls. Parameter paths
+(`vision_tower...`, `language_model.model.layers.N...`) equal those of published MLX checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import ModelConfig
+from edge.model.rope import make_rope
+from edge.model.text import LanguageModel
+from edge.model.types import Grid, LayerCache, Mask, VisionOutput, VisualRows
+from edge.model.vision import VisionTower
+
+
+class Qwen3VL(nn.Module):
+    """Qwen3-VL, dense or with experts."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision_tower = VisionTower(config.vision)
+        self.language_model = LanguageModel(config.text, is_tied=config.tie_word_embeddings)
+
+    def encode_vision(self, patches: mx.array, grids: Sequence[Grid]) -> VisionOutput:
+        """Encode pictures and videos.
+
+        Args:
+            patches: Flat patches of all media, (N, patch_values).
+            grids: One (frames, rows, columns) in patches per media.
+
+        Returns:
+            Features and DeepStack levels, (M, D) each, in the order of the media.
+        """
+        return self.vision_tower(patches, grids)
+
+    def __call__(
+        self,
+        token_ids: mx.array,
+        *,
+        positions: NDArray[np.integer],
+        cache: Sequence[LayerCache] | None = None,
+        visual: VisualRows | None = None,
+        mask: mx.array | None = None,
+        last_only: bool = False,
+    ) -> mx.array:
+        """Compute the logits of new tokens.
+
+        Args:
+            token_ids: (B, L) integers.
+            positions: Rows time, height, width of the new tokens, (3, B, L) on the host.
+            cache: One cache per layer with the earlier tokens, extended by this call; None if there are none.
+            visual: Visual tokens among the new ones.
+            mask: (B, 1, L, S) booleans, True = attend, for padded batches; None = causal, new tokens last.
+            last_only: Project the last column only; spares an (L, V) matrix after a prefill.
+
+        Returns:
+            Logits (B, L, V), or (B, 1, V) with `last_only`.
+        """
+        num_rows, length = token_ids.shape
+        assert positions.shape == (3, num_rows, length), (
+            f"positions should be {(3, num_rows, length)}, found {positions.shape}"
+        )
+        text = self.config.text
+        rope = make_rope(positions, config=text.rope, head_dim=text.head_dim)
+        seen: Mask = "causal" if mask is None and length > 1 else mask
+        decoder = self.language_model.model
+        hidden = decoder(decoder.embed(token_ids, visual), rope=rope, mask=seen, cache=cache, visual=visual)
+        return self.language_model.logits(hidden[:, -1:] if last_only else hidden)
