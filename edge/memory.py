@@ -9,11 +9,14 @@ which `mx.clear_cache` empties between chunks.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.config import ModelConfig, TextConfig, VisionConfig
+from edge.config import ModelConfig, TextConfig
 from edge.errors import MemoryPlanError
+from edge.model.types import Grid
+from edge.model.vision import vision_peak_bytes
 
 GB = 1_000_000_000
 # macOS lets the GPU wire about three quarters of the memory by default (iogpu.wired_limit_mb).
@@ -25,8 +28,6 @@ CHUNK_BUDGET_BYTES = 768 * 2**20
 CHUNK_SIZES = (2048, 1024, 512, 256, 128, 64)
 # Room for an answer of unknown length, when the request does not say.
 ANSWER_TOKENS = 256
-# Rows of the score matrix the vision tower builds at once where attention is not fused.
-VISION_SCORE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def plan_request(
     precision: Precision,
     new_tokens: int,
     context_tokens: int,
-    media_patches: int,
+    unseen: Sequence[Grid],
     available: int,
 ) -> MemoryPlan:
     """Plan one request.
@@ -108,7 +109,7 @@ def plan_request(
         precision: Of activations and caches.
         new_tokens: Tokens whose keys and values do not exist yet: prompt without its kept prefix, and the answer.
         context_tokens: S, all tokens of prompt and answer.
-        media_patches: Patches of the largest picture or video the tower has to see.
+        unseen: Grids of the pictures and videos the vision tower has to see, one call each.
         available: From `available_bytes`.
 
     Raises:
@@ -121,7 +122,9 @@ def plan_request(
         prefill_bytes=prefill_bytes(
             config.text, precision=precision, chunk_tokens=min(chunk_tokens, new_tokens), context_tokens=context_tokens
         ),
-        vision_bytes=vision_bytes(config.vision, precision=precision, patches=media_patches),
+        vision_bytes=max(
+            (vision_peak_bytes(config.vision, [grid], value_bytes=precision.itemsize) for grid in unseen), default=0
+        ),
         available_bytes=available,
         kv_bytes_per_token=kv_per_token,
     )
@@ -156,17 +159,6 @@ def prefill_bytes(text: TextConfig, *, precision: Precision, chunk_tokens: int, 
     if not precision.is_attention_fused:
         scores = int(1.2 * 4 * text.num_heads * chunk_tokens * context_tokens)  # float32, measured 1.06 on MLX's CPU
     return values * precision.itemsize + scores
-
-
-def vision_bytes(vision: VisionConfig, *, precision: Precision, patches: int) -> int:
-    """Bound the bytes the vision tower holds for a picture or video of so many patches."""
-    if patches == 0:
-        return 0
-    width = max(3 * vision.intermediate_size, 8 * vision.hidden_size) + 4 * vision.hidden_size
-    outputs = (1 + len(vision.deepstack_indexes)) * vision.out_hidden_size // vision.merge_area
-    values = patches * (width + outputs + 2 * vision.patch_values) * precision.itemsize
-    scores = min(4 * vision.num_heads * patches * patches, VISION_SCORE_BYTES)
-    return values + (0 if precision.is_attention_fused else scores)
 
 
 def _cgroup_free_bytes(root: Path) -> int:

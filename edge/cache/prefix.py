@@ -34,8 +34,8 @@ class KeptLayer(Protocol):
         """Drop the last `num_tokens` tokens; return how many were dropped."""
         ...
 
-    def copy_prefix(self, num_tokens: int) -> Self:
-        """Return an independent cache of the first `num_tokens` tokens."""
+    def copy(self) -> Self:
+        """Return a cache that goes on from here by itself."""
         ...
 
 
@@ -72,6 +72,11 @@ class PrefixKey:
         return PrefixKey(
             np.concatenate([self.token_ids, more]), np.concatenate([self.positions, positions], axis=1), self.spans
         )
+
+    def first(self, num_tokens: int) -> PrefixKey:
+        """Return the key of the first tokens; a span that begins inside stays whole, so it matches nothing."""
+        spans = tuple(span for span in self.spans if span.start < num_tokens)
+        return PrefixKey(self.token_ids[:num_tokens], self.positions[:, :num_tokens], spans)
 
 
 def shared_tokens(kept: PrefixKey, wanted: PrefixKey) -> int:
@@ -122,14 +127,15 @@ class PrefixPool(Generic[LayerT]):
         if shared == 0:
             return None
         key, layers = self._entries[index]
-        if shared < TAKE_SHARE * len(key.token_ids):
-            if shared < MIN_SHARED_TOKENS:
-                return None
-            return [layer.copy_prefix(shared) for layer in layers], shared
-        del self._entries[index]
+        if shared >= TAKE_SHARE * len(key.token_ids):
+            del self._entries[index]
+        elif shared >= MIN_SHARED_TOKENS:
+            layers = [layer.copy() for layer in layers]
+        else:
+            return None
         surplus = len(key.token_ids) - shared
         for layer in layers:
-            dropped = layer.trim(surplus) if surplus else 0
+            dropped = layer.trim(surplus)
             assert dropped == surplus, f"asked to drop {surplus} tokens, dropped {dropped}"
         return layers, shared
 

@@ -16,7 +16,6 @@ from edge.memory import (
     choose_chunk_tokens,
     plan_request,
     prefill_bytes,
-    vision_bytes,
 )
 
 GPU = Precision(itemsize=2, is_attention_fused=True)
@@ -66,21 +65,17 @@ CONFIG_30B = ModelConfig(
 
 
 def test_keys_and_values_of_the_30b_are_98304_bytes_per_token() -> None:
-    plan = plan_request(
-        CONFIG_30B, precision=GPU, new_tokens=32768, context_tokens=32768, media_patches=0, available=10 * GB
-    )
+    plan = plan_request(CONFIG_30B, precision=GPU, new_tokens=32768, context_tokens=32768, unseen=(), available=10 * GB)
     assert plan.kv_bytes_per_token == 98304
     assert plan.kv_bytes == 32768 * 98304
 
 
 def test_a_request_that_does_not_fit_is_refused_with_what_would_fit_peers_30() -> None:
     with pytest.raises(MemoryPlanError, match=r"262144 new tokens.*About \d+ new tokens would fit") as caught:
-        plan_request(
-            CONFIG_30B, precision=GPU, new_tokens=262144, context_tokens=262144, media_patches=0, available=4 * GB
-        )
+        plan_request(CONFIG_30B, precision=GPU, new_tokens=262144, context_tokens=262144, unseen=(), available=4 * GB)
     fitting = int(str(caught.value).split("About ")[1].split()[0])
     plan = plan_request(
-        CONFIG_30B, precision=GPU, new_tokens=fitting, context_tokens=fitting, media_patches=0, available=4 * GB
+        CONFIG_30B, precision=GPU, new_tokens=fitting, context_tokens=fitting, unseen=(), available=4 * GB
     )
     assert plan.needed_bytes <= 4 * GB
 
@@ -93,7 +88,7 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read_peers_30() -> 
 
 def test_the_message_is_one_line() -> None:
     with pytest.raises(MemoryPlanError) as caught:
-        plan_request(CONFIG_30B, precision=CPU, new_tokens=9000, context_tokens=9000, media_patches=0, available=0)
+        plan_request(CONFIG_30B, precision=CPU, new_tokens=9000, context_tokens=9000, unseen=(), available=0)
     assert "\n" not in str(caught.value)
 
 
@@ -111,11 +106,14 @@ def test_a_longer_context_makes_the_chunk_smaller_where_scores_are_kept() -> Non
     assert long < short
 
 
-def test_the_vision_peak_does_not_grow_with_the_square_of_the_patches() -> None:
-    small = vision_bytes(VISION_30B, precision=CPU, patches=16384)
-    large = vision_bytes(VISION_30B, precision=CPU, patches=65536)
-    assert large <= 4 * small
-    assert large < 10 * GB
+def test_the_largest_picture_counts_for_the_vision_peak() -> None:
+    def peak(*grids: tuple[int, int, int]) -> int:
+        return plan_request(
+            CONFIG_30B, precision=CPU, new_tokens=9, context_tokens=9, unseen=grids, available=100 * GB
+        ).vision_bytes
+
+    assert peak() == 0
+    assert 0 < peak((1, 32, 48)) < peak((1, 256, 256), (1, 32, 48)) == peak((1, 256, 256)) < 10 * GB
 
 
 def test_free_memory_is_measured() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -74,6 +74,13 @@ def test_an_answer_continues_the_prompt_at_its_next_position() -> None:
     assert grown.spans == with_picture("cat").spans
 
 
+def test_a_turn_cut_inside_a_picture_shares_nothing_of_it() -> None:
+    cut = with_picture("cat").first(4)
+    assert cut.token_ids.tolist() == [1, 2, 7, 7]
+    assert shared_tokens(cut, with_picture("cat")) == 2
+    assert shared_tokens(with_picture("cat").first(7), with_picture("cat")) == 7
+
+
 @dataclass
 class FakeLayer:
     """A cache that only counts its tokens."""
@@ -88,8 +95,8 @@ class FakeLayer:
         self.size -= num_tokens
         return num_tokens
 
-    def copy_prefix(self, num_tokens: int) -> Self:
-        return type(self)(num_tokens)
+    def copy(self) -> Self:
+        return replace(self)
 
 
 def pool(*, max_bytes: int = 1000, max_entries: int = 4) -> PrefixPool[FakeLayer]:
