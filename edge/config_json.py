@@ -7,6 +7,7 @@ support is refused here by name, so that nothing below has to ask.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,18 @@ from edge.errors import ConfigError
 Json = Mapping[str, Any]
 
 MODEL_TYPES = ("qwen3_vl", "qwen3_vl_moe")
-QUANTIZATION_MODES = ("affine", "mxfp4", "mxfp8", "nvfp4")
+MAX_LAYERS = 4096  # names of every layer are listed, so a number from a file needs a bound
+
+# MLX's packed forms: mode -> group sizes and bits it has, the first of each being MLX's default
+PACKED_FORMS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "affine": ((64, 32, 128), (4, 2, 3, 5, 6, 8)),
+    "mxfp4": ((32,), (4,)),
+    "mxfp8": ((32,), (8,)),
+    "nvfp4": ((16,), (4,)),
+}
+_CODE_KEYS = ("auto_map", "model_file", "trust_remote_code", "custom_pipelines")
+_CHECK = "Check that the file is complete and unchanged."
+_OTHER = "Choose another checkpoint."
 
 
 def model_config_from_file(path: Path) -> ModelConfig:
@@ -50,32 +62,28 @@ def model_config_from_dict(raw: Json, *, where: str = "config.json") -> ModelCon
         ConfigError: A key is missing, or a value is not supported.
     """
     reader = _Reader(raw, where)
+    _refuse_code(raw, where)
     model_type = reader.choice("model_type", MODEL_TYPES)
     if "text_config" not in raw or "vision_config" not in raw:
         raise ConfigError(
             f"{where}: expected text_config and vision_config (a Qwen3-VL checkpoint), "
             f"found keys {', '.join(sorted(raw)[:8])}. Choose a Qwen3-VL folder."
         )
-    for key in ("auto_map", "model_file", "trust_remote_code"):
-        if raw.get(key):
-            raise ConfigError(
-                f"{where}: {key} asks to run code from the checkpoint ({raw[key]!r}), which is never done here. "
-                "Remove the key if you trust the weights."
-            )
     text_reader = reader.child("text_config")
     text = _read_text(text_reader, is_moe=model_type == "qwen3_vl_moe")
+    vision = _read_vision(reader.child("vision_config"), text=text)
     return ModelConfig(
         model_type="qwen3_vl_moe" if model_type == "qwen3_vl_moe" else "qwen3_vl",
         text=text,
-        vision=_read_vision(reader.child("vision_config"), hidden_size=text.hidden_size),
+        vision=vision,
         image_token_id=reader.integer("image_token_id"),
         video_token_id=reader.integer("video_token_id"),
         vision_start_token_id=reader.integer("vision_start_token_id", 151652),
         vision_end_token_id=reader.integer("vision_end_token_id", 151653),
         # The top level decides: re-saved text configs can say the opposite (facts/configs.md).
-        tie_word_embeddings=bool(raw.get("tie_word_embeddings", text_reader.raw.get("tie_word_embeddings", False))),
-        eos_token_ids=_as_ids(raw.get("eos_token_id") or text_reader.raw.get("eos_token_id")),
-        transformers_version=raw.get("transformers_version"),
+        tie_word_embeddings=reader.flag("tie_word_embeddings", text_reader.flag("tie_word_embeddings", False)),
+        eos_token_ids=reader.ids("eos_token_id") or text_reader.ids("eos_token_id"),
+        transformers_version=str(raw["transformers_version"]) if raw.get("transformers_version") else None,
         quantization=_read_quantization(reader),
         fp8=_read_fp8(reader),
     )
@@ -108,7 +116,7 @@ class _Reader:
     def child(self, key: str) -> _Reader:
         value = self.raw.get(key)
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.where}: {key} should be an object, found {value!r}. Check the file.")
+            raise ConfigError(f"{self.where}: {key} should be an object, found {value!r}. {_CHECK}")
         return _Reader(value, f"{self.where} {key}")
 
     def value(self, *names: str, default: object = None) -> Any:  # Any: JSON, narrowed by the callers
@@ -116,44 +124,60 @@ class _Reader:
             if self.raw.get(name) is not None:
                 return self.raw[name]
         if default is None:
-            raise ConfigError(f"{self.where}: {' or '.join(names)} is missing. Check that the file is complete.")
+            raise ConfigError(f"{self.where}: {' or '.join(names)} is missing. {_CHECK}")
         return default
 
     def integer(self, name: str, default: int | None = None, *, least: int = 0) -> int:
         value = self.value(name, default=default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigError(f"{self.where}: {name} should be a whole number of at least {least}, found {value!r}.")
-        return value
+        if not _is_integer(value) or value < least:
+            raise self.wrong(name, f"a whole number of at least {least}", value)
+        return int(value)
 
-    def size(self, *names: str) -> int:
+    def size(self, *names: str, most: int = 2**31 - 1) -> int:
         value = self.value(*names)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{self.where}: {names[0]} should be a positive whole number, found {value!r}.")
-        return value
+        if not _is_integer(value) or not 1 <= value <= most:
+            raise self.wrong(names[0], f"a whole number from 1 to {most}", value)
+        return int(value)
 
     def number(self, name: str, default: float | None = None) -> float:
         value = self.value(name, default=default)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ConfigError(f"{self.where}: {name} should be a number, found {value!r}.")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise self.wrong(name, "a positive number", value)
         return float(value)
 
     def integers(self, name: str) -> tuple[int, ...]:
         value = self.value(name)
-        if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
-            raise ConfigError(f"{self.where}: {name} should be a list of whole numbers, found {value!r}.")
+        if not isinstance(value, list) or not all(_is_integer(item) for item in value):
+            raise self.wrong(name, "a list of whole numbers", value)
         return tuple(value)
+
+    def ids(self, name: str) -> tuple[int, ...]:
+        value = self.raw.get(name)
+        values = () if value is None else tuple(value) if isinstance(value, list) else (value,)
+        if not all(_is_integer(item) for item in values):
+            raise self.wrong(name, "a token id or a list of them", value)
+        return values
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.raw.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise self.wrong(name, "true or false", value)
+        return default if value is None else value
+
+    def wrong(self, name: str, expected: str, found: object) -> ConfigError:
+        return ConfigError(f"{self.where}: {name} should be {expected}, found {found!r}. {_CHECK}")
 
     def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
         value = self.value(name, default=default)
         if value not in choices:
-            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {', '.join(choices)}.")
+            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {', '.join(choices)}. {_OTHER}")
         return str(value)
 
     def only(self, name: str, supported: object) -> None:
         """Refuse any value but one; a missing key counts as supported."""
         value = self.raw.get(name, supported)
         if value is not None and value != supported:
-            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {supported!r}.")
+            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {supported!r}. {_OTHER}")
 
 
 def _read_text(reader: _Reader, *, is_moe: bool) -> TextConfig:
@@ -166,11 +190,12 @@ def _read_text(reader: _Reader, *, is_moe: bool) -> TextConfig:
     head_dim = reader.size("head_dim") if reader.raw.get("head_dim") else hidden_size // num_heads
     if num_heads % num_kv_heads:
         raise ConfigError(
-            f"{reader.where}: num_attention_heads {num_heads} is not a multiple of num_key_value_heads {num_kv_heads}."
+            f"{reader.where}: num_attention_heads {num_heads} should be a multiple of num_key_value_heads "
+            f"{num_kv_heads}. {_CHECK}"
         )
     return TextConfig(
         hidden_size=hidden_size,
-        num_layers=reader.size("num_hidden_layers"),
+        num_layers=reader.size("num_hidden_layers", most=MAX_LAYERS),
         num_heads=num_heads,
         num_kv_heads=num_kv_heads,
         head_dim=head_dim,
@@ -187,7 +212,9 @@ def _read_moe(reader: _Reader) -> MoeConfig:
     reader.only("norm_topk_prob", True)
     num_experts, experts_per_token = reader.size("num_experts", "num_local_experts"), reader.size("num_experts_per_tok")
     if experts_per_token > num_experts:
-        raise ConfigError(f"{reader.where}: num_experts_per_tok {experts_per_token} exceeds num_experts {num_experts}.")
+        raise ConfigError(
+            f"{reader.where}: num_experts_per_tok {experts_per_token} exceeds num_experts {num_experts}. {_CHECK}"
+        )
     return MoeConfig(
         num_experts=num_experts,
         experts_per_token=experts_per_token,
@@ -204,9 +231,7 @@ def _read_rope(text: _Reader, head_dim: int) -> RopeConfig:
     rope.only("mrope_interleaved", True)
     section = rope.integers("mrope_section")
     if len(section) != 3 or sum(section) != head_dim // 2:
-        raise ConfigError(
-            f"{rope.where}: mrope_section {list(section)} should be three numbers with sum {head_dim // 2}."
-        )
+        raise rope.wrong("mrope_section", f"three numbers with sum {head_dim // 2}", list(section))
     theta = text.number("rope_theta") if text.raw.get("rope_theta") is not None else rope.number("rope_theta")
     sections = (section[0], section[1], section[2])
     if rope_type != "yarn":
@@ -226,10 +251,10 @@ def _read_rope(text: _Reader, head_dim: int) -> RopeConfig:
     )
 
 
-def _read_vision(reader: _Reader, *, hidden_size: int) -> VisionConfig:
+def _read_vision(reader: _Reader, *, text: TextConfig) -> VisionConfig:
     reader.choice("hidden_act", ("gelu_pytorch_tanh",), "gelu_pytorch_tanh")
     config = VisionConfig(
-        depth=reader.size("depth"),
+        depth=reader.size("depth", most=MAX_LAYERS),
         hidden_size=reader.size("hidden_size"),
         intermediate_size=reader.size("intermediate_size"),
         num_heads=reader.size("num_heads"),
@@ -241,44 +266,57 @@ def _read_vision(reader: _Reader, *, hidden_size: int) -> VisionConfig:
         out_hidden_size=reader.size("out_hidden_size"),
         deepstack_indexes=reader.integers("deepstack_visual_indexes"),
     )
-    if config.position_side**2 != config.num_position_embeddings:
-        raise ConfigError(f"{reader.where}: num_position_embeddings {config.num_position_embeddings} is not a square.")
-    if config.hidden_size % config.num_heads or config.head_dim % 4:
-        raise ConfigError(
-            f"{reader.where}: hidden_size {config.hidden_size} does not split into {config.num_heads} heads "
-            "of a multiple of 4."
-        )
-    if any(not 0 <= index < config.depth for index in config.deepstack_indexes):
-        raise ConfigError(
-            f"{reader.where}: deepstack_visual_indexes {list(config.deepstack_indexes)} lie outside "
-            f"depth {config.depth}."
-        )
-    if config.out_hidden_size != hidden_size:
-        raise ConfigError(
-            f"{reader.where}: out_hidden_size {config.out_hidden_size} differs from the decoder's "
-            f"hidden_size {hidden_size}."
-        )
+    _check_vision(config, text, reader)
     return config
 
 
+def _check_vision(config: VisionConfig, text: TextConfig, reader: _Reader) -> None:
+    levels = config.deepstack_indexes
+    if config.position_side**2 != config.num_position_embeddings:
+        raise reader.wrong("num_position_embeddings", "a square number", config.num_position_embeddings)
+    if config.hidden_size % config.num_heads or config.head_dim % 4:
+        raise reader.wrong(
+            "hidden_size", f"{config.num_heads} heads of a multiple of 4 (num_heads)", config.hidden_size
+        )
+    if list(levels) != sorted(set(levels)) or any(not 0 <= index < config.depth for index in levels):
+        raise reader.wrong(
+            "deepstack_visual_indexes", f"increasing layer numbers below depth {config.depth}", list(levels)
+        )
+    if len(levels) > text.num_layers:
+        raise reader.wrong(
+            "deepstack_visual_indexes", f"at most {text.num_layers} numbers, one per decoder layer", list(levels)
+        )
+    if config.out_hidden_size != text.hidden_size:
+        raise reader.wrong("out_hidden_size", f"the decoder's hidden_size {text.hidden_size}", config.out_hidden_size)
+
+
 def _read_quantization(reader: _Reader) -> QuantizationConfig | None:
-    raw = reader.raw.get("quantization") or reader.raw.get("quantization_config")
-    if not isinstance(raw, Mapping) or "quant_method" in raw:
+    key = "quantization" if reader.raw.get("quantization") else "quantization_config"
+    raw = reader.raw.get(key)
+    if not raw or (isinstance(raw, Mapping) and "quant_method" in raw):
         return None
-    block = _Reader(raw, f"{reader.where} quantization")
+    block = reader.child(key)
     default = _read_layer_quantization(block)
     layers: dict[str, LayerQuantization | None] = {}
-    for name, value in raw.items():
+    for name, value in block.raw.items():
         if isinstance(value, Mapping):
-            layers[name] = _read_layer_quantization(_Reader({"mode": default.mode, **value}, f"{block.where} {name}"))
+            layers[name] = _read_layer_quantization(block.child(name))
         elif isinstance(value, bool):
             layers[name] = default if value else None
     return QuantizationConfig(default=default, layers=layers)
 
 
 def _read_layer_quantization(reader: _Reader) -> LayerQuantization:
-    mode = reader.choice("mode", QUANTIZATION_MODES, "affine")
-    return LayerQuantization(group_size=reader.size("group_size"), bits=reader.size("bits"), mode=mode)
+    """Read one setting; what it leaves out is MLX's default of its mode, not the folder's setting (as in MLX)."""
+    mode = reader.choice("mode", tuple(PACKED_FORMS), "affine")
+    group_sizes, bits_choices = PACKED_FORMS[mode]
+    group_size = reader.integer("group_size", group_sizes[0])
+    bits = reader.integer("bits", bits_choices[0])
+    for name, value, choices in (("group_size", group_size, group_sizes), ("bits", bits, bits_choices)):
+        if value not in choices:
+            shown = ", ".join(str(choice) for choice in sorted(choices))
+            raise ConfigError(f"{reader.where}: {name} {value} is not supported in mode {mode}, only {shown}. {_OTHER}")
+    return LayerQuantization(group_size=group_size, bits=bits, mode=mode)
 
 
 def _read_fp8(reader: _Reader) -> Fp8Config | None:
@@ -290,11 +328,21 @@ def _read_fp8(reader: _Reader) -> Fp8Config | None:
     block.choice("fmt", ("e4m3",), "e4m3")
     shape = block.integers("weight_block_size")
     if len(shape) != 2 or min(shape) < 1:
-        raise ConfigError(f"{block.where}: weight_block_size should be two positive numbers, found {list(shape)}.")
+        raise block.wrong("weight_block_size", "two positive numbers", list(shape))
     return Fp8Config(block_shape=(shape[0], shape[1]))
 
 
-def _as_ids(value: Any) -> tuple[int, ...]:  # Any: JSON
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else (int(value),)
+def _refuse_code(raw: Json, where: str) -> None:
+    """Refuse a checkpoint that names code to run, at any depth of the file."""
+    for key, value in raw.items():
+        if key in _CODE_KEYS and value:
+            raise ConfigError(
+                f"{where}: {key} asks to run code from the checkpoint ({value!r}), which is never done here. "
+                "Remove the key if you trust the weights."
+            )
+        if isinstance(value, Mapping):
+            _refuse_code(value, where)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

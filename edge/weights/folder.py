@@ -98,7 +98,8 @@ def load_folder(folder: Path, *, dtype: mx.Dtype | None = None) -> LoadedModel:
     compute_dtype = dtype or default_dtype()
     checkpoint = open_checkpoint(folder, dtype=compute_dtype)
     model = Qwen3VL(checkpoint.config)
-    quantize_modules(model, checkpoint.quantized)
+    if checkpoint.config.quantization is not None:
+        quantize_modules(model, checkpoint.config.quantization, stored_paths=checkpoint.quantized.keys())
     parameters = dict(read_parameters(checkpoint, dtype=compute_dtype))
     model.load_weights(list(parameters.items()), strict=True)  # also checks names and shapes against the model
     model.eval()
@@ -189,8 +190,8 @@ def _match_hub(config: ModelConfig, source: TensorSource, dtype: mx.Dtype) -> Ch
     fp8_names = [name for name, info in source.tensors.items() if info.dtype == FP8_DTYPE]
     if fp8_names and config.fp8 is None:
         raise WeightError(
-            f"{source.folder}: {fp8_names[0]} is stored as {FP8_DTYPE}, config.json has no fp8 quantization_config with "
-            "the block size. Take config.json and weights from the same folder."
+            f"{source.folder}: {fp8_names[0]} is stored as {FP8_DTYPE}, config.json has no fp8 quantization_config "
+            "with the block size. Take config.json and weights from the same folder."
         )
     # The version proposes. The two orders can never both fit (2I = H makes I differ from H), so shapes settle it.
     proposed = _proposed_layout(config)

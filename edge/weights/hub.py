@@ -37,8 +37,7 @@ def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
 
 def _download(repo_id: str, revision: str | None) -> Path:
     # Late: the import takes a noticeable part of the start-up time, and a folder needs none of it.
-    import httpx
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import errors, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -48,6 +47,8 @@ def _download(repo_id: str, revision: str | None) -> Path:
         RevisionNotFoundError,
     )
 
+    # Base of all transport errors; httpx's in huggingface-hub 1.x, httpx2's since 2.0.
+    transport_error: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # imported there, not exported
     try:
         folder = snapshot_download(
             repo_id, revision=revision, allow_patterns=list(FILE_PATTERNS), ignore_patterns=[_SUBFOLDERS]
@@ -64,10 +65,10 @@ def _download(repo_id: str, revision: str | None) -> Path:
         raise WeightError(f"{repo_id}: revision {revision!r} is not on the hub. Check the spelling.") from None
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
         raise WeightError(
-            f"{repo_id}: not downloaded yet, and the hub is offline or cannot be reached. "
+            f"{repo_id}: not (completely) downloaded yet, and the hub is switched off or cannot be reached. "
             "Go online once, or give a local folder."
         ) from None
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, transport_error, OSError) as error:
         first_line = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise WeightError(
             f"{repo_id}: download failed ({first_line[0]}). Try again; it goes on where it stopped."

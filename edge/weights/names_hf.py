@@ -136,11 +136,12 @@ def _layer_parameters(text: TextConfig, *, is_sparse: bool) -> Iterator[tuple[st
     yield "self_attn.q_norm.weight", (text.head_dim,)
     yield "self_attn.k_norm.weight", (text.head_dim,)
     yield "post_attention_layernorm.weight", (hidden,)
+    experts: Shape = ()
     if is_sparse and text.moe is not None:
         experts, inner, block = (text.moe.num_experts,), text.moe.intermediate_size, "mlp.switch_mlp"
         yield "mlp.gate.weight", (*experts, hidden)
     else:
-        experts, inner, block = (), text.intermediate_size, "mlp"
+        inner, block = text.intermediate_size, "mlp"
     yield f"{block}.gate_proj.weight", (*experts, inner, hidden)
     yield f"{block}.up_proj.weight", (*experts, inner, hidden)
     yield f"{block}.down_proj.weight", (*experts, hidden, inner)
