@@ -1,0 +1,78 @@
+"""Answer one prompt: the answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO
+
+from edge.chat.arguments import ChatOptions
+from edge.chat.asking import Message, begin, explain_cut, make_request, show_events, user_message
+from edge.chat.interrupt import cancel_on_interrupt
+from edge.chat.screen import Screen, describe_media, describe_statistics
+from edge.events import Answer, PromptEvent
+
+if TYPE_CHECKING:
+    from edge.engine import Engine
+
+INTERRUPTED = 130
+
+
+def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Screen, out: TextIO, notice: str) -> int:
+    """Answer and return the exit code: 0, or 130 when Ctrl-C cut the answer.
+
+    Args:
+        engine: The loaded checkpoint.
+        options: The command line.
+        text: The question.
+        screen: Where pieces of the answer and notes go.
+        out: Where `--json` writes.
+        notice: A line written before the answer, once nothing can fail any more; may be empty.
+    """
+    messages: list[Message] = [{"role": "system", "content": options.system}] if options.system else []
+    messages.append(user_message(text, images=options.images, videos=options.videos))
+    cancel = threading.Event()
+    with cancel_on_interrupt(cancel):
+        prompt, events = begin(engine, make_request(engine, options, messages, cancel=cancel))
+        if notice:
+            screen.note(notice)
+        answer = show_events(events, None if options.is_json else screen, shows_reasoning=options.shows_reasoning)
+    if options.is_json:
+        json.dump(_answer_json(engine, options, answer, prompt), out, ensure_ascii=False, indent=2)
+        out.write("\n")
+        out.flush()
+    elif note := explain_cut(answer):
+        screen.note(note)
+    if options.shows_stats:
+        for line in [*describe_media(prompt), describe_statistics(answer.finish.statistics)]:
+            screen.note(line)
+    return INTERRUPTED if answer.finish.reason == "cancelled" else 0
+
+
+def _answer_json(engine: Engine, options: ChatOptions, answer: Answer, prompt: PromptEvent) -> dict[str, Any]:
+    """Put an answer into JSON; Any: the values differ in type."""
+    statistics = answer.finish.statistics
+    return {
+        "model": engine.name,
+        "answer": answer.text,
+        "reasoning": answer.reasoning if options.shows_reasoning else None,
+        "finish_reason": answer.finish.reason,
+        "stop": answer.finish.stop,
+        "usage": {
+            "prompt_tokens": statistics.prompt_tokens,
+            "answer_tokens": statistics.answer_tokens,
+            "reasoning_tokens": statistics.reasoning_tokens,
+        },
+        "media": [asdict(use) for use in prompt.media],
+        "statistics": {
+            "prompt_s": round(statistics.prompt_s, 4),
+            "vision_s": round(statistics.vision_s, 4),
+            "prefill_s": round(statistics.prefill_s, 4),
+            "prefill_tokens_per_s": round(statistics.prefill_tokens_per_s, 2),
+            "decode_s": round(statistics.decode_s, 4),
+            "decode_tokens_per_s": round(statistics.decode_tokens_per_s, 2),
+            "first_token_s": round(statistics.first_token_s, 4),
+            "peak_bytes": statistics.peak_bytes,
+        },
+    }

@@ -1,0 +1,121 @@
+"""A tiny random model and hand-made prompts with pictures, for tests of generation."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+
+import mlx.core as mx
+import numpy as np
+
+from edge.cache.kv import KVCache, make_cache
+from edge.config import ModelConfig
+from edge.config_json import model_config_from_dict
+from edge.generate.sampling import Sampler, SamplingParams
+from edge.generate.step import Generation
+from edge.model.qwen3vl import Qwen3VL
+from edge.model.types import Grid, VisionOutput
+from edge.prompt.build import Media, Prompt
+from edge.prompt.positions import Span, make_positions
+from tests.unit.weights.checkpoints import random_parameters, tiny_config_json
+
+GREEDY = SamplingParams(temperature=0.0)
+
+
+@cache
+def tiny_config() -> ModelConfig:
+    return model_config_from_dict(tiny_config_json())
+
+
+@cache
+def tiny_model() -> Qwen3VL:
+    model = Qwen3VL(tiny_config())
+    model.load_weights(list(random_parameters(tiny_config()).items()))
+    return model
+
+
+def picture(grid: Grid, *, seed: int = 0, kind: str = "image") -> Media:
+    """A picture of random patches."""
+    config = tiny_config().vision
+    count = int(np.prod(grid))
+    patches = np.random.default_rng(seed).normal(size=(count, config.patch_values)).astype(np.float32)
+    size = (grid[2] * config.patch_size, grid[1] * config.patch_size)
+    return Media(
+        kind=kind,  # type: ignore[arg-type]  # "image" or "video"
+        patches=patches,
+        grid_thw=grid,
+        digest=hashlib.sha256(patches.tobytes() + repr(grid).encode()).hexdigest(),
+        num_tokens=count // config.merge_area,
+        source_size=size,
+        resized_size=size,
+        times_s=(),
+    )
+
+
+def prompt_of(*parts: list[int] | Media, text: str = "") -> Prompt:
+    """Join token ids and pictures; each frame of a video is a span of its own, with a token between."""
+    config = tiny_config()
+    token_ids: list[int] = []
+    spans: list[Span] = []
+    media: list[Media] = []
+    for part in parts:
+        if isinstance(part, list):
+            token_ids += part
+            continue
+        frames, height, width = part.grid_thw
+        length = height * width // config.vision.merge_area
+        pad = config.image_token_id if part.kind == "image" else config.video_token_id
+        for frame in range(frames):
+            token_ids += [5 + frame, config.vision_start_token_id]
+            spans.append(Span(len(token_ids), length, len(media), frame * length, (1, height, width)))
+            token_ids += [pad] * length + [config.vision_end_token_id]
+        media.append(part)
+    positions = make_positions(len(token_ids), spans, merge_size=config.vision.spatial_merge_size)
+    return Prompt(text, np.array(token_ids, dtype=np.int32), positions, tuple(spans), tuple(media))
+
+
+def picture_prompt(seed: int = 0) -> Prompt:
+    """Text, a picture, text, a video, text."""
+    return prompt_of(
+        [1, 2, 3, 4],
+        picture((1, 4, 6), seed=seed),
+        [10, 11, 12],
+        picture((2, 6, 4), seed=seed + 1, kind="video"),
+        [20, 21],
+    )
+
+
+def see(prompt: Prompt) -> dict[int, VisionOutput]:
+    """Run the vision tower over every picture of a prompt."""
+    model = tiny_model()
+    return {i: model.encode_vision(mx.array(m.patches), [m.grid_thw]) for i, m in enumerate(prompt.media)}
+
+
+def begin(
+    prompt: Prompt,
+    *,
+    chunk_tokens: int = 1000,
+    layers: list[KVCache] | None = None,
+    num_cached: int = 0,
+    params: SamplingParams = GREEDY,
+) -> Generation:
+    """Prefill a prompt and return the generation."""
+    config = tiny_config().text
+    sampler = Sampler(params, prompt_token_ids=prompt.token_ids, vocab_size=config.vocab_size)
+    generation = Generation(
+        tiny_model(), prompt, cache=layers or make_cache(config), num_cached=num_cached, sampler=sampler
+    )
+    list(generation.prefill(see(prompt), chunk_tokens=chunk_tokens))
+    return generation
+
+
+def take(generation: Generation, count: int) -> list[int]:
+    """Generate tokens."""
+    return [generation.next_token() for _ in range(count)]
+
+
+def continued(prompt: Prompt, token_ids: list[int]) -> Prompt:
+    """The prompt with generated tokens appended, as a next turn would have it."""
+    ids = np.concatenate([prompt.token_ids, np.array(token_ids, dtype=np.int32)])
+    positions = make_positions(len(ids), prompt.spans, merge_size=tiny_config().vision.spatial_merge_size)
+    return Prompt(prompt.text, ids, positions, prompt.spans, prompt.media)
