@@ -1,0 +1,125 @@
+"""Turn normalised messages into the checkpoint's prompt text with its own chat template.
+
+In: a template from a folder or GGUF metadata, messages and tools as plain JSON. Out: text with one placeholder per
+picture or video. The template is data: it runs in `edge.prompt.sandbox`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.config_json import read_json_object
+from edge.errors import PromptError
+
+# Messages and tools are JSON; `edge.prompt.messages` checks them before they come here.
+Json = Any
+
+
+class ChatTemplate:
+    """A compiled chat template; rendering is safe on any thread."""
+
+    def __init__(self, source: str, *, where: str = "chat template") -> None:
+        """Compile a template.
+
+        Args:
+            source: Jinja text.
+            where: File it came from, for messages.
+
+        Raises:
+            PromptError: The template is not valid, or asks for something templates may not do.
+        """
+        # jinja2 takes 60 ms to import: not before a prompt is needed.
+        from jinja2 import TemplateError
+
+        from edge.prompt.sandbox import Sandbox, TemplateRefused
+
+        self.source = source
+        self._where = where
+        self._sandbox = Sandbox()
+        try:
+            self._template = self._sandbox.compile_source(source)
+        except TemplateRefused as error:
+            raise PromptError(f"{where}: the chat template is refused: {error}. Use another template.") from None
+        except TemplateError as error:
+            raise PromptError(f"{where}: not a valid chat template: {_one_line(error)}. Download it again.") from None
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Json]],
+        *,
+        tools: Sequence[Mapping[str, Json]] | None = None,
+        add_generation_prompt: bool = True,
+        variables: Mapping[str, Json] | None = None,
+    ) -> str:
+        """Write the prompt text.
+
+        Args:
+            messages: Plain JSON messages.
+            tools: JSON schemas of the tools, or None.
+            add_generation_prompt: End with the opening of the assistant's turn.
+            variables: Further template variables, such as `add_vision_id`.
+
+        Raises:
+            PromptError: The template raises, fails, or uses more time or memory than a template may.
+        """
+        from jinja2 import TemplateError
+
+        from edge.prompt.sandbox import TemplateRefused
+
+        values = {
+            **(variables or {}),
+            "messages": list(messages),
+            "tools": list(tools) if tools else None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
+        size = len(json.dumps([values["messages"], values["tools"]], ensure_ascii=False))
+        try:
+            return self._sandbox.render_source(self._template, values, input_characters=size)
+        except TemplateRefused as error:
+            raise PromptError(f"{self._where}: the chat template is refused: {error}. Use another template.") from None
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            raise PromptError(
+                f"{self._where}: the chat template does not take these messages: {_one_line(error)}. "
+                "Check their roles and contents."
+            ) from None
+
+
+def find_template(folder: Path) -> ChatTemplate:
+    """Read a model folder's chat template, in transformers' order of files.
+
+    Raises:
+        PromptError: The folder has none, or it is not valid.
+        ConfigError: A JSON file cannot be read.
+    """
+    plain = folder / "chat_template.jinja"
+    if plain.is_file():
+        try:
+            return ChatTemplate(plain.read_text(encoding="utf-8"), where=str(plain))
+        except (OSError, UnicodeDecodeError) as error:
+            raise PromptError(f"{plain}: cannot be read ({error}). Download it again.") from None
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        path = folder / name
+        found = _named_template(read_json_object(path).get("chat_template")) if path.is_file() else None
+        if found is not None:
+            return ChatTemplate(found, where=str(path))
+    raise PromptError(
+        f"{folder}: expected a chat template in chat_template.jinja, chat_template.json or tokenizer_config.json, "
+        "found none. Download the folder's processor files."
+    )
+
+
+def _named_template(value: Json) -> str | None:
+    """Take the template itself, or the one named default of a list."""
+    if isinstance(value, str):
+        return value
+    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    chosen = next((entry for entry in entries if entry.get("name") == "default"), {}).get("template")
+    return chosen if isinstance(chosen, str) else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
