@@ -1,0 +1,96 @@
+"""Headers are untrusted: every lie about sizes is refused with a line that names file, expectation and finding."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge.errors import WeightError
+from edge.weights.header import read_header
+from edge.weights.shards import SafetensorsFile
+from tests.unit.weights.checkpoints import Json, header_bytes
+
+
+def raw_file(path: Path, header: Json | str, data: bytes = b"") -> Path:
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def entry(dtype: str = "U8", shape: object = (4,), offsets: object = (0, 4)) -> Json:
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+def test_names_shapes_and_metadata_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(header_bytes({"x": ("F32", (2, 3)), "y": ("BF16", ())}, format="mlx") + bytes(26))
+    with path.open("rb") as file:
+        header = read_header(file, path)
+    assert header.metadata == {"format": "mlx"}
+    assert {name: (info.dtype, info.shape, info.num_bytes) for name, info in header.tensors.items()} == {
+        "x": ("F32", (2, 3), 24),
+        "y": ("BF16", (), 2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "message"),
+    [
+        ({"x": entry()}, b"123", r"truncated, the tensors need \d+ bytes, the file has \d+"),
+        ({"x": entry()}, b"12345", "expected nothing behind them"),
+        ({"x": entry(shape=[5])}, b"1234", r"x of U8 \[5\] needs 5 bytes, its data_offsets \[0, 4\] hold 4"),
+        ({"x": entry(shape=[2**62, 2**62])}, b"1234", "needs .* bytes, its data_offsets"),
+        ({"x": entry(offsets=[0, 2**60], shape=[2**60])}, b"1234", "truncated, the tensors need"),
+        ({"x": entry(shape=[-4])}, b"1234", r"has shape \[-4\], expected at most 8 whole numbers"),
+        ({"x": entry(shape=[4.0])}, b"1234", "has shape"),
+        ({"x": entry(shape=[True, 4])}, b"1234", "has shape"),
+        ({"x": entry(shape=[1] * 9 + [4])}, b"1234", "has shape"),
+        ({"x": entry(offsets=[4, 0])}, b"1234", "has data_offsets"),
+        ({"x": entry(offsets=[0])}, b"1234", "has data_offsets"),
+        ({"x": entry(dtype="Q4")}, b"1234", "has dtype 'Q4', expected one of BOOL"),
+        ({"x": 7}, b"1234", "has dtype None"),
+        ({"x": entry(), "y": entry()}, b"1234", "should start where x ends, found an overlap or gap"),
+        ({"x": entry(), "y": entry(offsets=[5, 9])}, b"123456789", "overlap or gap"),
+        ({"x": entry(offsets=[1, 5])}, b"12345", "should start the data, found a gap before it"),
+        ({"__metadata__": [1]}, b"", "__metadata__ should be an object"),
+        ([1], b"", "the header should be a JSON object, found list"),
+        ("{", b"", "the header is not readable JSON"),
+        ('{"x": 1, "x": 2}', b"", "x appears twice"),
+        ("[" * 100_000, b"", "the header is not readable JSON"),
+    ],
+)
+def test_a_wrong_header_is_refused(tmp_path: Path, header: Json, data: bytes, message: str) -> None:
+    path = raw_file(tmp_path / "bad.safetensors", header, data)
+    with pytest.raises(WeightError, match=message) as failure:
+        SafetensorsFile(path)
+    assert "bad.safetensors" in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "truncated, expected a safetensors file, found 0 bytes"),
+        (b"1234567", "truncated, expected a safetensors file, found 7 bytes"),
+        ((2**63).to_bytes(8, "little"), "expected a safetensors header of at most 100000000 bytes"),
+        ((1000).to_bytes(8, "little") + b"{}", "truncated, the header needs 1008 bytes, the file has 10"),
+        (b"version https://git-lfs.github.com/spec/v1", "not a safetensors file"),
+    ],
+)
+def test_a_file_that_ends_early_or_is_something_else_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightError, match=message):
+        SafetensorsFile(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightError, match=r"gone\.safetensors: file not found"):
+        SafetensorsFile(tmp_path / "gone.safetensors")
+
+
+def test_a_folder_under_the_name_of_a_shard_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightError, match="cannot be read"):
+        SafetensorsFile(tmp_path)
