@@ -15,7 +15,11 @@ class TokenBytes(Protocol):
     """Where the bytes of a token come from; `edge.prompt.tokenizer.Tokenizer` fits."""
 
     def token_bytes(self, token_id: int) -> bytes:
-        """Return the UTF-8 bytes a token stands for; empty for special tokens and ids without a token."""
+        """Return the UTF-8 bytes a token stands for; none for ids without a text."""
+        ...
+
+    def is_special(self, token_id: int) -> bool:
+        """Tell whether a token is a control token, which is not part of an answer's text."""
         ...
 
 
@@ -29,6 +33,8 @@ class Detokenizer:
 
     def feed(self, token_id: int) -> str:
         """Return the characters completed by this token, perhaps none."""
+        if self._tokenizer.is_special(token_id):
+            return ""
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
 
     def finish(self) -> str:

@@ -25,6 +25,9 @@ class LetterTokenizer:
     def token_bytes(self, token_id: int) -> bytes:
         return b"\n" if token_id == NEWLINE else bytes([32 + token_id]) if token_id < 91 else b""
 
+    def is_special(self, token_id: int) -> bool:
+        return token_id == END
+
     def encode(self, text: str) -> list[int]:
         return [NEWLINE if character == "\n" else ord(character) - 32 for character in text]
 

@@ -13,7 +13,10 @@ CLOSING = tuple(b"\n</think>\n\n")
 
 class OneBytePerToken:
     def token_bytes(self, token_id: int) -> bytes:
-        return bytes([token_id]) if token_id < 256 else b""
+        return bytes([token_id]) if token_id < 256 else b"<|special|>"
+
+    def is_special(self, token_id: int) -> bool:
+        return token_id >= 256
 
 
 def reader(*, thinking: bool = False, stops: Sequence[str] = ()) -> AnswerReader:

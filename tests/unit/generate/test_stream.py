@@ -7,13 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.generate.stream import Detokenizer, StopStrings
+from edge.prompt.tokenizer import Tokenizer, _byte_alphabet
 
 
 class OneBytePerToken:
     """A token id is a byte; 300 is a special token."""
 
     def token_bytes(self, token_id: int) -> bytes:
-        return bytes([token_id]) if token_id < 256 else b""
+        return bytes([token_id]) if token_id < 256 else b"<|special|>"
+
+    def is_special(self, token_id: int) -> bool:
+        return token_id >= 256
 
 
 def streamed(data: bytes) -> list[str]:
@@ -89,3 +93,22 @@ def test_every_cut_of_a_text_stops_alike(text: str, stops: list[str]) -> None:
     for cut in range(len(text) + 1):
         assert stopped([text[:cut], text[cut:]], stops) == whole
     assert stopped(list(text), stops) == whole
+
+
+def byte_tokenizer() -> Tokenizer:
+    """A token per byte, a few merges, a special and a visible added token."""
+    vocabulary = {character: index for index, character in enumerate(sorted(_byte_alphabet()))}
+    for merged in ("th", "the", "æĹ"):
+        vocabulary[merged] = len(vocabulary)
+    merges = [("t", "h"), ("th", "e"), ("æ", "Ĺ")]
+    size = len(vocabulary)
+    return Tokenizer.from_vocabulary(vocabulary, merges, {"<|im_end|>": (size, True), "</think>": (size + 1, False)})
+
+
+@pytest.mark.parametrize("text", ["the 日本 then", "a</think>\n\nb", "👩‍👩‍👧日日", "naïve — ok"])
+def test_streamed_text_equals_decoding_at_once(text: str) -> None:
+    tokenizer = byte_tokenizer()
+    token_ids = [*tokenizer.encode(text), tokenizer.special_ids["<|im_end|>"]]
+    detokenizer = Detokenizer(tokenizer)
+    streamed_text = "".join(detokenizer.feed(token_id) for token_id in token_ids) + detokenizer.finish()
+    assert streamed_text == text == tokenizer.decode(token_ids, skip_special_tokens=True)
