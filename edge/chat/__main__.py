@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from edge.chat.arguments import ChatOptions, parse_arguments
 from edge.chat.screen import Screen
-from edge.errors import EdgeError, RequestError, UsageError
+from edge.errors import ConfigError, EdgeError, RequestError, UsageError
 
 INTERRUPTED = 130
 REAL_MODEL = "python -m edge.chat --model Qwen/Qwen3-VL-4B-Instruct"
@@ -73,9 +73,12 @@ def _read_prompt(options: ChatOptions) -> str | None:
 
 def _check_request(options: ChatOptions) -> None:
     """Check the numbers before seconds go into loading; wrong ones are wrong usage."""
-    from edge.request import Request, SamplingParams
+    from edge.generate.sampling import SamplingParams
+    from edge.request import Request
+    from edge.settings import ImageSettings
 
     try:
+        ImageSettings().with_limits(min_pixels=options.min_pixels, max_pixels=options.max_pixels)
         SamplingParams(**options.sampling)  # type: ignore[arg-type]  # argparse made the right type of each
         Request(
             messages=(),
@@ -83,8 +86,10 @@ def _check_request(options: ChatOptions) -> None:
             stop=options.stop,
             thinking_budget=options.thinking_budget,
         )
-    except RequestError as error:
+    except (ConfigError, RequestError) as error:
         raise UsageError(str(error)) from error
+    if options.fps is not None and not 0 < options.fps < float("inf"):
+        raise UsageError(f"fps: expected a number over 0, found {options.fps}. Raise it.")
 
 
 if __name__ == "__main__":

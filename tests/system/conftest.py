@@ -1,0 +1,35 @@
+"""Checkpoints and pictures shared by the tests that run programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.system.folders import THINKING_TEMPLATE, write_tiny_folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole checkpoint; not to be changed."""
+    return write_tiny_folder(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def thinking_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, whose template opens a thought."""
+    return write_tiny_folder(tmp_path_factory.mktemp("thinking"), template=THINKING_TEMPLATE)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path) -> Path:
+    """A checkpoint in two shards for a test to break."""
+    return write_tiny_folder(tmp_path / "own", num_shards=2)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.linear_gradient("L").resize((48, 32)).convert("RGB").save(path)
+    return path
