@@ -14,6 +14,7 @@ import mlx.core as mx
 from edge.engine import Engine, EngineLimits
 from edge.errors import WeightError
 from edge.memory import available_bytes, check_weights_fit
+from edge.model.fused import fuse_layer
 from edge.prompt.processor import Processor
 from edge.settings import read_generation_settings
 from edge.weights.folder import Checkpoint, default_dtype, load_folder, open_checkpoint
@@ -49,6 +50,9 @@ def load(
     with ThreadPoolExecutor(max_workers=1) as pool:
         reading = pool.submit(Processor.from_folder, folder, checkpoint.config)
         loaded = load_folder(folder, dtype=compute_dtype)
+        for layer in loaded.model.language_model.model.layers:
+            fuse_layer(layer)
+            mx.eval(layer.parameters())
         processor = reading.result()
     return Engine(
         model=loaded.model,
