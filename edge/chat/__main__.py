@@ -88,6 +88,8 @@ def _check_request(options: ChatOptions) -> None:
         )
     except (ConfigError, RequestError) as error:
         raise UsageError(str(error)) from error
+    if options.save is not None and options.save.exists():
+        raise UsageError(f"--save: {options.save} exists. Choose another name.")
     if options.fps is not None and not 0 < options.fps < float("inf"):
         raise UsageError(f"fps: expected a number over 0, found {options.fps}. Raise it.")
 

@@ -109,7 +109,7 @@ def _make_parser() -> argparse.ArgumentParser:
     output.add_argument("--json", action="store_true", help="one JSON object on stdout")
     output.add_argument("--no-reasoning", dest="reasoning", action="store_false", help="do not show the thought")
     output.add_argument("--stats", action="store_true", help="tokens, speeds and peak memory on stderr")
-    output.add_argument("--save", metavar="FILE", type=Path, help="where a talk is saved as it goes (JSON lines)")
+    output.add_argument("--save", metavar="FILE", type=Path, help="a new file for the talk (JSON lines)")
     return parser
 
 

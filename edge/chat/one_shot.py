@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge.chat.arguments import ChatOptions
-from edge.chat.asking import Message, begin, explain_cut, make_request, show_events, user_message
+from edge.chat.asking import Message, assistant_message, begin, explain_cut, make_request, show_events, user_message
 from edge.chat.interrupt import cancel_on_interrupt
 from edge.chat.screen import Screen, describe_media, describe_statistics
+from edge.chat.transcript import Transcript
 from edge.events import Answer, PromptEvent
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
     """
     messages: list[Message] = [{"role": "system", "content": options.system}] if options.system else []
     messages.append(user_message(text, images=options.images, videos=options.videos))
+    transcript = Transcript(options.save) if options.save else None
     cancel = threading.Event()
     with cancel_on_interrupt(cancel):
         prompt, events = begin(engine, make_request(engine, options, messages, cancel=cancel))
         if notice:
             screen.note(notice)
         answer = show_events(events, None if options.is_json else screen, shows_reasoning=options.shows_reasoning)
+    if transcript:
+        transcript.add(messages[-1])
+        transcript.add({**assistant_message(answer), "finish_reason": answer.finish.reason})
     if options.is_json:
         json.dump(_answer_json(engine, options, answer, prompt), out, ensure_ascii=False, indent=2)
         out.write("\n")
