@@ -334,14 +334,16 @@ def _read_fp8(reader: _Reader) -> Fp8Config | None:
 
 def _refuse_code(raw: Json, where: str) -> None:
     """Refuse a checkpoint that names code to run, at any depth of the file."""
-    for key, value in raw.items():
-        if key in _CODE_KEYS and value:
-            raise ConfigError(
-                f"{where}: {key} asks to run code from the checkpoint ({value!r}), which is never done here. "
-                "Remove the key if you trust the weights."
-            )
-        if isinstance(value, Mapping):
-            _refuse_code(value, where)
+    waiting = [raw]
+    while waiting:
+        for key, value in waiting.pop().items():
+            if key in _CODE_KEYS and value:
+                raise ConfigError(
+                    f"{where}: {key} asks to run code from the checkpoint ({value!r}), which is never done here. "
+                    "Remove the key if you trust the weights."
+                )
+            if isinstance(value, Mapping):
+                waiting.append(value)
 
 
 def _is_integer(value: object) -> bool:

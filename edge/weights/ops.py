@@ -2,6 +2,7 @@
 
 Each operation maps a tuple of arrays to a tuple of arrays (most: one to one), has an exact inverse
 (FP8: exact up to rounding to its grid), and says which source shapes give wanted target shapes.
+Results may be views; `Rule` makes them contiguous once, at the end.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ class Transpose:
 
     def apply(self, arrays: Arrays) -> Arrays:
         """Permute."""
-        return (mx.contiguous(arrays[0].transpose(self.axes)),)
+        return (arrays[0].transpose(self.axes),)
 
     def inverse(self, arrays: Arrays) -> Arrays:
         """Permute back."""
-        return (mx.contiguous(arrays[0].transpose(self._inverse_axes())),)
+        return (arrays[0].transpose(self._inverse_axes()),)
 
     def source_shapes(self, shapes: Shapes) -> Shapes:
         """Permute a shape back."""
@@ -65,7 +66,7 @@ class Split:
 
     def apply(self, arrays: Arrays) -> Arrays:
         """Cut."""
-        return tuple(mx.contiguous(part) for part in mx.split(arrays[0], self.parts, axis=self.axis))
+        return tuple(mx.split(arrays[0], self.parts, axis=self.axis))
 
     def inverse(self, arrays: Arrays) -> Arrays:
         """Concatenate."""
@@ -88,7 +89,7 @@ class Unstack:
     def apply(self, arrays: Arrays) -> Arrays:
         """Take apart."""
         parts = mx.split(arrays[0], self.parts, axis=self.axis)
-        return tuple(mx.contiguous(part.squeeze(self.axis)) for part in parts)
+        return tuple(part.squeeze(self.axis) for part in parts)
 
     def inverse(self, arrays: Arrays) -> Arrays:
         """Stack."""

@@ -67,14 +67,17 @@ class Rule:
             arrays = op.apply(arrays)
         for target, array in zip(self.targets, arrays, strict=True):
             assert array.shape == target.shape, f"{target.name}: rule gave {array.shape}, not {target.shape}"
-        return {target.name: array for target, array in zip(self.targets, arrays, strict=True)}
+        return dict(zip((target.name for target in self.targets), self._laid_out(arrays), strict=True))
 
     def inverse(self, targets: Sequence[mx.array]) -> dict[str, mx.array]:
         """Turn the target arrays, in the order of `targets`, back into named sources."""
         arrays = tuple(targets)
         for op in reversed(self.ops):
             arrays = op.inverse(arrays)
-        return dict(zip(self.sources, arrays, strict=True))
+        return dict(zip(self.sources, self._laid_out(arrays), strict=True))
+
+    def _laid_out(self, arrays: tuple[mx.array, ...]) -> tuple[mx.array, ...]:
+        return tuple(mx.contiguous(array) for array in arrays) if self.ops else arrays
 
 
 @dataclass(frozen=True, slots=True)
