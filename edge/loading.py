@@ -13,7 +13,7 @@ import mlx.core as mx
 
 from edge.engine import Engine, EngineLimits
 from edge.errors import WeightError
-from edge.memory import available_bytes, check_weights_fit
+from edge.memory import available_bytes, check_weights_fit, wire_memory
 from edge.model.fused import fuse_layer
 from edge.prompt.processor import Processor
 from edge.settings import read_generation_settings
@@ -47,12 +47,13 @@ def load(
     check_weights_fit(
         weight_bytes(checkpoint, itemsize=compute_dtype.size), available=available_bytes(), folder=str(folder)
     )
+    wire_memory()
     with ThreadPoolExecutor(max_workers=1) as pool:
         reading = pool.submit(Processor.from_folder, folder, checkpoint.config)
         loaded = load_folder(folder, dtype=compute_dtype)
         for layer in loaded.model.language_model.model.layers:
             fuse_layer(layer)
-            mx.eval(layer.parameters())
+            mx.eval(layer.parameters())  # type: ignore[no-untyped-call]  # mlx leaves it untyped
         processor = reading.result()
     return Engine(
         model=loaded.model,

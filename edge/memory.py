@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlx.core as mx
+
 from edge.config import ModelConfig, TextConfig
 from edge.errors import MemoryPlanError
 from edge.model.types import Grid
@@ -70,6 +72,12 @@ def available_bytes() -> int:
         used = int(memory.total) - available
         available = min(available, max(0, int(MACOS_GPU_SHARE * memory.total) - used))
     return max(0, min(available, _cgroup_free_bytes(Path("/sys/fs/cgroup"))) - RESERVE_BYTES)
+
+
+def wire_memory() -> None:
+    """On Metal, let the GPU keep as much memory resident as macOS recommends, so that large models do not page."""
+    if mx.metal.is_available():
+        mx.set_wired_limit(int(mx.device_info()["max_recommended_working_set_size"]))
 
 
 def check_weights_fit(weight_bytes: int, *, available: int, folder: str) -> None:

@@ -131,3 +131,15 @@ def test_vision_rows_of_a_chunk_carry_deepstack_of_the_same_tokens() -> None:
 
 def test_a_chunk_of_text_has_no_visual_rows() -> None:
     assert visual_rows(picture_prompt().spans, {}, start=0, stop=4) is None
+
+
+def test_a_step_waits_for_the_device_once_after_queueing_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = begin(picture_prompt())
+    generation.next_token()
+    order: list[str] = []
+    queue, read = mx.async_eval, np.array
+    monkeypatch.setattr(mx, "eval", lambda *_: order.append("eval"))
+    monkeypatch.setattr(mx, "async_eval", lambda *arrays: (order.append("queue"), queue(*arrays)))
+    monkeypatch.setattr(np, "array", lambda *given: (order.append("read"), read(*given))[1])
+    take(generation, 3)
+    assert order == ["queue", "read"] * 3
