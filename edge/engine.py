@@ -284,6 +284,7 @@ def _sampling_of(generation: GenerationSettings) -> SamplingParams:
         top_p=generation.top_p,
         top_k=generation.top_k,
         repetition_penalty=generation.repetition_penalty,
+        presence_penalty=generation.presence_penalty,
     )
 
 

@@ -16,7 +16,7 @@ from edge.chat.asking import Message, assistant_message, begin, explain_cut, mak
 from edge.chat.interrupt import cancel_on_interrupt
 from edge.chat.screen import Screen, describe_media, describe_statistics
 from edge.chat.transcript import Transcript, new_transcript_path
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, MediaError, UsageError
 
 if TYPE_CHECKING:
     from edge.engine import Engine
@@ -47,6 +47,11 @@ class Talk:
         """The file this talk is saved in."""
         return self._transcript.path
 
+    @property
+    def waiting_names(self) -> list[str]:
+        """Names of the pictures and videos that go with the next question."""
+        return [path.name for path in (*self._images, *self._videos)]
+
     def handle(self, line: str) -> bool:
         """Do what a line asks; False ends the talk. Failures are shown and the talk goes on."""
         try:
@@ -76,7 +81,12 @@ class Talk:
         with cancel_on_interrupt(cancel):
             # Nothing is remembered of a question that is refused.
             request = make_request(self._engine, self._options, [*self._messages, message], cancel=cancel)
-            prompt, events = begin(self._engine, request)
+            try:
+                prompt, events = begin(self._engine, request)
+            except MediaError as error:
+                # Otherwise the next question would fail on it too.
+                self._images, self._videos = [], []
+                raise MediaError(f"{error} The waiting pictures and videos are let go.") from error
             self._remember(message)
             self._images, self._videos = [], []
             answer = show_events(events, self._screen, shows_reasoning=self._options.shows_reasoning)

@@ -43,6 +43,8 @@ def run_talk(talk: Talk, screen: Screen, *, notice: str) -> int:
         history=FileHistory(str(folder / "history")), completer=CommandCompleter(), complete_while_typing=False
     )
     screen.note(f"{notice}  /help lists commands, Ctrl-D ends.")
+    if talk.waiting_names:
+        screen.note(f"With the first question: {', '.join(talk.waiting_names)}")
     while True:
         try:
             line = session.prompt("> ")

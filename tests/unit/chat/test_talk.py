@@ -11,7 +11,7 @@ from PIL import Image
 from edge.chat.arguments import ChatOptions
 from edge.chat.screen import Screen
 from edge.chat.talk import Talk
-from edge.errors import PromptError
+from edge.errors import MediaError, PromptError
 from edge.events import Event, FinishEvent, FinishReason, PromptEvent, ReasoningEvent, Statistics, TextEvent
 from edge.generate.sampling import SamplingParams
 from edge.request import Request
@@ -40,6 +40,8 @@ class Parrot:
         self.requests: list[Request] = []
 
     def stream(self, request: Request) -> Iterator[Event]:
+        if "broken" in str(request.messages[-1]):
+            raise MediaError("broken.mp4: cannot be read.")
         if "refuse" in str(request.messages[-1]):
             raise PromptError("refused")
         self.requests.append(request)
@@ -116,6 +118,17 @@ def test_a_refused_question_is_forgotten_and_the_talk_goes_on(talking: Fixture) 
     assert talking.err.getvalue() == "edge.chat: refused\n"
     talking.talk.handle("one")
     assert talking.engine.requests[0].messages == [question("one")]
+
+
+def test_a_video_that_cannot_be_read_does_not_spoil_the_next_question(talking: Fixture, tmp_path: Path) -> None:
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(b"")
+    talking.talk.handle(f"/video {path}")
+    assert talking.talk.waiting_names == ["broken.mp4"]
+    talking.talk.handle("one")
+    assert "let go" in talking.err.getvalue()
+    talking.talk.handle("two")
+    assert talking.engine.requests[0].messages == [question("two")]
 
 
 def test_a_stopped_answer_is_kept(talking: Fixture) -> None:
