@@ -6,6 +6,7 @@ progress, resuming and the offline mode (`HF_HUB_OFFLINE=1`) are huggingface-hub
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -27,8 +28,8 @@ def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
         ConfigError: Neither an existing path nor a hub id.
         WeightError: The download failed, or offline and not downloaded before.
     """
-    path = Path(model).expanduser()
-    if path.exists():
+    path = Path(os.path.expanduser(model))  # unlike Path.expanduser, leaves an unknown ~name as it is
+    if str(model) and path.exists():
         return path
     if isinstance(model, Path) or not _HUB_ID.fullmatch(model):
         raise ConfigError(f"{model}: no such folder. Give a model folder, or a hub id such as org/name.")

@@ -14,9 +14,11 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from mlx.utils import tree_flatten
 
 from edge.config import ModelConfig
 from edge.config_json import model_config_from_dict
+from edge.model.qwen3vl import Qwen3VL
 from edge.weights.header import ITEM_BITS
 from edge.weights.names_hf import HubLayout, expected_parameters, hub_table
 from edge.weights.table import Table
@@ -108,6 +110,12 @@ def random_parameters(config: ModelConfig, *, seed: int = 0) -> Parameters:
         name: mx.array(random.normal(0, 0.2, shape).astype(np.float32))
         for name, shape in expected_parameters(config).items()
     }
+
+
+def parameters_of(model: Qwen3VL) -> Parameters:
+    """Return the parameters of a model by path."""
+    flat: list[tuple[str, mx.array]] = tree_flatten(model.parameters())  # type: ignore[assignment,no-untyped-call]  # mlx
+    return dict(flat)
 
 
 def hub_tensors(parameters: Parameters, table: Table) -> Parameters:

@@ -9,7 +9,6 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from mlx.utils import tree_flatten
 
 from edge.config_json import model_config_from_dict
 from edge.errors import ConfigError, WeightError
@@ -21,6 +20,7 @@ from tests.unit.weights.checkpoints import (
     Parameters,
     hub_tensors,
     is_fp8_on_hub,
+    parameters_of,
     random_parameters,
     tiny_config_json,
     transformers5_config_json,
@@ -35,10 +35,6 @@ from tests.unit.weights.checkpoints import (
 
 HEAD = "language_model.lm_head.weight"
 MOE = tiny_config_json()
-
-
-def parameters_of(loaded: LoadedModel) -> Parameters:
-    return dict(tree_flatten(loaded.model.parameters()))
 
 
 def assert_same(found: Parameters, expected: Parameters) -> None:
@@ -66,7 +62,7 @@ def test_both_expert_layouts_and_mlx_load_to_identical_parameters(tmp_path: Path
     mlx = load_folder(write_mlx_folder(tmp_path / "mlx", raw, parameters))
     assert (hub.layout, saved_again.layout, mlx.layout) == ("hub", "transformers5", "mlx")
     for loaded in (hub, saved_again, mlx):
-        assert_same(parameters_of(loaded), parameters)
+        assert_same(parameters_of(loaded.model), parameters)
     assert mx.array_equal(logits_of(hub), logits_of(mlx))
 
 
@@ -77,8 +73,8 @@ def test_expert_layouts_are_told_apart_when_one_shape_is_the_same_in_both(tmp_pa
     newer = transformers5_config_json(raw)
     hub = load_folder(write_hub_folder(tmp_path / "hub", raw, parameters))
     saved_again = load_folder(write_hub_folder(tmp_path / "5", newer, parameters, layout="transformers5"))
-    assert_same(parameters_of(hub), parameters)
-    assert_same(parameters_of(saved_again), parameters)
+    assert_same(parameters_of(hub.model), parameters)
+    assert_same(parameters_of(saved_again.model), parameters)
 
 
 def test_shapes_settle_the_expert_layout_where_the_version_is_wrong(tmp_path: Path) -> None:
@@ -86,7 +82,7 @@ def test_shapes_settle_the_expert_layout_where_the_version_is_wrong(tmp_path: Pa
     folder = write_hub_folder(tmp_path, transformers5_config_json(MOE), parameters, layout="hub")
     loaded = load_folder(folder)
     assert loaded.layout == "hub"
-    assert_same(parameters_of(loaded), parameters)
+    assert_same(parameters_of(loaded.model), parameters)
 
 
 def test_mixed_expert_layouts_are_refused(tmp_path: Path) -> None:
@@ -103,7 +99,7 @@ def test_fp8_folders_are_decoded_block_by_block(tmp_path: Path, raw: Json) -> No
     parameters = tiny(raw)
     folder = write_fp8_folder(tmp_path, raw, parameters, block_shape=(48, 32))
     config, stored = model_config_from_dict(raw), SafetensorsFile(folder / "model.safetensors")
-    loaded = parameters_of(load_folder(folder))
+    loaded = parameters_of(load_folder(folder).model)
     for rule in hub_table(config, "hub").rules:
         if is_fp8_on_hub(rule.sources[0]):
             codes = np.array(mx.from_fp8(stored.read(rule.sources[0]), mx.float32))
@@ -144,7 +140,7 @@ def test_a_stored_head_wins_over_tied_embeddings(tmp_path: Path, layout: str) ->
     write_config(folder, {**config_json, "tie_word_embeddings": True})
     loaded = load_folder(folder)
     assert loaded.config.tie_word_embeddings is False
-    assert mx.array_equal(parameters_of(loaded)[HEAD], parameters[HEAD])
+    assert mx.array_equal(parameters_of(loaded.model)[HEAD], parameters[HEAD])
 
 
 def test_tied_embeddings_need_no_head_and_untied_ones_do(tmp_path: Path) -> None:
@@ -161,7 +157,7 @@ def test_tied_embeddings_need_no_head_and_untied_ones_do(tmp_path: Path) -> None
 def test_floats_are_cast_to_the_wanted_dtype(tmp_path: Path, stored: mx.Dtype, wanted: mx.Dtype) -> None:
     parameters = {name: array.astype(stored) for name, array in tiny(MOE).items()}
     loaded = load_folder(write_hub_folder(tmp_path, MOE, parameters), dtype=wanted)
-    found = parameters_of(loaded)
+    found = parameters_of(loaded.model)
     assert {array.dtype for array in found.values()} == {wanted}
     assert_same(found, {name: array.astype(wanted) for name, array in parameters.items()})
     assert loaded.num_bytes == sum(array.size for array in parameters.values()) * wanted.size
@@ -209,7 +205,7 @@ def test_a_stale_index_does_not_matter_and_a_missing_shard_does(tmp_path: Path) 
     hub_names = hub_table(model_config_from_dict(MOE), "hub").source_shapes()
     folder = write_mlx_folder(tmp_path, MOE, parameters)
     write_index(folder, dict.fromkeys(hub_names, "model-00001-of-00013.safetensors"))
-    assert_same(parameters_of(load_folder(folder)), parameters)
+    assert_same(parameters_of(load_folder(folder).model), parameters)
 
     write_hub_folder(tmp_path / "hub", MOE, parameters, num_shards=3)
     (tmp_path / "hub" / "model-00002-of-00003.safetensors").unlink()

@@ -7,7 +7,6 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from mlx.utils import tree_flatten
 
 from edge.config_json import model_config_from_dict
 from edge.errors import WeightError
@@ -16,6 +15,7 @@ from tests.unit.weights.checkpoints import (
     Json,
     Parameters,
     pack,
+    parameters_of,
     random_parameters,
     tiny_config_json,
     write_config,
@@ -42,10 +42,11 @@ def unpack(packed: Parameters, quantization: Json) -> Parameters:
     for name in packed:
         module = name.removesuffix(".scales")
         if module != name:
-            parts = [plain.pop(f"{module}.weight"), plain.pop(name), plain.pop(f"{module}.biases", None)]
-            plain[f"{module}.weight"] = mx.dequantize(
-                *parts, **quantization.get(module, quantization), dtype=mx.float32
-            )
+            setting = {key: quantization.get(module, quantization)[key] for key in ("group_size", "bits", "mode")}
+            weight, scales, biases = (plain.pop(f"{module}.{part}", None) for part in ("weight", "scales", "biases"))
+            assert weight is not None
+            assert scales is not None
+            plain[f"{module}.weight"] = mx.dequantize(weight, scales, biases, **setting, dtype=mx.float32)
     return plain
 
 
@@ -60,7 +61,7 @@ def test_packed_parameters_load_as_stored_and_give_the_logits_of_their_decoded_v
 ) -> None:
     folder = write_mlx_folder(tmp_path / "packed", MOE, PARAMETERS, quantization=quantization)
     packed = pack(PARAMETERS, quantization, plain=VISION)
-    found = dict(tree_flatten(load_folder(folder, dtype=mx.float32).model.parameters()))
+    found = parameters_of(load_folder(folder, dtype=mx.float32).model)
     assert found.keys() == packed.keys()
     assert all(mx.array_equal(found[name], array) for name, array in packed.items())
 
@@ -72,7 +73,7 @@ def test_packed_parameters_load_as_stored_and_give_the_logits_of_their_decoded_v
 def test_embeddings_router_and_head_may_be_packed_or_not(tmp_path: Path) -> None:
     plain = (*VISION, ROUTER, "language_model.model.embed_tokens", "language_model.lm_head")
     folder = write_mlx_folder(tmp_path, MOE, PARAMETERS, quantization=AFFINE, plain=plain)
-    found = dict(tree_flatten(load_folder(folder).model.parameters()))
+    found = parameters_of(load_folder(folder).model)
     assert f"{ROUTER}.scales" not in found
     assert "language_model.model.layers.2.mlp.gate.scales" in found
 
@@ -92,14 +93,14 @@ def test_settings_of_one_layer_differ_from_the_default(
 ) -> None:
     quantization = {**default, ROUTER: setting}
     folder = write_mlx_folder(tmp_path, MOE, PARAMETERS, quantization=quantization)
-    found = dict(tree_flatten(load_folder(folder, dtype=mx.bfloat16).model.parameters()))
+    found = parameters_of(load_folder(folder, dtype=mx.bfloat16).model)
     scales = found.get(f"{ROUTER}.scales")
     assert (found[f"{ROUTER}.weight"].dtype, None if scales is None else scales.dtype) == dtypes
 
 
 def test_affine_scales_take_the_compute_type_and_words_do_not(tmp_path: Path) -> None:
     folder = write_mlx_folder(tmp_path, MOE, PARAMETERS, quantization=AFFINE)
-    found = dict(tree_flatten(load_folder(folder, dtype=mx.bfloat16).model.parameters()))
+    found = parameters_of(load_folder(folder, dtype=mx.bfloat16).model)
     assert {array.dtype for name, array in found.items() if f"{name}.".count(".scales.")} == {mx.bfloat16}
     assert {array.dtype for array in found.values()} == {mx.bfloat16, mx.uint32}
 
@@ -108,7 +109,7 @@ def test_a_packed_vision_layer_loads_too(tmp_path: Path) -> None:
     plain = ("vision_tower.pos_embed", "vision_tower.patch_embed", "vision_tower.blocks.0.mlp", "vision_tower.blocks.1",
              "vision_tower.blocks.2")  # fmt: skip
     folder = write_mlx_folder(tmp_path, MOE, PARAMETERS, quantization=AFFINE, plain=plain)
-    found = dict(tree_flatten(load_folder(folder).model.parameters()))
+    found = parameters_of(load_folder(folder).model)
     assert "vision_tower.merger.linear_fc1.scales" in found
     assert "vision_tower.blocks.1.attn.qkv.scales" not in found
 

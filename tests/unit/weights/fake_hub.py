@@ -1,0 +1,120 @@
+"""A hub on this machine with two repositories: enough of the HTTP interface for a snapshot download."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REPOSITORY = "maker/tiny"
+GATED_REPOSITORY = "maker/gated"
+
+
+@dataclass
+class FakeHub:
+    """What the hub holds and what was asked of it.
+
+    Attributes:
+        files: Content by path.
+        cut_once: Path whose first answer ends in the middle, as a broken connection does.
+        ranges: (path, Range header) of every request for content.
+        address: Set while it runs.
+    """
+
+    files: dict[str, bytes]
+    cut_once: str | None = None
+    ranges: list[tuple[str, str | None]] = field(default_factory=list)
+    address: str = ""
+
+    @contextmanager
+    def running(self) -> Iterator[FakeHub]:
+        """Serve on a free port of this machine."""
+        hub = self
+
+        class Handler(_Handler):
+            state = hub
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    state: FakeHub
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        path = urlsplit(self.path).path
+        content = f"/{REPOSITORY}/resolve/{COMMIT}/"
+        if path == f"/api/models/{REPOSITORY}/revision/main":
+            self._send(json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": []}).encode(), with_body=with_body)
+        elif path == f"/api/models/{REPOSITORY}/tree/{COMMIT}":
+            self._send(json.dumps(self._tree()).encode(), with_body=with_body)
+        elif path.startswith(content) and path.removeprefix(content) in self.state.files:
+            self._send_file(path.removeprefix(content), with_body=with_body)
+        elif path.startswith(f"/api/models/{GATED_REPOSITORY}/"):
+            self._refuse(403, "GatedRepo")
+        else:
+            self._refuse(404, "RepoNotFound")
+
+    def _tree(self) -> list[dict[str, object]]:
+        return [
+            {"type": "file", "path": path, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+            for path, data in self.state.files.items()
+        ]
+
+    def _send_file(self, path: str, *, with_body: bool) -> None:
+        data, wanted = self.state.files[path], self.headers.get("Range")
+        if with_body:
+            self.state.ranges.append((path, wanted))
+        start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(data).hexdigest()}"', "Accept-Ranges": "bytes"}
+        if wanted:
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        is_cut = with_body and path == self.state.cut_once
+        if is_cut:
+            self.state.cut_once = None
+        self._send(data[start:], with_body=with_body, headers=headers, status=206 if wanted else 200, is_cut=is_cut)
+
+    def _send(
+        self,
+        body: bytes,
+        *,
+        with_body: bool,
+        headers: dict[str, str] | None = None,
+        status: int = 200,
+        is_cut: bool = False,
+    ) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body[: len(body) // 2] if is_cut else body)
+
+    def _refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
