@@ -15,7 +15,7 @@ import numpy as np
 from edge.config import VisionConfig
 from edge.model.elementwise import gelu_erf, gelu_tanh
 from edge.model.types import Grid, VisionOutput
-from edge.model.vision_attention import CPU_SCORE_BYTES, VisionAttention, fused_head_dim, score_bytes
+from edge.model.vision_attention import VisionAttention, fused_head_dim, peak_score_bytes
 from edge.model.vision_positions import position_taps, rotary_angles
 
 LAYER_NORM_EPS = 1e-6
@@ -173,10 +173,6 @@ def vision_peak_bytes(config: VisionConfig, grids: Sequence[Grid], *, value_byte
         + value_bytes * 3 * config.hidden_size
         + value_bytes * config.out_hidden_size * (1 + len(config.deepstack_indexes)) // config.merge_area
     )
-    largest_frame = max(height * width for _, height, width in grids)
-    full_scores = 4 * config.num_heads * largest_frame * max(largest_frame, 1)
-    blocks_in_flight = 10 if score_bytes() == CPU_SCORE_BYTES else 1
-    scores = min(full_scores * max(frames for frames, _, _ in grids), score_bytes() * blocks_in_flight)
-    attention = num_patches * value_bytes * (3 * config.hidden_size + 5 * padded) + scores
+    attention = num_patches * value_bytes * (3 * config.hidden_size + 5 * padded) + peak_score_bytes(config, grids)
     feed_forward = num_patches * value_bytes * 3 * max(config.intermediate_size, config.hidden_size)
     return steady + max(attention, feed_forward)

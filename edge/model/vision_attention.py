@@ -21,7 +21,8 @@ FUSED_HEAD_DIMS = (64, 80, 128)
 
 GPU_SCORE_BYTES = 1 << 30
 CPU_SCORE_BYTES = 1 << 26
-"""On the CPU about ten blocks are in flight at a time (MLX's task queue), so each one is small."""
+CPU_BLOCKS_IN_FLIGHT = 10
+"""MLX's CPU task queue keeps about ten results alive (measured: 8 to 10), so each block is small there."""
 
 
 class VisionAttention(nn.Module):
@@ -103,6 +104,14 @@ def fused_head_dim(head_dim: int) -> int:
 def score_bytes() -> int:
     """Return the bound of one call's scores on the default device."""
     return GPU_SCORE_BYTES if mx.default_device().type == mx.DeviceType.gpu else CPU_SCORE_BYTES
+
+
+def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid]) -> int:
+    """Bound the scores that are in memory at a time when no fused kernel is used; media run one after the other."""
+    in_flight = 1 if mx.default_device().type == mx.DeviceType.gpu else CPU_BLOCKS_IN_FLIGHT
+    full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
+    one_row = max(4 * config.num_heads * height * width for _, height, width in grids)
+    return min(full, max(score_bytes(), one_row)) * in_flight
 
 
 def _rotate_and_pad(heads: mx.array, cos: mx.array, sin: mx.array, padding: int) -> mx.array:

@@ -1,0 +1,285 @@
+"""Logits of whole prompts against transformers: text, pictures, videos, chunks, turns, batches, decoding.
+
+Measured (float32, CPU, this file's prompts): ours against the reference 3.1e-7 to 4.0e-7; floor, the reference in
+float32 against itself in float64: 2.8e-7 to 4.0e-7. The bound is 1e-5; every mutant must exceed 1e-3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import edge.model.moe
+import edge.model.rope
+import edge.model.text
+from edge.cache.kv import KVCache, make_cache
+from edge.model.batch import batch_mask, decode_positions, flat_rows, pad_batch
+from edge.model.qwen3vl import Qwen3VL
+from edge.model.types import VisionOutput, VisualRows
+from tests.parity.cases import Case, Picture, encode, forward, make_case, reference_logits
+from tests.parity.reference import KINDS, Kind, loaded_model, reference_model, relative_error
+
+TOLERANCE = 1e-5
+MUTANT = 1e-3
+
+A, B, C = Picture((1, 4, 6), seed=1), Picture((1, 8, 2), seed=2), Picture((1, 6, 10), seed=3)
+V = Picture((3, 4, 10), seed=4)
+CASES = {
+    "text": make_case(9),
+    "image": make_case(3, A, 4),
+    "two images": make_case(3, A, 2, B, 5),
+    "video": make_case(3, V, 5),
+    "image and video": make_case(2, A, 3, V, 2, B, 4),
+}
+WITH_IMAGES = CASES["two images"]
+
+
+@lru_cache(maxsize=32)
+def expected(kind: Kind, name: str) -> np.ndarray:
+    return reference_logits(reference_model(kind), CASES[name]).double().numpy()
+
+
+def chunked(model: Qwen3VL, case: Case, size: int) -> mx.array:
+    """Feed a prompt in chunks on one cache; return the logits of all chunks."""
+    cache, outputs = make_cache(model.config.text), encode(model, case.media)
+    starts = range(0, case.length, size)
+    parts = [
+        forward(model, case, outputs=outputs, cache=cache, start=start, stop=min(start + size, case.length))
+        for start in starts
+    ]
+    return mx.concatenate(parts, axis=1)
+
+
+def prefill_and_decode(model: Qwen3VL, case: Case, num_decoded: int, positions: Callable[[int], int]) -> mx.array:
+    """Prefill all but the last tokens (text), then feed those one by one at `positions(column)`."""
+    cache, start = make_cache(model.config.text), case.length - num_decoded
+    parts = [forward(model, case, cache=cache, stop=start)]
+    for column in range(start, case.length):
+        ids = mx.array(case.token_ids[None, column : column + 1])
+        parts.append(model(ids, positions=decode_positions([positions(column)]), cache=cache))
+    return mx.concatenate(parts, axis=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CASES)
+def test_logits_equal_the_reference(kind: Kind, name: str) -> None:
+    assert relative_error(forward(loaded_model(kind), CASES[name]), expected(kind, name)) <= TOLERANCE
+
+
+def test_last_only_gives_the_last_column() -> None:
+    model = loaded_model("moe")
+    last = forward(model, WITH_IMAGES, last_only=True)
+    assert last.shape == (1, 1, 211)
+    assert relative_error(last, expected("moe", "two images")[:, -1:]) <= TOLERANCE
+
+
+def test_logits_of_a_tied_model_equal_the_reference() -> None:
+    model = loaded_model("dense", is_tied=True)
+    reference = reference_logits(reference_model("dense", is_tied=True), WITH_IMAGES)
+    assert relative_error(forward(model, WITH_IMAGES), reference) <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_with_yarn_equal_the_reference(kind: Kind) -> None:
+    reference = reference_logits(reference_model(kind, is_yarn=True), WITH_IMAGES)
+    assert relative_error(forward(loaded_model(kind, is_yarn=True), WITH_IMAGES), reference) <= TOLERANCE
+
+
+def test_yarn_without_its_attention_factor_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.model.rope, "_yarn_attention_factor", lambda config: 1.0)
+    reference = reference_logits(reference_model("moe", is_yarn=True), WITH_IMAGES)
+    assert relative_error(forward(loaded_model("moe", is_yarn=True), WITH_IMAGES), reference) > MUTANT
+
+
+# Rows 2 and 17: chunks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 1000])
+@pytest.mark.parametrize("name", ["two images", "image and video"])
+def test_chunks_inside_an_image_give_the_same_logits(size: int, name: str) -> None:
+    assert relative_error(chunked(loaded_model("moe"), CASES[name], size), expected("moe", name)) <= TOLERANCE
+
+
+def test_reusing_the_first_deepstack_rows_in_later_chunks_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.parity import cases
+
+    right = cases.visual_rows
+
+    def first_rows_again(spans: object, outputs: dict[int, VisionOutput], *, start: int, stop: int) -> object:
+        rows = right(spans, outputs, start=start, stop=stop)
+        if rows is None:
+            return None
+        count = rows.row_indexes.size
+        stale = tuple(mx.concatenate([o.deepstack[i] for o in outputs.values()])[:count] for i in range(3))
+        return VisualRows(rows.row_indexes, VisionOutput(rows.output.features, stale))
+
+    monkeypatch.setattr(cases, "visual_rows", first_rows_again)
+    assert relative_error(chunked(loaded_model("moe"), WITH_IMAGES, 7), expected("moe", "two images")) > MUTANT
+
+
+# Row 1: batches --------------------------------------------------------------------------------------------------
+
+UNLIKE_ROWS = [make_case(2, A, 3, seed=1), make_case(11, seed=2), make_case(4, B, 1, C, 6, seed=3)]
+
+
+@lru_cache(maxsize=1)
+def single_runs() -> list[np.ndarray]:
+    return [reference_logits(reference_model("moe"), case).double().numpy()[0] for case in UNLIKE_ROWS]
+
+
+def run_batch(
+    model: Qwen3VL, cases: list[Case], *, side: str, num_decoded: int = 0, use_mask: bool = True
+) -> list[np.ndarray]:
+    """Run prompts as one batch, decode the last tokens in step, and return the logits row by row."""
+    heads = [case.length - num_decoded for case in cases]
+    batch = pad_batch(
+        [case.token_ids[:head] for case, head in zip(cases, heads, strict=True)],
+        [case.positions[:, :head] for case, head in zip(cases, heads, strict=True)],
+        side="left" if side == "left" else "right",
+    )
+    length = batch.token_ids.shape[1]
+    outputs = [output for case in cases for output in encode(model, case.media).values()]
+    visual = VisualRows(
+        mx.array(flat_rows([case.visual_columns for case in cases], starts=batch.starts, length=length)),
+        VisionOutput(
+            mx.concatenate([output.features for output in outputs]),
+            tuple(mx.concatenate([output.deepstack[i] for output in outputs]) for i in range(3)),
+        ),
+    )
+    cache, is_token = make_cache(model.config.text), batch.is_token
+    mask = batch_mask(is_token, num_new=length) if use_mask else None
+    ids = mx.array(batch.token_ids)
+    logits = np.array(model(ids, positions=batch.positions, cache=cache, visual=visual, mask=mask))
+    rows = [logits[i, start : start + head] for i, (start, head) in enumerate(zip(batch.starts, heads, strict=True))]
+    for step in range(num_decoded):
+        is_token = np.concatenate([is_token, np.ones((len(cases), 1), dtype=bool)], axis=1)
+        columns = [head + step for head in heads]
+        ids = mx.array(np.stack([case.token_ids[[c]] for case, c in zip(cases, columns, strict=True)]))
+        places = decode_positions([case.positions[0, c] for case, c in zip(cases, columns, strict=True)])
+        step_logits = np.array(model(ids, positions=places, cache=cache, mask=batch_mask(is_token, num_new=1)))
+        rows = [np.concatenate([row, step_logits[i]]) for i, row in enumerate(rows)]
+    return rows
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("num_decoded", [0, 1])
+def test_each_row_of_a_batch_equals_its_own_single_run(side: str, num_decoded: int) -> None:
+    rows = run_batch(loaded_model("moe"), UNLIKE_ROWS, side=side, num_decoded=num_decoded)
+    assert max(relative_error(row, single) for row, single in zip(rows, single_runs(), strict=True)) <= TOLERANCE
+
+
+def test_a_batch_that_shares_the_deepstack_rows_of_its_first_row_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = edge.model.text.add_rows
+    count = len(UNLIKE_ROWS[0].visual_columns)
+    monkeypatch.setattr(edge.model.text, "add_rows", lambda hidden, rows, new: right(hidden, rows[:count], new[:count]))
+    rows = run_batch(loaded_model("moe"), UNLIKE_ROWS, side="left")
+    assert relative_error(rows[0], single_runs()[0]) <= TOLERANCE
+    assert relative_error(rows[2], single_runs()[2]) > MUTANT
+
+
+def test_a_left_padded_batch_without_its_mask_fails() -> None:
+    rows = run_batch(loaded_model("moe"), UNLIKE_ROWS, side="left", use_mask=False)
+    assert relative_error(rows[0], single_runs()[0]) > MUTANT
+
+
+# Rows 3 and 16: decoding and turns -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_decoding_equals_one_full_forward(kind: Kind) -> None:
+    found = prefill_and_decode(loaded_model(kind), WITH_IMAGES, 4, lambda column: WITH_IMAGES.positions[0, column])
+    assert relative_error(found, expected(kind, "two images")) <= TOLERANCE
+
+
+def test_decoding_at_one_dimensional_positions_fails() -> None:
+    found = prefill_and_decode(loaded_model("moe"), WITH_IMAGES, 4, lambda column: column)
+    assert relative_error(found, expected("moe", "two images")) > MUTANT
+
+
+def test_an_image_in_turn_two_on_a_kept_cache_equals_the_reference() -> None:
+    model, case = loaded_model("moe"), make_case(3, A, 6, B, 5, seed=5)
+    turn_two = int(case.spans[1].start) - 2
+    cache = make_cache(model.config.text)
+    only_first = encode(model, case.media[:1])
+    first = forward(model, case, outputs=only_first, cache=cache, stop=turn_two)
+    only_second = {1: model.encode_vision(mx.array(B.patches), [B.grid])}
+    second = forward(model, case, outputs=only_second, cache=cache, start=turn_two)
+    reference = reference_logits(reference_model("moe"), case)
+    assert relative_error(mx.concatenate([first, second], axis=1), reference) <= TOLERANCE
+
+
+def test_two_interleaved_streams_equal_two_separate_ones() -> None:
+    model = loaded_model("moe")
+    cases = [CASES["two images"], make_case(1, C, 6, seed=9)]
+
+    def step(case: Case, cache: list[KVCache], column: int) -> np.ndarray:
+        ids = mx.array(case.token_ids[None, column : column + 1])
+        return np.array(model(ids, positions=decode_positions([case.positions[0, column]]), cache=cache))
+
+    def separate(case: Case) -> list[np.ndarray]:
+        cache = make_cache(model.config.text)
+        first = np.array(forward(model, case, cache=cache, stop=case.length - 4))
+        return [first, *(step(case, cache, column) for column in range(case.length - 4, case.length))]
+
+    alone = [separate(case) for case in cases]
+    caches = [make_cache(model.config.text) for _ in cases]
+    mixed = [
+        [np.array(forward(model, case, cache=cache, stop=case.length - 4))]
+        for case, cache in zip(cases, caches, strict=True)
+    ]
+    for back in range(4, 0, -1):
+        for own, case, cache in zip(mixed, cases, caches, strict=True):
+            own.append(step(case, cache, case.length - back))
+    for mine, theirs in zip(mixed, alone, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+# Row 5 -----------------------------------------------------------------------------------------------------------
+
+
+def test_cached_and_fresh_vision_give_identical_logits() -> None:
+    model = loaded_model("moe")
+    kept = encode(model, WITH_IMAGES.media)
+    mx.eval([(output.features, *output.deepstack) for output in kept.values()])
+    first = forward(model, WITH_IMAGES, outputs=kept)
+    again = forward(model, WITH_IMAGES, outputs=kept)
+    assert np.array_equal(np.array(first), np.array(forward(model, WITH_IMAGES)))
+    assert np.array_equal(np.array(first), np.array(again))
+
+
+def test_a_vision_output_cannot_be_made_without_its_deepstack_levels() -> None:
+    with pytest.raises(TypeError, match="deepstack"):
+        VisionOutput(features=mx.zeros((2, 3)))  # type: ignore[call-arg]  # the error is the point
+
+
+# Mutants of the model --------------------------------------------------------------------------------------------
+
+_axes = edge.model.rope.frequency_axes
+_swiglu = edge.model.moe.swiglu
+
+
+def _route_without_division(logits: mx.array, experts_per_token: int) -> tuple[mx.array, mx.array]:
+    experts = mx.argpartition(logits, kth=-experts_per_token, axis=-1)[:, -experts_per_token:]
+    return experts, mx.take_along_axis(mx.softmax(logits, axis=-1), experts, axis=-1)
+
+
+MUTANTS: dict[str, tuple[object, str, Callable[..., object]]] = {
+    "no deepstack": (edge.model.text, "add_rows", lambda hidden, rows, new: hidden),
+    "height and width swapped": (edge.model.rope, "frequency_axes", lambda s, n: np.array([0, 2, 1])[_axes(s, n)]),
+    "sections not interleaved": (edge.model.rope, "frequency_axes", lambda s, n: np.repeat([0, 1, 2], s)),
+    "text positions on images": (edge.model.rope, "is_plain", lambda positions: True),
+    "gate and up swapped": (edge.model.moe, "swiglu", lambda gate, up: _swiglu(up, gate)),
+    "router weights do not add up to one": (edge.model.moe, "route", _route_without_division),
+    "visual rows not put in": (edge.model.text, "put_rows", lambda hidden, rows, new: hidden),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_of_the_decoder_fails(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, name, replacement = MUTANTS[mutant]
+    monkeypatch.setattr(module, name, replacement)
+    assert relative_error(forward(loaded_model("moe"), WITH_IMAGES), expected("moe", "two images")) > MUTANT
