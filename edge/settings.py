@@ -64,7 +64,8 @@ class ImageSettings:
         Raises:
             ConfigError: A limit is not positive, or the least exceeds the most.
         """
-        return replace(self, **_checked_limits(self.min_pixels, self.max_pixels, min_pixels, max_pixels))
+        low, high = _checked_limits(self.min_pixels, self.max_pixels, min_pixels, max_pixels)
+        return replace(self, min_pixels=low, max_pixels=high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class VideoSettings:
         Raises:
             ConfigError: A limit is not positive, or the least exceeds the most.
         """
-        return replace(self, **_checked_limits(self.min_pixels, self.max_pixels, min_pixels, max_pixels))
+        low, high = _checked_limits(self.min_pixels, self.max_pixels, min_pixels, max_pixels)
+        return replace(self, min_pixels=low, max_pixels=high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,7 @@ def _pixel_limits(raw: Json, where: str) -> tuple[int, int]:
     return low, high
 
 
-def _checked_limits(low: int, high: int, min_pixels: int | None, max_pixels: int | None) -> dict[str, int]:
+def _checked_limits(low: int, high: int, min_pixels: int | None, max_pixels: int | None) -> tuple[int, int]:
     """Lower the other end where only one is named, so that `max_pixels` below the checkpoint's least works."""
     for name, value in (("min_pixels", min_pixels), ("max_pixels", max_pixels)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
@@ -287,7 +289,7 @@ def _checked_limits(low: int, high: int, min_pixels: int | None, max_pixels: int
         raise ConfigError(f"min_pixels {min_pixels} exceeds max_pixels {max_pixels}. Swap or widen them.")
     high = max_pixels if max_pixels is not None else max(high, min_pixels or 0)
     low = min_pixels if min_pixels is not None else min(low, high)
-    return {"min_pixels": low, "max_pixels": high}
+    return low, high
 
 
 def _whole(raw: Json, key: str, where: str, default: int, *, least: int = 1) -> int:
@@ -319,9 +321,7 @@ def _flag(raw: Json, key: str, where: str, default: bool) -> bool:
     return value
 
 
-def _triple(
-    raw: Json, key: str, where: str, default: tuple[float, float, float]
-) -> tuple[float, float, float]:
+def _triple(raw: Json, key: str, where: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
     value = raw.get(key)
     if value is None:
         return default

@@ -40,7 +40,11 @@ def _meter(node: nodes.Node) -> nodes.Node:
 
 
 def _weigh(node: nodes.Expr) -> nodes.Expr:
-    return node if isinstance(node, nodes.Const) else _call("weigh", node).set_lineno(node.lineno)
+    if isinstance(node, nodes.Const):
+        return node
+    call = _call("weigh", node)
+    call.set_lineno(node.lineno)
+    return call
 
 
 def _call(method: str, *args: nodes.Expr) -> nodes.Call:

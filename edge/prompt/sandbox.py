@@ -19,8 +19,9 @@ from typing import Any, NoReturn
 
 from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateError, Undefined, nodes, pass_environment
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from edge.prompt.rewrite import meter_tree
@@ -38,18 +39,20 @@ MAX_INDENT = 64
 BASE_CHARACTERS = 8_000_000
 CHARACTERS_PER_INPUT = 32
 
-FILTERS = frozenset(
-    "abs capitalize count d default dictsort first float groupby indent int items join last length list lower map "
-    "max min reject rejectattr replace reverse safe select selectattr sort string title tojson trim unique upper".split()
-)
-# These compare or write out what they are given, to any depth.
-DEEP_FILTERS = frozenset("dictsort groupby max min sort unique".split())
-STRING_METHODS = frozenset(
-    "capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit islower isnumeric "
-    "isspace istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex rpartition "
-    "rsplit rstrip split splitlines startswith strip swapcase title upper".split()
-)
-CONTAINER_METHODS = frozenset("get items keys values index count".split())
+FILTERS = {
+    *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "indent", "int", "items"),
+    *("join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse"),
+    *("safe", "select", "selectattr", "sort", "string", "title", "tojson", "trim", "unique", "upper"),
+}
+# These compare what they are given, to any depth.
+DEEP_FILTERS = {"dictsort", "groupby", "max", "min", "sort", "unique"}
+STRING_METHODS = {
+    *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isascii", "isdecimal"),
+    *("isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join", "lower", "lstrip", "partition"),
+    *("removeprefix", "removesuffix", "replace", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "split"),
+    *("splitlines", "startswith", "strip", "swapcase", "title", "upper"),
+}
+CONTAINER_METHODS = {"get", "items", "keys", "values", "index", "count"}
 OPERATORS = {"+": operator.add, "*": operator.mul, "**": operator.pow, "%": operator.mod}
 
 
@@ -77,9 +80,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self._budgets = threading.local()
         # jinja2 joins macro and block outputs with this attribute, where growth would not be seen.
-        self.concat = self._concat
-        filters = {name: self.filters[name] for name in FILTERS}
-        own: dict[str, Callable[..., Value]] = {
+        setattr(self, "concat", self._concat)  # noqa: B010  it shadows a class attribute on purpose
+        known: dict[str, Callable[..., Value]] = {name: self.filters[name] for name in FILTERS}
+        known |= {
             "tojson": self._to_json,
             "replace": self._replace,
             "indent": self._indent,
@@ -87,7 +90,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "string": self.text,
             "safe": self.text,
         }
-        self.filters = {name: self._metered(own.get(name, filters[name]), name in DEEP_FILTERS) for name in FILTERS}
+        self.filters = {name: self._metered(known[name], name in DEEP_FILTERS) for name in FILTERS}
         self.tests = {name: self._metered(test, True) for name, test in self.tests.items()}
         self.globals = {
             "range": self.make_range,
@@ -269,9 +272,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         is_short = indent is None or (isinstance(indent, int) and 0 <= indent <= MAX_INDENT)
         _refuse_unless(is_short, f"an indent of {indent!r}")
         self.weigh(value)
-        return json.dumps(
-            value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
-        )
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
     def _charge_replace(self, text: str, old: Value, new: Value) -> None:
         found = text.count(old) if isinstance(old, str) else 0
@@ -326,7 +327,7 @@ class _Budget:
 class _Namespace(Namespace):
     """A namespace without underscore names, as in transformers: they could pass for Python's internals."""
 
-    def __init__(*args: Value, **kwargs: Value) -> None:  # noqa: B902  `self` must stay free as a keyword
+    def __init__(*args: Value, **kwargs: Value) -> None:
         for name in dict(*args[1:], **kwargs):
             _check_attribute(name)
         Namespace.__init__(*args, **kwargs)

@@ -88,11 +88,11 @@ class Tokenizer:
             backend = Backend(models.BPE(dict(vocabulary), list(merges), fuse_unk=False))
         except Exception as error:  # tokenizers raises bare Exception
             raise ConfigError(f"Vocabulary and merges do not fit together ({_one_line(error)}).") from None
-        backend.normalizer = normalizers.NFC()  # type: ignore[assignment]  # the stub lacks the setter's type
+        backend.normalizer = normalizers.NFC()
         split = pre_tokenizers.Split(Regex(SPLIT_PATTERN), "isolated")
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        backend.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])  # type: ignore[assignment]  # as above
-        backend.decoder = decoders.ByteLevel()  # type: ignore[assignment]  # as above
+        backend.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+        backend.decoder = decoders.ByteLevel()
         for content, (token_id, is_special) in sorted(added.items(), key=lambda item: item[1]):
             token = AddedToken(content, special=is_special, normalized=False)
             backend.add_special_tokens([token]) if is_special else backend.add_tokens([token])

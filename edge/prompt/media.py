@@ -1,0 +1,213 @@
+"""Decode a picture into RGB as the reference sees it.
+
+In: path, bytes, file object, data URL, PIL picture or numpy array. Out: (H, W, 3) uint8.
+Source: transformers@v5.23.0 image_utils.py load_image (EXIF rotation) and image_transforms.py convert_to_rgb
+(transparency goes onto white), differs in: limits, HEIC, and modes PIL cannot turn into RGB by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import warnings
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.errors import MediaError
+from edge.prompt.image import check_sides
+from edge.prompt.source import read_bytes, source_label
+from edge.prompt.types import Pixels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# PIL's own hard limit (twice its warning limit); larger headers are decompression bombs or need shrinking first.
+MAX_SOURCE_PIXELS = 178_956_970
+# What PIL may try: no format that runs a program (EPS) or names other files.
+QUICK_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")
+OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "MPO", "JPEG2000", "ICO", "TGA", "QOI", "DIB", "ICNS", "PCX", "SGI", "DDS")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif")
+# Formats in which further frames are further times, not pages, previews or depth maps.
+ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
+# What PIL's decoders raise on broken files.
+DECODER_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+
+_LOG = logging.getLogger(__name__)
+
+
+def load_image(source: object, *, label: str = "image", allow_files: bool = True) -> Pixels:
+    """Decode one picture.
+
+    Args:
+        source: Path, file or data URL, bytes, binary file object, PIL picture, or uint8 array (H, W[, 1 | 3 | 4]).
+        label: Name for messages when the source has none.
+        allow_files: Refuse paths when False.
+
+    Returns:
+        (H, W, 3) uint8, rotated as its EXIF says, transparency on white.
+
+    Raises:
+        MediaError: It cannot be read or decoded, is animated or has pages, is empty, too large or too narrow.
+    """
+    label = source_label(source, label)
+    picture = open_picture(source, label=label, allow_files=allow_files)
+    frames = count_frames(picture, label)
+    if frames > 1 and picture.format in ANIMATED_FORMATS:
+        raise MediaError(f"{label}: is animated ({frames} frames), expected a still picture. Pass it as a video.")
+    if frames > 1 and picture.format == "TIFF":
+        raise MediaError(f"{label}: has {frames} pages, expected one. Save the pages as pictures and pass those.")
+    try:
+        return picture_to_rgb(_rotate(picture, label))
+    except DECODER_ERRORS as error:
+        raise broken_picture(label, error) from None
+
+
+def open_picture(source: object, *, label: str, allow_files: bool = True) -> Image:
+    """Open a picture without decoding it, and check its size.
+
+    Raises:
+        MediaError: As `load_image`.
+    """
+    # PIL takes 40 ms to import: not before there is a picture.
+    from PIL import Image
+
+    if isinstance(source, np.ndarray):
+        picture = _from_array(source, label)
+    elif isinstance(source, Image.Image):
+        picture = source
+    else:
+        picture = _open_bytes(read_bytes(source, label=label, allow_files=allow_files), label)
+    width, height = picture.size
+    if width * height > MAX_SOURCE_PIXELS:
+        raise MediaError(
+            f"{label}: {width}x{height} pixels are more than the {MAX_SOURCE_PIXELS} allowed. Make it smaller first."
+        )
+    try:
+        check_sides(height, width)
+    except MediaError as error:
+        raise MediaError(f"{label}: {error}") from None
+    return picture
+
+
+def count_frames(picture: Image, label: str) -> int:
+    """Count frames or pages.
+
+    Raises:
+        MediaError: The file is broken.
+    """
+    try:
+        return int(getattr(picture, "n_frames", 1))
+    except DECODER_ERRORS as error:
+        raise broken_picture(label, error) from None
+
+
+def picture_to_rgb(picture: Image) -> Pixels:
+    """Convert a PIL picture of any mode to (H, W, 3) uint8; transparency goes onto white.
+
+    Raises:
+        ValueError: PIL cannot convert the mode; like all of DECODER_ERRORS, for the caller to name.
+    """
+    from PIL import Image
+
+    if picture.mode in ("La", "RGBa"):  # premultiplied, which PIL converts one way only
+        picture = picture.convert("LA" if picture.mode == "La" else "RGBA")
+    if picture.mode == "LAB":
+        picture = _lab_to_rgb(picture)
+    if "A" in picture.getbands() or picture.info.get("transparency") is not None:
+        picture = picture.convert("RGBA")
+        background = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(background, picture)
+    return np.array(picture.convert("RGB"))
+
+
+def broken_picture(label: str, error: BaseException) -> MediaError:
+    """Say that a picture cannot be decoded."""
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return MediaError(f"{label}: the picture is broken or cut off ({reason}). Save or download it again.")
+
+
+def _open_bytes(data: bytes, label: str) -> Image:
+    from PIL import Image, UnidentifiedImageError
+
+    # Our own limit is checked below; PIL would print a warning at half of it.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    if data[4:8] == b"ftyp" and (data[8:12] in HEIF_BRANDS) and b"avif" not in data[8:64]:
+        return _open_heif(data, label)
+    try:
+        try:
+            return Image.open(io.BytesIO(data), formats=QUICK_FORMATS)
+        except UnidentifiedImageError:
+            Image.init()
+            known = [name for name in OTHER_FORMATS if name in Image.OPEN]
+            return Image.open(io.BytesIO(data), formats=known)
+    except UnidentifiedImageError:
+        raise MediaError(
+            f"{label}: not a picture in a known format ({len(data)} bytes starting {data[:8]!r}). "
+            "Known: PNG, JPEG, WebP, GIF, HEIC, AVIF, BMP, TIFF. Videos are passed as a video."
+        ) from None
+    except Image.DecompressionBombError:
+        raise MediaError(
+            f"{label}: has more than the {MAX_SOURCE_PIXELS} pixels allowed. Make it smaller first."
+        ) from None
+    except DECODER_ERRORS as error:
+        raise broken_picture(label, error) from None
+
+
+def _open_heif(data: bytes, label: str) -> Image:
+    from pillow_heif import HeifImageFile
+
+    try:
+        picture: Image = HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]  # the package has no types
+    except DECODER_ERRORS as error:
+        raise broken_picture(label, error) from None
+    return picture
+
+
+def _rotate(picture: Image, label: str) -> Image:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except DECODER_ERRORS as error:
+        picture.load()  # raises if the picture itself is broken
+        _LOG.warning("%s: its EXIF data are broken (%s); the picture is taken as it lies.", label, error)
+        return picture
+
+
+def _lab_to_rgb(picture: Image) -> Image:
+    from PIL import ImageCms
+
+    transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    converted = ImageCms.applyTransform(picture, transform)
+    assert converted is not None, "applyTransform returns a picture unless asked to work in place"
+    return converted
+
+
+def _from_array(array: np.ndarray, label: str) -> Image:
+    from PIL import Image
+
+    is_plane = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
+    if array.dtype != np.uint8 or not (is_plane or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise MediaError(
+            f"{label}: an array should be uint8 with shape (H, W), (H, W, 3) or (H, W, 4), "
+            f"found {array.dtype} {array.shape}."
+        )
+    if 0 in array.shape:
+        raise MediaError(f"{label}: the picture is empty, its array has shape {array.shape}.")
+    return Image.fromarray(np.ascontiguousarray(array[:, :, 0] if is_plane and array.ndim == 3 else array))

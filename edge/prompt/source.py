@@ -1,0 +1,144 @@
+"""Get at the bytes of a picture or video that a prompt names, offline and within limits.
+
+In: path, file URL, data URL, bytes or file object. Out: bytes, or an open file; every failure is one line.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from edge.errors import MediaError
+
+Source: TypeAlias = "str | Path | bytes | bytearray | memoryview | BinaryIO"
+
+MAX_IMAGE_BYTES = 256 << 20
+MAX_VIDEO_BYTES = 16 << 30
+# A video that does not lie in a file must fit into memory.
+MAX_MEMORY_VIDEO_BYTES = 1 << 30
+SHOWN_CHARACTERS = 80
+
+
+def read_bytes(source: object, *, label: str, allow_files: bool = True, max_bytes: int = MAX_IMAGE_BYTES) -> bytes:
+    """Read a source into memory.
+
+    Args:
+        source: Path, file or data URL, bytes, or binary file object.
+        label: Name for messages.
+        allow_files: Refuse paths when False, for requests from elsewhere.
+        max_bytes: Larger sources are refused.
+
+    Raises:
+        MediaError: It cannot be read, is empty or too large, or is not a local source.
+    """
+    with open_source(source, label=label, allow_files=allow_files, max_bytes=max_bytes) as file:
+        return _read_limited(file, label, max_bytes)
+
+
+def open_source(source: object, *, label: str, allow_files: bool = True, max_bytes: int = MAX_VIDEO_BYTES) -> BinaryIO:
+    """Open a source for reading from its start; the caller closes it.
+
+    Raises:
+        MediaError: As `read_bytes`.
+    """
+    if isinstance(source, str) and source[:5].lower() == "data:":
+        return io.BytesIO(_read_data_url(source, label))
+    if isinstance(source, str | Path):
+        if not allow_files:
+            raise MediaError(f"{label}: files of this computer may not be named here. Send a data URL.")
+        return _open_path(_as_path(source, label), max_bytes)
+    if isinstance(source, bytes | bytearray | memoryview):
+        if not len(source):
+            raise MediaError(f"{label}: there are no bytes. Check where they come from.")
+        return io.BytesIO(source)
+    read = getattr(source, "read", None)
+    if callable(read):
+        return io.BytesIO(_read_limited(source, label, min(max_bytes, MAX_MEMORY_VIDEO_BYTES)))
+    raise MediaError(
+        f"{label}: expected a path, a data URL, bytes, a file object or a picture, found {type(source).__name__}."
+    )
+
+
+def source_label(source: object, label: str) -> str:
+    """Name a source by its path where it has one."""
+    if isinstance(source, Path) or (isinstance(source, str) and source[:5].lower() != "data:"):
+        name = str(source)
+        return name if len(name) <= SHOWN_CHARACTERS else name[: SHOWN_CHARACTERS - 3] + "..."
+    return label
+
+
+def _as_path(source: str | Path, label: str) -> Path:
+    if isinstance(source, Path):
+        return source
+    scheme = urlsplit(source).scheme.lower() if "://" in source[:12] else ""
+    if scheme in ("http", "https", "ftp"):
+        raise MediaError(
+            f"{source_label(source, label)}: addresses are not fetched. Download the file and give its path."
+        )
+    if scheme == "file":
+        parts = urlsplit(source)
+        if parts.netloc not in ("", "localhost"):
+            raise MediaError(f"{source_label(source, label)}: names a file of another computer. Copy it here first.")
+        return Path(unquote(parts.path))
+    if not source or "\0" in source:
+        raise MediaError(f"{label}: {source[:SHOWN_CHARACTERS]!r} is not a path. Give the path of a file.")
+    return Path(source).expanduser()
+
+
+def _open_path(path: Path, max_bytes: int) -> BinaryIO:
+    label = source_label(path, "")
+    try:
+        if path.is_dir():
+            raise MediaError(f"{label}: is a folder, expected a file.")
+        if path.exists() and not path.is_file():
+            raise MediaError(f"{label}: is not a regular file. Save it as one first.")
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise MediaError(f"{label}: has {size} bytes, at most {max_bytes} are read. Make it smaller.")
+        if size == 0:
+            raise MediaError(f"{label}: the file is empty. Download or save it again.")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise MediaError(f"{label}: file not found. Check the path.") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise MediaError(f"{label}: cannot be read ({_one_line(error)}).") from None
+
+
+def _read_data_url(url: str, label: str) -> bytes:
+    head, comma, body = url.partition(",")
+    if not comma:
+        raise MediaError(f"{label}: the data URL has no comma. Expected data:image/png;base64,...")
+    if not head.lower().endswith(";base64"):
+        data = unquote_to_bytes(body)
+    else:
+        try:
+            text = "".join(unquote(body).split()).translate(str.maketrans("-_", "+/"))
+            data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise MediaError(f"{label}: the data URL is not valid base64 ({error}). Encode it again.") from None
+    if not data:
+        raise MediaError(f"{label}: the data URL is empty. Encode the file again.")
+    return data
+
+
+def _read_limited(file: object, label: str, max_bytes: int) -> bytes:
+    read = getattr(file, "read")  # noqa: B009  any object with read() is welcome
+    try:
+        data = read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{label}: cannot be read ({_one_line(error)}).") from None
+    if not isinstance(data, bytes):
+        raise MediaError(f"{label}: the file is open as text. Open it with mode 'rb'.")
+    if len(data) > max_bytes:
+        raise MediaError(f"{label}: has over {max_bytes} bytes, at most that many are read. Make it smaller.")
+    if not data:
+        raise MediaError(f"{label}: the file is empty or was read to its end. Rewind or save it again.")
+    return data
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
