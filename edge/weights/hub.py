@@ -42,6 +42,7 @@ def _download(repo_id: str, revision: str | None) -> Path:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -54,6 +55,10 @@ def _download(repo_id: str, revision: str | None) -> Path:
         folder = snapshot_download(
             repo_id, revision=revision, allow_patterns=list(FILE_PATTERNS), ignore_patterns=[_SUBFOLDERS]
         )
+    except HFValidationError:
+        raise ConfigError(
+            f"{repo_id}: neither a local folder nor a valid hub id org/name. Check the spelling."
+        ) from None
     except GatedRepoError:
         raise WeightError(
             f"{repo_id}: access is restricted. Accept its terms on the hub and log in with `hf auth login`."

@@ -71,6 +71,12 @@ def test_what_is_neither_path_nor_hub_id_is_refused_without_a_download(
         resolve_model(name)
 
 
+@pytest.mark.parametrize("name", ["maker/tiny.git", "maker/a..b", "maker/a--b"])
+def test_a_name_the_hub_does_not_allow_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="neither a local folder nor a valid hub id"):
+        resolve_model(name)
+
+
 def test_a_path_object_is_never_a_hub_id(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
         resolve_model(tmp_path / "maker")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from math import prod
 
 import mlx.core as mx
 import pytest
@@ -68,6 +69,20 @@ def test_the_fp8_30b_list_fits_with_its_scales() -> None:
     assert len(names) == 288
     assert set(names) == set(filter(is_fp8_on_hub, hub_table(config, "hub").source_shapes()))
     assert hub_table(config, "hub", fp8_names=names).match(stored).fits
+
+
+@needs_facts
+def test_the_published_4_bit_30b_has_exactly_the_bytes_of_its_table() -> None:
+    config = model_config_from_file(FACTS / "raw" / "mlx_config_30B_4bit.json")
+    assert config.quantization is not None
+    packed = {
+        name.removesuffix(".weight"): config.quantization.default
+        for name, shape in expected_parameters(config).items()
+        if name.startswith("language_model.") and len(shape) > 1
+    }
+    targets = mlx_table(config, packed).targets().values()
+    num_bytes = {"U32": 4, "float": 2, "U8": 1}
+    assert sum(prod(target.shape) * num_bytes[target.stored_as] for target in targets) == 18_251_885_024
 
 
 @needs_facts
