@@ -253,12 +253,13 @@ def _packed_modules(config: ModelConfig, source: TensorSource) -> dict[str, Laye
 def _explain(config: ModelConfig, source: TensorSource, match: Match) -> str:
     """Say why a folder does not fit; a missing shard or a missing vision part comes first."""
     if match.missing and source.index_missing:
-        names = ", ".join(source.index_missing[:3]) + (", ..." if len(source.index_missing) > 3 else "")
-        noun = "is" if len(source.index_missing) == 1 else "are"
+        num_missing = len(source.index_missing)
+        names = ", ".join(source.index_missing[:3]) + (", ..." if num_missing > 3 else "")
+        verb, them = ("is", "it") if num_missing == 1 else ("are", "them")
         return (
-            f"{source.folder}: model.safetensors.index.json lists {source.index_total} shards, "
-            f"{len(source.index_missing)} {noun} missing: {names}. "
-            f"Without them the model lacks {summarize_names(match.missing, limit=2)}. Download them again."
+            f"{source.folder}: model.safetensors.index.json lists {source.index_total} shards, {num_missing} {verb} "
+            f"missing: {names}. Without {them} the model lacks {summarize_names(match.missing, limit=2)}. "
+            f"Download {them} again."
         )
     vision = [name for name in match.missing if "visual." in name or name.startswith("vision_tower.")]
     all_vision = [name for name in expected_parameters(config) if name.startswith("vision_tower.")]

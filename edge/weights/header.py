@@ -95,11 +95,13 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any:
     result = dict(pairs)
     if len(result) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} appears twice")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} appears twice")
     return result
 
 
 def _read_entry(name: str, entry: Any, *, path: Path, data_start: int) -> TensorInfo:  # Any: JSON
+    if not name.isprintable():
+        raise WeightError(f"{path}: the name {name!r} is not printable, expected a tensor name. {_AGAIN}")
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if dtype not in ITEM_BITS:

@@ -169,9 +169,13 @@ def _read_weight_map(folder: Path) -> dict[str, str]:
         weight_map = read_json_object(path).get("weight_map")
     except ConfigError as error:
         raise WeightError(str(error)) from None
-    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+    if not isinstance(weight_map, dict) or not all(map(_is_name, weight_map.values())):
         raise WeightError(f"{path}: expected a weight_map from tensor to shard, found none. Download it again.")
     return weight_map
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
 
 
 def _explain_no_shards(folder: Path) -> str:

@@ -171,6 +171,12 @@ def describe_match(match: Match) -> str:
             f"{name} {problem}{f' ({more} more differ)' if more else ''}. "
             "config.json and the weights must be of the same model; download both again."
         )
+    if match.missing and match.unexpected:
+        return (
+            f"expected {summarize_names(match.missing, limit=3)}; found instead "
+            f"{summarize_names(match.unexpected, limit=3)}. "
+            "The weights are of another model than config.json; choose a folder where both belong together."
+        )
     if match.missing:
         return (
             f"expected {summarize_names(match.missing)}, not found in the weights. "

@@ -209,7 +209,9 @@ def test_a_stale_index_does_not_matter_and_a_missing_shard_does(tmp_path: Path) 
 
     write_hub_folder(tmp_path / "hub", MOE, parameters, num_shards=3)
     (tmp_path / "hub" / "model-00002-of-00003.safetensors").unlink()
-    message = r"index\.json lists 3 shards, 1 is missing: model-00002-of-00003\.safetensors\. Without them .* Download"
+    message = (
+        r"index\.json lists 3 shards, 1 is missing: model-00002-of-00003\.safetensors\. Without it .* Download it ag"
+    )
     with pytest.raises(WeightError, match=message):
         load_folder(tmp_path / "hub")
 
@@ -268,6 +270,14 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
         WeightError, match=r"gate_proj\.weight should have shape \[256, 64\], found \[224, 64\] \(8 more"
     ):
         load_folder(write_config(folder, wider))
+
+
+def test_dense_weights_under_a_config_with_experts_are_refused(tmp_path: Path) -> None:
+    dense = tiny_config_json(is_moe=False)
+    folder = write_hub_folder(tmp_path, dense, tiny(dense))
+    message = r"expected 6 tensors: .*mlp\.experts\.gate_up_proj .*; found instead 6 tensors: .*mlp\.gate_proj\.weight"
+    with pytest.raises(WeightError, match=message):
+        load_folder(write_config(folder, MOE))
 
 
 def test_tensors_of_another_model_are_refused(tmp_path: Path) -> None:

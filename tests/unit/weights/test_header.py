@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.errors import WeightError
 from edge.weights.header import read_header
@@ -50,6 +52,7 @@ def test_names_shapes_and_metadata_are_read(tmp_path: Path) -> None:
         ({"x": entry(offsets=[4, 0])}, b"1234", "has data_offsets"),
         ({"x": entry(offsets=[0])}, b"1234", "has data_offsets"),
         ({"x": entry(dtype="Q4")}, b"1234", "has dtype 'Q4', expected one of BOOL"),
+        ({"x\ny": entry()}, b"1234", r"the name 'x\\ny' is not printable"),
         ({"x": 7}, b"1234", "has dtype None"),
         ({"x": entry(), "y": entry()}, b"1234", "should start where x ends, found an overlap or gap"),
         ({"x": entry(), "y": entry(offsets=[5, 9])}, b"123456789", "overlap or gap"),
@@ -57,7 +60,7 @@ def test_names_shapes_and_metadata_are_read(tmp_path: Path) -> None:
         ({"__metadata__": [1]}, b"", "__metadata__ should be an object"),
         ([1], b"", "the header should be a JSON object, found list"),
         ("{", b"", "the header is not readable JSON"),
-        ('{"x": 1, "x": 2}', b"", "x appears twice"),
+        ('{"x": 1, "x": 2}', b"", "'x' appears twice"),
         ("[" * 100_000, b"", "the header is not readable JSON"),
     ],
 )
@@ -94,3 +97,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_folder_under_the_name_of_a_shard_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightError, match="cannot be read"):
         SafetensorsFile(tmp_path)
+
+
+SOUND = header_bytes({"x": ("F32", (2, 3)), "y": ("BF16", (4,))}, format="mlx") + bytes(32)
+
+
+@settings(max_examples=300, deadline=None)
+@given(place=st.integers(0, len(SOUND) - 1), value=st.integers(0, 255), length=st.integers(0, len(SOUND)))
+def test_a_damaged_file_is_refused_or_stays_within_its_bytes(
+    tmp_path_factory: pytest.TempPathFactory, place: int, value: int, length: int
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "a.safetensors"
+    for damaged in (SOUND[:place] + bytes([value]) + SOUND[place + 1 :], SOUND[:length]):
+        path.write_bytes(damaged)
+        assert end_of_tensors(path) <= len(damaged)
+
+
+def end_of_tensors(path: Path) -> int:
+    """Return where the last tensor ends, 0 for a file that is refused; anything but WeightError fails the test."""
+    try:
+        tensors = SafetensorsFile(path).tensors.values()
+    except WeightError:
+        return 0
+    return max(info.start + info.num_bytes for info in tensors)
