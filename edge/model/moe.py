@@ -7,8 +7,12 @@ Source: mlx-lm 0.32.2 mlx_lm/models/switch_layers.py, differs in: no biases of a
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 
 from edge.config import MoeConfig
 from edge.model.elementwise import swiglu
@@ -54,7 +58,13 @@ class SwitchLinear(nn.Module):
         Returns:
             (..., 1, O) with the axes of `experts` in front.
         """
-        return mx.gather_mm(rows, self.weight.swapaxes(-1, -2), rhs_indices=experts, sorted_indices=is_sorted)
+        return mx.gather_mm(
+            rows,
+            self.weight.swapaxes(-1, -2),
+            lhs_indices=None if is_sorted else row_indexes(rows.shape[:-2], tuple(experts.shape)),
+            rhs_indices=experts,
+            sorted_indices=is_sorted,
+        )
 
 
 class SwitchGLU(nn.Module):
@@ -93,6 +103,16 @@ class SwitchGLU(nn.Module):
         """Return the two halves of SwiGLU, (..., 1, I) each."""
         gate = self.gate_proj(rows, experts, is_sorted=is_sorted)
         return gate, self.up_proj(rows, experts, is_sorted=is_sorted)
+
+
+@lru_cache(maxsize=64)
+def row_indexes(batch_shape: tuple[int, ...], shape: tuple[int, ...]) -> mx.array:
+    """Return the flat row of each (token, expert) pair; left out, MLX launches a kernel per product to make it.
+
+    With sorted experts it has to be left out: MLX takes its kernel for sorted experts only then (0.32.4).
+    """
+    rows = np.arange(math.prod(batch_shape), dtype=np.uint32).reshape(batch_shape)
+    return mx.array(np.broadcast_to(rows, shape))
 
 
 class SparseBlock(nn.Module):

@@ -10,7 +10,7 @@ from mlx.utils import tree_unflatten
 
 from edge.config import LayerQuantization, QuantizationConfig
 from edge.errors import WeightError
-from edge.model.moe import SwitchLinear
+from edge.model.moe import SwitchLinear, row_indexes
 
 
 class QuantizedSwitchLinear(nn.Module):
@@ -33,6 +33,7 @@ class QuantizedSwitchLinear(nn.Module):
             self.weight,
             self.scales,
             self.biases if self.setting.mode == "affine" else None,
+            lhs_indices=None if is_sorted else row_indexes(rows.shape[:-2], tuple(experts.shape)),
             rhs_indices=experts,
             transpose=True,
             group_size=self.setting.group_size,

@@ -110,7 +110,8 @@ def reference_logits(model: TorchModel, case: Case) -> torch.Tensor:
     """Run the reference on a whole prompt, (1, L, V)."""
     model.model.rope_deltas = None
     with torch.no_grad():
-        return model(**reference_inputs(case)).logits
+        logits: torch.Tensor = model(**reference_inputs(case)).logits
+    return logits
 
 
 def encode(model: Qwen3VL, media: Sequence[Picture]) -> dict[int, VisionOutput]:

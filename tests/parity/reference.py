@@ -63,7 +63,7 @@ VISION = {
     "out_hidden_size": 40,
     "deepstack_visual_indexes": [0, 1, 3],
 }
-IDS = {
+IDS: dict[str, Any] = {  # Any: keyword arguments of a class with many
     "image_token_id": IMAGE,
     "video_token_id": VIDEO,
     "vision_start_token_id": VISION_START,

@@ -6,7 +6,7 @@ float32 against itself in float64: 2.8e-7 to 4.0e-7. The bound is 1e-5; every mu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import mlx.core as mx
@@ -17,9 +17,12 @@ import edge.model.moe
 import edge.model.rope
 import edge.model.text
 from edge.cache.kv import KVCache, make_cache
+from edge.generate.step import visual_rows
 from edge.model.batch import batch_mask, decode_positions, flat_rows, pad_batch
+from edge.model.elementwise import swiglu
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import VisionOutput, VisualRows
+from edge.prompt.positions import Span
 from tests.parity.cases import Case, Picture, encode, forward, make_case, reference_logits
 from tests.parity.reference import KINDS, Kind, loaded_model, reference_model, relative_error
 
@@ -105,11 +108,11 @@ def test_chunks_inside_an_image_give_the_same_logits(size: int, name: str) -> No
 
 
 def test_reusing_the_first_deepstack_rows_in_later_chunks_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.parity import cases
+    right = visual_rows
 
-    right = cases.visual_rows
-
-    def first_rows_again(spans: object, outputs: dict[int, VisionOutput], *, start: int, stop: int) -> object:
+    def first_rows_again(
+        spans: Sequence[Span], outputs: dict[int, VisionOutput], *, start: int, stop: int
+    ) -> VisualRows | None:
         rows = right(spans, outputs, start=start, stop=stop)
         if rows is None:
             return None
@@ -117,7 +120,7 @@ def test_reusing_the_first_deepstack_rows_in_later_chunks_fails(monkeypatch: pyt
         stale = tuple(mx.concatenate([o.deepstack[i] for o in outputs.values()])[:count] for i in range(3))
         return VisualRows(rows.row_indexes, VisionOutput(rows.output.features, stale))
 
-    monkeypatch.setattr(cases, "visual_rows", first_rows_again)
+    monkeypatch.setattr("tests.parity.cases.visual_rows", first_rows_again)
     assert relative_error(chunked(loaded_model("moe"), WITH_IMAGES, 7), expected("moe", "two images")) > MUTANT
 
 
@@ -259,7 +262,6 @@ def test_a_vision_output_cannot_be_made_without_its_deepstack_levels() -> None:
 # Mutants of the model --------------------------------------------------------------------------------------------
 
 _axes = edge.model.rope.frequency_axes
-_swiglu = edge.model.moe.swiglu
 
 
 def _route_without_division(logits: mx.array, experts_per_token: int) -> tuple[mx.array, mx.array]:
@@ -272,7 +274,7 @@ MUTANTS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "height and width swapped": (edge.model.rope, "frequency_axes", lambda s, n: np.array([0, 2, 1])[_axes(s, n)]),
     "sections not interleaved": (edge.model.rope, "frequency_axes", lambda s, n: np.repeat([0, 1, 2], s)),
     "text positions on images": (edge.model.rope, "is_plain", lambda positions: True),
-    "gate and up swapped": (edge.model.moe, "swiglu", lambda gate, up: _swiglu(up, gate)),
+    "gate and up swapped": (edge.model.moe, "swiglu", lambda gate, up: swiglu(up, gate)),
     "router weights do not add up to one": (edge.model.moe, "route", _route_without_division),
     "visual rows not put in": (edge.model.text, "put_rows", lambda hidden, rows, new: hidden),
 }

@@ -9,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from edge.config import RopeConfig
 from edge.model.rope import frequency_axes, make_rope_table, rope_frequencies
@@ -30,7 +31,7 @@ def read_json(name: str) -> Any:  # Any: golden data, checked by the assertions
 
 
 def read_arrays(name: str) -> dict[str, np.ndarray]:
-    return {key: np.array(value) for key, value in mx.load(str(GOLDEN / name)).items()}
+    return load_file(GOLDEN / name)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

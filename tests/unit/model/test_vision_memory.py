@@ -1,0 +1,75 @@
+"""Memory of the vision tower: bounded by the stated formula, far from a full score matrix (PEERS 19)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import mlx.core as mx
+import pytest
+
+import edge.model.vision_attention
+from edge.config import VisionConfig
+from edge.model.types import Grid
+from edge.model.vision import VisionTower, vision_peak_bytes
+from tests.unit.model.tiny import VISION, randomize
+
+MIB = 1 << 20
+BIG: Grid = (1, 64, 64)
+FULL_SCORES = 4 * VISION.num_heads * 4096**2  # 201 MB
+ONE_BLOCK = replace(VISION, depth=1, deepstack_indexes=(0,))
+REAL = VisionConfig(
+    depth=27,
+    hidden_size=1152,
+    intermediate_size=4304,
+    num_heads=16,
+    in_channels=3,
+    patch_size=16,
+    temporal_patch_size=2,
+    spatial_merge_size=2,
+    num_position_embeddings=2304,
+    out_hidden_size=2048,
+    deepstack_indexes=(8, 16, 24),
+)
+
+
+def measured_peak(grids: list[Grid]) -> int:
+    """Return what one call of a one-block tower takes beside weights and patches."""
+    tower = VisionTower(ONE_BLOCK)
+    randomize(tower)
+    patches = mx.zeros((sum(t * h * w for t, h, w in grids), ONE_BLOCK.patch_values))
+    mx.eval(patches, tower.parameters())
+    mx.clear_cache()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    output = tower(patches, grids)
+    mx.eval(output.features, *output.deepstack)
+    return int(mx.get_peak_memory() - before)
+
+
+@pytest.mark.parametrize("grids", [[BIG], [(4, 32, 32)], [(1, 32, 64), (1, 64, 32), (2, 16, 16)]])
+def test_the_tower_stays_within_its_stated_memory(grids: list[Grid], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.model.vision_attention, "CPU_SCORE_BYTES", 2 * MIB)
+    assert measured_peak(grids) <= vision_peak_bytes(ONE_BLOCK, grids, value_bytes=4)
+
+
+def test_a_big_picture_builds_no_full_score_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.model.vision_attention, "CPU_SCORE_BYTES", 2 * MIB)
+    assert vision_peak_bytes(ONE_BLOCK, [BIG], value_bytes=4) < FULL_SCORES / 2
+
+
+def test_one_call_without_blocks_exceeds_the_stated_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.model.vision_attention, "CPU_SCORE_BYTES", 2 * MIB)
+    stated = vision_peak_bytes(ONE_BLOCK, [BIG], value_bytes=4)
+    monkeypatch.setattr(edge.model.vision_attention, "score_bytes", lambda: 1 << 40)
+    assert measured_peak([BIG]) > stated
+
+
+def test_the_largest_picture_of_the_real_model_needs_a_few_gigabytes() -> None:
+    largest: list[Grid] = [(1, 256, 256)]  # 4096x4096 pixels; a full score matrix has 275 GB
+    assert vision_peak_bytes(REAL, largest, value_bytes=2) < 4 * 10**9
+    assert vision_peak_bytes(REAL, largest, value_bytes=4) < 6 * 10**9
+
+
+def test_many_pictures_in_one_call_need_more_than_one() -> None:
+    one = vision_peak_bytes(REAL, [(1, 32, 32)], value_bytes=2)
+    assert one < vision_peak_bytes(REAL, [(1, 32, 32)] * 8, value_bytes=2) < 8 * one
