@@ -38,7 +38,7 @@ class FrameSource(Protocol):
         frame_rate: Frames per second, on average.
         height: Rows of a frame.
         width: Columns of a frame.
-        is_chosen: The user chose these frames; they are not sampled again.
+        is_chosen: The user chose these frames; they are sampled only if a request names a rate.
     """
 
     label: str
@@ -144,9 +144,9 @@ class FrameList:
                 f"{label}: a list of frames needs either frame_rate (frames per second) or times_s (seconds of each)."
             )
         self._times = _checked_times(times_s, self.num_frames, label) if times_s is not None else None
-        self.frame_rate = _checked_rate(frame_rate, label) if frame_rate is not None else 0.0
         if self.num_frames == 0:
             raise MediaError(f"{label}: the list of frames is empty.")
+        self.frame_rate = _average_rate(self._times) if self._times else _checked_rate(frame_rate, label)
         self.height, self.width = self._load(0).shape[:2]
 
     def times_s(self, indexes: Sequence[int]) -> list[float]:
@@ -221,6 +221,11 @@ class Animation:
                 yield milliseconds / 1000 if milliseconds > 0 else DEFAULT_FRAME_S
         except DECODER_ERRORS as error:
             raise broken_picture(self.label, error) from None
+
+
+def _average_rate(times: list[float]) -> float:
+    length = times[-1] - times[0]
+    return (len(times) - 1) / length if length > 0 else 1.0
 
 
 def _checked_rate(frame_rate: object, label: str) -> float:

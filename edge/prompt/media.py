@@ -2,7 +2,7 @@
 
 In: path, bytes, file object, data URL, PIL picture or numpy array. Out: (H, W, 3) uint8.
 Source: transformers@v5.23.0 image_utils.py load_image (EXIF rotation) and image_transforms.py convert_to_rgb
-(transparency goes onto white), differs in: limits, HEIC, and modes PIL cannot turn into RGB by itself.
+(transparency goes onto white), differs in: limits, HEIC and premultiplied transparency, which goes onto white too.
 """
 
 from __future__ import annotations
@@ -127,8 +127,11 @@ def picture_to_rgb(picture: Image) -> Pixels:
 
     if picture.mode in ("La", "RGBa"):  # premultiplied, which PIL converts one way only
         picture = picture.convert("LA" if picture.mode == "La" else "RGBA")
-    if picture.mode == "LAB":
-        picture = _lab_to_rgb(picture)
+    if picture.mode[0] in "IF" and np.asarray(picture).max() > 255:
+        # A reference quirk: PIL clips, it does not scale.
+        _LOG.warning(
+            "A picture of more than 8 bits per value loses all that is brighter than 255. Save it with 8 bits."
+        )
     if "A" in picture.getbands() or picture.info.get("transparency") is not None:
         picture = picture.convert("RGBA")
         background = Image.new("RGBA", picture.size, (255, 255, 255, 255))
@@ -188,15 +191,6 @@ def _rotate(picture: Image, label: str) -> Image:
         picture.load()  # raises if the picture itself is broken
         _LOG.warning("%s: its EXIF data are broken (%s); the picture is taken as it lies.", label, error)
         return picture
-
-
-def _lab_to_rgb(picture: Image) -> Image:
-    from PIL import ImageCms
-
-    transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-    converted = ImageCms.applyTransform(picture, transform)
-    assert converted is not None, "applyTransform returns a picture unless asked to work in place"
-    return converted
 
 
 def _from_array(array: np.ndarray, label: str) -> Image:

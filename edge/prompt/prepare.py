@@ -101,7 +101,8 @@ def prepare_media(item: MediaItem, *, images: ImageSettings, videos: VideoSettin
         allow_files=allow_files,
     )
     try:
-        return _prepare_video(source, settings)
+        is_sampled = not source.is_chosen or item.options.get("fps") is not None
+        return _prepare_video(source, settings, is_sampled)
     finally:
         source.close()
 
@@ -115,21 +116,21 @@ def _prepare_image(item: MediaItem, settings: ImageSettings, allow_files: bool) 
     )
 
 
-def _prepare_video(source: FrameSource, settings: VideoSettings) -> Media:
+def _prepare_video(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Media:
     try:
-        return _sample_video(source, settings)
+        return _sample_video(source, settings, is_sampled)
     except FrameCountError as error:
         # The container's count was wrong: sample again from what can be decoded.
         source.num_frames = error.found
     try:
-        return _sample_video(source, settings)
+        return _sample_video(source, settings, is_sampled)
     except FrameCountError:
         raise MediaError(f"{source.label}: decoding gives another number of frames each time. Convert it.") from None
 
 
-def _sample_video(source: FrameSource, settings: VideoSettings) -> Media:
+def _sample_video(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Media:
     try:
-        indexes = _choose_frames(source, settings)
+        indexes = _choose_frames(source, settings, is_sampled)
         height, width = fit_video(len(indexes), source.height, source.width, settings)
     except MediaError as error:
         raise MediaError(f"{source.label}: {error}") from None
@@ -143,8 +144,8 @@ def _sample_video(source: FrameSource, settings: VideoSettings) -> Media:
     return _make_media("video", source.label, pixels, settings, size, times, tuple(indexes), source.num_frames)
 
 
-def _choose_frames(source: FrameSource, settings: VideoSettings) -> Sequence[int]:
-    if not source.is_chosen:
+def _choose_frames(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Sequence[int]:
+    if is_sampled:
         return sample_indexes(source.num_frames, frame_rate=source.frame_rate, settings=settings)
     if source.num_frames > settings.max_frames:
         raise MediaError(

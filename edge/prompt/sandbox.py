@@ -91,7 +91,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "safe": self.text,
         }
         self.filters = {name: self._metered(known[name], name in DEEP_FILTERS) for name in FILTERS}
-        self.tests = {name: self._metered(test, True) for name, test in self.tests.items()}
+        tests: dict[str, Callable[..., Value]] = {**self.tests}
+        self.tests = {name: self._metered(test, True) for name, test in tests.items()}
         self.globals = {
             "range": self.make_range,
             "dict": self.make_dict,

@@ -18,9 +18,10 @@ from edge.prompt.types import Pixels
 # Containers of self-contained files: no playlists, no image sequences, no scripts.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,h264,hevc,av1,ivf,obu,y4m,dv,mxf"
 MAX_FRAME_PIXELS = 1 << 26
-# A file whose packets end this much before its stated duration is cut off.
-MISSING_TAIL = 0.1
-MISSING_TAIL_S = 1.0
+# A file of these formats whose packets end this long before its stated duration is cut off.
+EXACT_DURATIONS = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
+MISSING_TAIL = 0.01
+MISSING_TAIL_S = 0.25
 
 
 class VideoFile:
@@ -68,7 +69,8 @@ class VideoFile:
             rate = stream.average_rate or stream.guessed_rate
             promised = int(stream.frames)
             counted, end_s = _count_packets(container, stream.index)
-            duration_s = container.duration / 1e6 if container.duration else 0.0
+            is_exact = bool(container.duration) and container.format.name in EXACT_DURATIONS
+            duration_s = container.duration / 1e6 if is_exact else 0.0
         if counted == 0:
             raise self._broken("it has no frames")
         if counted < promised or end_s < duration_s * (1 - MISSING_TAIL) - MISSING_TAIL_S:
@@ -94,7 +96,7 @@ class VideoFile:
             try:
                 yield from container.decode(stream)
             except FFmpegError as error:
-                raise self._broken(str(error)) from None
+                raise self._broken(_reason(error)) from None
 
     def _open(self) -> Any:  # Any: av.container.InputContainer, as above
         try:
@@ -110,9 +112,8 @@ class VideoFile:
         try:
             return av.open(self._file, mode="r", metadata_errors="replace", options=options)
         except (FFmpegError, OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:160]
             raise MediaError(
-                f"{self.label}: not a video that can be opened ({reason}). "
+                f"{self.label}: not a video that can be opened ({_reason(error)}). "
                 "If it is a picture, pass it as an image; otherwise download or convert it again."
             ) from None
 
@@ -147,3 +148,8 @@ def _frame_to_rgb(frame: Any) -> Pixels:  # Any: av.VideoFrame, as above
     rgb: Pixels = frame.to_ndarray(format="rgb24")
     # Phones store upright videos sideways, with the angle counterclockwise.
     return np.ascontiguousarray(np.rot90(rgb, k=round(frame.rotation / 90) % 4))
+
+
+def _reason(error: Exception) -> str:
+    """Say what ffmpeg found, without its numbers and internal names."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
