@@ -41,7 +41,7 @@ from edge.memory import (
 )
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import VisionOutput
-from edge.parse.reasoning import CLOSE, starts_in_reasoning
+from edge.parse.reasoning import CLOSE
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
 from edge.request import Request
@@ -190,7 +190,7 @@ class Engine:
     def _make_reader(self, request: Request, prompt: Prompt) -> AnswerReader:
         return AnswerReader(
             self.processor.tokenizer,
-            starts_in_reasoning=starts_in_reasoning(prompt.text),
+            starts_in_reasoning=prompt.opens_reasoning,
             stops=request.stop,
             end_token_ids=self._end_token_ids,
         )
@@ -239,11 +239,12 @@ class Engine:
                 num_tokens=media.num_tokens,
                 source_size=media.source_size,
                 resized_size=media.resized_size,
+                summary=media.summary,
                 is_cached=not _is_needed(prompt, index, start=kept_tokens) or self._seen.find(media.digest) is not None,
             )
             for index, media in enumerate(prompt.media)
         )
-        return PromptEvent(len(prompt.token_ids), kept_tokens, media)
+        return PromptEvent(len(prompt.token_ids), kept_tokens, media, prompt.hints)
 
     def _see(self, prompt: Prompt, *, start: int) -> tuple[dict[int, VisionOutput], int]:
         """Get the vision outputs of media with tokens past `start`; the tower runs once per picture (PEERS 26)."""

@@ -18,8 +18,9 @@ class MediaUse:
     Attributes:
         kind: "image" or "video".
         num_tokens: Visual tokens in the prompt.
-        source_size: Width and height as given, in pixels.
-        resized_size: Width and height the model sees, in pixels.
+        source_size: Height and width as given, in pixels.
+        resized_size: Height and width the model sees, in pixels.
+        summary: All of this in one line, with the limit that shrank it, if one did.
         is_cached: Whether the vision tower did not have to run for it.
     """
 
@@ -27,6 +28,7 @@ class MediaUse:
     num_tokens: int
     source_size: tuple[int, int]
     resized_size: tuple[int, int]
+    summary: str
     is_cached: bool
 
 
@@ -76,11 +78,12 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class PromptEvent:
-    """The prompt is built; nothing is computed yet."""
+    """The prompt is built; nothing is computed yet. `hints` are lines for the user about what will work badly."""
 
     prompt_tokens: int
     kept_tokens: int
     media: tuple[MediaUse, ...]
+    hints: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

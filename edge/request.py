@@ -9,6 +9,7 @@ from typing import Any
 
 from edge.errors import RequestError
 from edge.generate.sampling import SamplingParams
+from edge.prompt.build import PromptOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Request:
         max_tokens: Most tokens to generate, thought included; None goes on until the context or memory is full.
         stop: Strings that end the answer; they do not appear in it.
         thinking_budget: Most tokens of thought before it is closed; None sets no limit.
-        options: Limits for pictures and videos; None takes the checkpoint's own.
+        options: Limits for pictures and videos, template variables; None takes the checkpoint's own.
         cancel: Set it from any thread to end the answer after the current token.
     """
 

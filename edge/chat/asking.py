@@ -40,13 +40,14 @@ def make_request(
     from edge.request import Request
 
     sampling: dict[str, Any] = options.sampling  # Any: the fields differ in type
+    limits = {"min_pixels": options.min_pixels, "max_pixels": options.max_pixels}
     return Request(
         messages=messages,
         sampling=replace(engine.default_sampling, **sampling),
         max_tokens=options.max_tokens,
         stop=options.stop,
         thinking_budget=options.thinking_budget,
-        options=PromptOptions(min_pixels=options.min_pixels, max_pixels=options.max_pixels, fps=options.fps),
+        options=PromptOptions(image=limits, video={**limits, "fps": options.fps}),
         cancel=cancel,
     )
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge.chat.arguments import ChatOptions
 from edge.chat.asking import Message, assistant_message, begin, explain_cut, make_request, show_events, user_message
 from edge.chat.interrupt import cancel_on_interrupt
-from edge.chat.screen import Screen, describe_media, describe_statistics
+from edge.chat.screen import Screen, describe_statistics
 from edge.chat.transcript import Transcript
-from edge.events import Answer, PromptEvent
+from edge.events import Answer, MediaUse, PromptEvent
 
 if TYPE_CHECKING:
     from edge.engine import Engine
@@ -37,8 +36,9 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
     cancel = threading.Event()
     with cancel_on_interrupt(cancel):
         prompt, events = begin(engine, make_request(engine, options, messages, cancel=cancel))
-        if notice:
-            screen.note(notice)
+        for line in (notice, *prompt.hints):
+            if line:
+                screen.note(line)
         answer = show_events(events, None if options.is_json else screen, shows_reasoning=options.shows_reasoning)
     if transcript:
         transcript.add(messages[-1])
@@ -50,7 +50,7 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
     elif note := explain_cut(answer):
         screen.note(note)
     if options.shows_stats:
-        for line in [*describe_media(prompt), describe_statistics(answer.finish.statistics)]:
+        for line in [*(use.summary for use in prompt.media), describe_statistics(answer.finish.statistics)]:
             screen.note(line)
     return INTERRUPTED if answer.finish.reason == "cancelled" else 0
 
@@ -69,7 +69,7 @@ def _answer_json(engine: Engine, options: ChatOptions, answer: Answer, prompt: P
             "answer_tokens": statistics.answer_tokens,
             "reasoning_tokens": statistics.reasoning_tokens,
         },
-        "media": [asdict(use) for use in prompt.media],
+        "media": [_media_json(use) for use in prompt.media],
         "statistics": {
             "prompt_s": round(statistics.prompt_s, 4),
             "vision_s": round(statistics.vision_s, 4),
@@ -80,4 +80,15 @@ def _answer_json(engine: Engine, options: ChatOptions, answer: Answer, prompt: P
             "first_token_s": round(statistics.first_token_s, 4),
             "peak_bytes": statistics.peak_bytes,
         },
+    }
+
+
+def _media_json(use: MediaUse) -> dict[str, Any]:  # Any: as above
+    (height, width), (seen_height, seen_width) = use.source_size, use.resized_size
+    return {
+        "kind": use.kind,
+        "tokens": use.num_tokens,
+        "source": {"width": width, "height": height},
+        "seen": {"width": seen_width, "height": seen_height},
+        "summary": use.summary,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TextIO
 
-from edge.events import MediaUse, PromptEvent, Statistics
+from edge.events import Statistics
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 # C0 without tab and newline, DEL, C1.
@@ -78,11 +78,6 @@ class Screen:
             self._ends[id(stream)] = text[-1]
 
 
-def describe_media(prompt: PromptEvent) -> list[str]:
-    """Say in one line per picture or video what the model sees of it."""
-    return [_describe_use(use) for use in prompt.media]
-
-
 def describe_statistics(statistics: Statistics) -> str:
     """Say in one line what a request cost."""
     computed = statistics.prompt_tokens - statistics.kept_tokens
@@ -94,9 +89,3 @@ def describe_statistics(statistics: Statistics) -> str:
         f" · answer {statistics.answer_tokens} tokens, {statistics.decode_tokens_per_s:.1f} tokens/s"
         f" · first token {statistics.first_token_s:.2f} s · peak {statistics.peak_bytes / GB:.2f} GB"
     )
-
-
-def _describe_use(use: MediaUse) -> str:
-    source, resized = (f"{width}x{height}" for width, height in (use.source_size, use.resized_size))
-    scaled = f" seen as {resized}" if source != resized else ""
-    return f"{use.kind} {source}{scaled}: {use.num_tokens} tokens"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edge.chat.arguments import ChatOptions
 from edge.chat.asking import Message, assistant_message, begin, explain_cut, make_request, show_events, user_message
 from edge.chat.interrupt import cancel_on_interrupt
-from edge.chat.screen import Screen, describe_media, describe_statistics
+from edge.chat.screen import Screen, describe_statistics
 from edge.chat.transcript import Transcript, new_transcript_path
 from edge.errors import EdgeError, MediaError, UsageError
 
@@ -88,10 +88,12 @@ class Talk:
                 self._images, self._videos = [], []
                 raise MediaError(f"{error} The waiting pictures and videos are let go.") from error
             self._remember(message)
+            for line in (*(use.summary for use in prompt.media if not use.is_cached), *prompt.hints):
+                self._screen.note(line)
             self._images, self._videos = [], []
             answer = show_events(events, self._screen, shows_reasoning=self._options.shows_reasoning)
         self._remember(assistant_message(answer), finish_reason=answer.finish.reason)
-        notes = [] if not self._options.shows_stats else describe_media(prompt)
+        notes = []
         if answer.finish.reason == "cancelled":
             notes.append("(stopped; the answer so far is kept)")
         elif cut := explain_cut(answer):

@@ -11,11 +11,6 @@ OPEN = "<think>"
 CLOSE = "</think>"
 
 
-def starts_in_reasoning(prompt_text: str) -> bool:
-    """Tell whether a prompt's text leaves the model inside a thought: its last `<think>` was opened and not closed."""
-    return prompt_text.rstrip("\n").endswith(OPEN)
-
-
 class ReasoningParser:
     """Tell thought from answer. Blank lines around `</think>` belong to neither; every cut gives the same text."""
 

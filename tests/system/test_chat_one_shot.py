@@ -32,8 +32,8 @@ def test_json_holds_answer_usage_and_finish_reason(tiny_folder: Path, picture: P
     assert found["answer"].strip() == plain.out.strip()
     assert found["finish_reason"] == "length"
     assert found["usage"]["answer_tokens"] == 12
-    assert found["media"][0]["source_size"] == [48, 32]
-    assert found["media"][0]["num_tokens"] == 24
+    assert found["media"][0]["source"] == found["media"][0]["seen"] == {"width": 48, "height": 32}
+    assert found["media"][0]["tokens"] == 24
 
 
 def test_a_thought_goes_to_stderr_apart_from_the_answer(thinking_folder: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_thought_that_takes_all_tokens_is_explained(thinking_folder: Path, tmp
 
 def test_stats_name_tokens_speeds_and_memory(tiny_folder: Path, picture: Path, tmp_path: Path) -> None:
     done = run_chat(["--model", tiny_folder, "--image", picture, "--stats", *GREEDY, "What?"], data=tmp_path)
-    assert "image 48x32: 24 tokens" in done.err
+    assert "48x32 -> 48x32 pixels, 24 tokens" in done.err
     assert "tokens/s" in done.err
     assert "peak" in done.err
 

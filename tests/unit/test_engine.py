@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from edge.prompt.build import Prompt
 
 from edge.engine import Engine, EngineLimits
 from edge.errors import MemoryPlanError, PromptError
 from edge.events import Answer, Event, FinishEvent, PromptEvent, ReasoningEvent, TextEvent
 from edge.generate.sampling import SamplingParams
+from edge.prompt.build import Prompt
 from edge.request import Request
 from edge.settings import GenerationSettings
 from tests.unit.generate.tiny import GREEDY, continued, picture, picture_prompt, prompt_of, tiny_config, tiny_model

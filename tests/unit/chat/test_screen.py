@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from edge.chat.screen import Screen, describe_media, describe_statistics
-from edge.events import MediaUse, PromptEvent, Statistics
+from edge.chat.screen import Screen, describe_statistics
+from edge.events import Statistics
 
 
 class Terminal(io.StringIO):
@@ -71,11 +71,6 @@ def test_a_failure_after_a_piece_of_answer_begins_its_own_line() -> None:
     screen.answer("half an ans")
     screen.error("failed")
     assert out.getvalue() == "half an ans\n"
-
-
-def test_the_token_count_and_a_smaller_size_of_a_picture_are_said_peers_13() -> None:
-    use = MediaUse("image", num_tokens=99, source_size=(1280, 720), resized_size=(640, 352), is_cached=False)
-    assert describe_media(PromptEvent(120, 0, (use,))) == ["image 1280x720 seen as 640x352: 99 tokens"]
 
 
 def test_statistics_are_one_line_with_speeds() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from edge.chat.arguments import ChatOptions
 from edge.chat.screen import Screen
 from edge.chat.talk import Talk
 from edge.errors import MediaError, PromptError
-from edge.events import Event, FinishEvent, FinishReason, PromptEvent, ReasoningEvent, Statistics, TextEvent
+from edge.events import Event, FinishEvent, FinishReason, MediaUse, PromptEvent, ReasoningEvent, Statistics, TextEvent
 from edge.generate.sampling import SamplingParams
 from edge.request import Request
 
@@ -35,6 +36,7 @@ class Parrot:
 
     default_sampling = SamplingParams()
     reason: FinishReason = "stop"
+    media: tuple[MediaUse, ...] = ()
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -47,7 +49,7 @@ class Parrot:
         self.requests.append(request)
         return iter(
             [
-                PromptEvent(9, 0, ()),
+                PromptEvent(9, 0, self.media, ("hint",)),
                 ReasoningEvent("hm"),
                 TextEvent(f"answer {len(self.requests)}"),
                 FinishEvent(self.reason, None, STATISTICS),
@@ -154,6 +156,14 @@ def test_save_copies_the_talk(talking: Fixture, tmp_path: Path) -> None:
     talking.talk.handle("one")
     talking.talk.handle(f"/save {tmp_path / 'copy.jsonl'}")
     assert (tmp_path / "copy.jsonl").read_text() == talking.talk.transcript_path.read_text()
+
+
+def test_what_the_model_sees_of_a_new_picture_is_said_with_its_tokens_peers_13(talking: Fixture) -> None:
+    new = MediaUse("image", 99, (720, 1280), (352, 640), "a.png: 1280x720 -> 640x352 pixels, 99 tokens", False)
+    talking.engine.media = (new, replace(new, summary="old.png", is_cached=True))
+    talking.talk.handle("what?")
+    assert "1280x720 -> 640x352 pixels, 99 tokens\nhint\n" in talking.err.getvalue()
+    assert "old.png" not in talking.err.getvalue()
 
 
 def test_quit_ends_and_an_unknown_command_does_not(talking: Fixture) -> None:

@@ -16,7 +16,9 @@ from edge.generate.step import Generation
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import Grid, VisionOutput
 from edge.prompt.build import Media, Prompt
+from edge.prompt.messages import MediaKind
 from edge.prompt.positions import Span, make_positions
+from edge.settings import ImageSettings, VideoSettings
 from tests.unit.weights.checkpoints import random_parameters, tiny_config_json
 
 GREEDY = SamplingParams(temperature=0.0)
@@ -34,21 +36,29 @@ def tiny_model() -> Qwen3VL:
     return model
 
 
-def picture(grid: Grid, *, seed: int = 0, kind: str = "image") -> Media:
-    """A picture of random patches."""
+def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
+    """A picture or video of random pixels."""
     config = tiny_config().vision
-    count = int(np.prod(grid))
-    patches = np.random.default_rng(seed).normal(size=(count, config.patch_values)).astype(np.float32)
-    size = (grid[2] * config.patch_size, grid[1] * config.patch_size)
+    height, width = grid[1] * config.patch_size, grid[2] * config.patch_size
+    frames = grid[0] * config.temporal_patch_size if kind == "video" else 1
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, 3, height, width), dtype=np.uint8)
+    sizes = {
+        "patch_size": config.patch_size,
+        "temporal_patch_size": config.temporal_patch_size,
+        "merge_size": config.spatial_merge_size,
+    }
     return Media(
-        kind=kind,  # type: ignore[arg-type]  # "image" or "video"
-        patches=patches,
+        kind=kind,
+        label=f"{kind} {seed}",
+        pixels=pixels,
+        settings=VideoSettings(**sizes) if kind == "video" else ImageSettings(**sizes),
         grid_thw=grid,
-        digest=hashlib.sha256(patches.tobytes() + repr(grid).encode()).hexdigest(),
-        num_tokens=count // config.merge_area,
-        source_size=size,
-        resized_size=size,
-        times_s=(),
+        digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
+        num_tokens=int(np.prod(grid)) // config.merge_area,
+        source_size=(height, width),
+        times_s=tuple(float(frame) for frame in range(grid[0])) if kind == "video" else (),
+        frame_indexes=(),
+        num_source_frames=frames,
     )
 
 

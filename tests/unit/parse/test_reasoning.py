@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.parse.reasoning import ReasoningParser, starts_in_reasoning
+from edge.parse.reasoning import ReasoningParser
 
 Pieces = list[tuple[bool, str]]
 
@@ -68,16 +68,3 @@ def test_reasoning_is_passed_on_before_it_is_closed() -> None:
     assert parser.feed("step one\n") == [(True, "step one")]
     assert parser.feed("step two") == [(True, "\nstep two")]
     assert parser.is_reasoning
-
-
-@pytest.mark.parametrize(
-    ("prompt_text", "expected"),
-    [
-        ("<|im_start|>assistant\n<think>\n", True),
-        ("<|im_start|>assistant\n", False),
-        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", False),
-        ("<|im_start|>user\nwhat is <think>?<|im_end|>\n<|im_start|>assistant\n", False),
-    ],
-)
-def test_the_generation_prompt_decides_where_the_model_starts(prompt_text: str, expected: bool) -> None:
-    assert starts_in_reasoning(prompt_text) is expected
