@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -20,11 +21,13 @@ from edge.cache.kv import KVCache, make_cache
 from edge.generate.step import visual_rows
 from edge.model.batch import batch_mask, decode_positions, flat_rows, pad_batch
 from edge.model.elementwise import swiglu
+from edge.model.fused import fuse_layer
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import VisionOutput, VisualRows
 from edge.prompt.positions import Span
+from edge.weights.folder import load_folder
 from tests.parity.cases import Case, Picture, encode, forward, make_case, reference_logits
-from tests.parity.reference import KINDS, Kind, loaded_model, reference_model, relative_error
+from tests.parity.reference import KINDS, Kind, loaded_model, reference_model, relative_error, save_as_hub
 
 TOLERANCE = 1e-5
 MUTANT = 1e-3
@@ -84,6 +87,22 @@ def test_logits_of_a_tied_model_equal_the_reference() -> None:
     model = loaded_model("dense", is_tied=True)
     reference = reference_logits(reference_model("dense", is_tied=True), WITH_IMAGES)
     assert relative_error(forward(model, WITH_IMAGES), reference) <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_saved_by_transformers_5_gives_the_same_logits(kind: Kind, tmp_path: Path) -> None:
+    reference_model(kind).save_pretrained(tmp_path)
+    saved = load_folder(tmp_path, dtype=mx.float32)
+    found = forward(saved.model, WITH_IMAGES)
+    assert np.array_equal(np.array(found), np.array(forward(loaded_model(kind), WITH_IMAGES)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_joined_projections_give_the_logits_of_the_reference(kind: Kind, tmp_path: Path) -> None:
+    model = load_folder(save_as_hub(reference_model(kind), tmp_path), dtype=mx.float32).model
+    for layer in model.language_model.model.layers:
+        fuse_layer(layer)
+    assert relative_error(chunked(model, WITH_IMAGES, 7), expected(kind, "two images")) <= TOLERANCE
 
 
 @pytest.mark.parametrize("kind", KINDS)
