@@ -1,0 +1,184 @@
+"""The house of the design holds: sizes, layers, imports, and no state on model modules."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(path for folder in ("edge", "convert", "tests", "examples") for path in (ROOT / folder).rglob("*.py"))
+PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("edge", "convert")]
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+# A module may import from its own layer and from lower ones (a smaller number).
+LAYERS = {
+    "edge.errors": 0,
+    "edge.config": 1,
+    "edge.config_json": 1,
+    "edge.settings": 1,
+    "edge.model": 2,
+    "edge.parse": 2,
+    "edge.prompt": 3,
+    "edge.weights": 3,
+    "edge.cache": 4,
+    "edge.memory": 4,
+    "edge.generate": 5,
+    "edge.events": 4,
+    "edge.request": 6,
+    "edge.loading": 7,
+    "edge.engine": 7,
+    "edge": 8,
+    "edge.chat": 9,
+    "edge.server": 9,
+    "edge.bench": 9,
+    "convert": 10,
+}
+
+
+def _module_name(path: Path) -> str:
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """Yield each module an import names, at any depth; `from a import b` is a.b where that is a module."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"relative import of {child.module}"
+            base = child.module or ""
+            for alias in child.names:
+                full = f"{base}.{alias.name}"
+                yield full if _is_module(full) else base
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _runtime_imports(path: Path) -> set[str]:
+    """Return what a module imports when it is imported: not inside functions, not for type checkers only."""
+    tree = _tree(path)
+    found: set[str] = set()
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_type_checking(node):
+            found.update(_imports(node))
+    return found
+
+
+def _layer(module: str) -> int | None:
+    parts = module.split(".")
+    for end in range(len(parts), 0, -1):
+        name = ".".join(parts[:end])
+        if name in LAYERS:
+            return LAYERS[name]
+    return None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_FILE_LINES
+    functions = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > MAX_FUNCTION_LINES]
+    assert not long
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_import_only_from_their_layer_or_lower(path: Path) -> None:
+    module = _module_name(path)
+    own = _layer(module)
+    assert own is not None, f"{module} has no layer"
+    above = {name for name in _imports(_tree(path)) if (_layer(name) or 0) > own and name.split(".")[0] in LAYERS}
+    assert not above
+
+
+def test_there_are_no_import_cycles() -> None:
+    graph = {_module_name(path): _runtime_imports(path) for path in PRODUCT}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail, module))
+        if module in done or module not in graph:
+            return
+        for name in graph[module]:
+            visit(name, (*trail, module))
+        done.add(module)
+
+    for module in graph:
+        visit(module, ())
+    assert done >= set(graph)
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_torch_and_transformers_are_imported_only_by_verify(path: Path) -> None:
+    if path.relative_to(ROOT).parts[:2] == ("convert", "verify"):
+        return
+    heavy = {name for name in _imports(_tree(path)) if name.split(".")[0] in ("torch", "transformers", "torchvision")}
+    assert not heavy
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "edge").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_edge_never_imports_convert(path: Path) -> None:
+    assert not {name for name in _imports(_tree(path)) if name.split(".")[0] == "convert"}
+
+
+def _self_assignments(function: ast.FunctionDef) -> list[str]:
+    targets: list[ast.expr] = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            targets += node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            targets.append(node.target)
+    return [
+        ast.unparse(target)
+        for target in targets
+        if isinstance(target, ast.Attribute | ast.Subscript) and ast.unparse(target).startswith("self.")
+    ]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "edge" / "model").glob("*.py")), ids=lambda path: path.name)
+def test_model_modules_assign_to_self_only_in_init(path: Path) -> None:
+    methods = [
+        method
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, ast.FunctionDef) and method.name != "__init__"
+    ]
+    assert not {method.name: found for method in methods if (found := _self_assignments(method))}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "edge" / "model").glob("*.py")), ids=lambda path: path.name)
+def test_model_modules_never_wait_for_the_device(path: Path) -> None:
+    names = {node.attr for node in ast.walk(_tree(path)) if isinstance(node, ast.Attribute)}
+    assert not names & {"item", "tolist", "eval", "async_eval", "synchronize"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_is_named_for_being_a_heap(path: Path) -> None:
+    assert path.stem not in ("utils", "common", "helpers", "misc")
+
+
+def test_a_planted_cycle_and_a_planted_assignment_are_seen() -> None:
+    method = ast.parse("class A:\n def f(self):\n  self.x = 1").body[0]
+    assert isinstance(method, ast.ClassDef)
+    function = method.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    assert _self_assignments(function) == ["self.x"]
+    assert set(_imports(ast.parse("def f():\n import torch"))) == {"torch"}
+    assert _layer("edge.generate.step") == LAYERS["edge.generate"]
