@@ -73,6 +73,7 @@ def load_image(source: object, *, label: str = "image", allow_files: bool = True
     if frames > 1 and picture.format == "TIFF":
         raise MediaError(f"{label}: has {frames} pages, expected one. Save the pages as pictures and pass those.")
     try:
+        picture.load()  # first, because a second try at a broken file can pass
         return picture_to_rgb(_rotate(picture, label))
     except DECODER_ERRORS as error:
         raise broken_picture(label, error) from None
@@ -188,7 +189,6 @@ def _rotate(picture: Image, label: str) -> Image:
     try:
         return ImageOps.exif_transpose(picture)
     except DECODER_ERRORS as error:
-        picture.load()  # raises if the picture itself is broken
         _LOG.warning("%s: its EXIF data are broken (%s); the picture is taken as it lies.", label, error)
         return picture
 

@@ -14,7 +14,10 @@ from typing import Any
 from edge.config import ModelConfig
 from edge.errors import ConfigError
 from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOptions, build_prompt
-from edge.prompt.prepare import prepare_media
+from edge.prompt.media_cache import MediaCache
+from edge.prompt.messages import MediaItem
+from edge.prompt.prepare import Media, prepare_media
+from edge.prompt.source import names_file
 from edge.prompt.template import ChatTemplate, find_template
 from edge.prompt.tokenizer import Tokenizer
 from edge.settings import (
@@ -37,6 +40,7 @@ class Processor:
     images: ImageSettings = field(default_factory=ImageSettings)
     videos: VideoSettings = field(default_factory=VideoSettings)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
+    media_cache: MediaCache = field(default_factory=MediaCache, compare=False)
 
     def __post_init__(self) -> None:
         """Check that the parts belong together.
@@ -97,13 +101,17 @@ class Processor:
             MediaError: A picture or video cannot be used.
         """
         options = options or PromptOptions()
-        prepare = partial(prepare_media, images=self.images, videos=self.videos, allow_files=options.allow_files)
         return build_prompt(
             messages,
             tools=tools,
             tokenizer=self.tokenizer,
             template=self.template,
-            prepare=prepare,
+            prepare=partial(self._prepare, allow_files=options.allow_files),
             config=self.config,
             options=options,
         )
+
+    def _prepare(self, item: MediaItem, *, allow_files: bool) -> Media:
+        prepare = partial(prepare_media, images=self.images, videos=self.videos, allow_files=allow_files)
+        # A request that may not name files may not ask for kept ones either.
+        return self.media_cache.get(item, prepare) if allow_files or not names_file(item.source) else prepare(item)

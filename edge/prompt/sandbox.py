@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateError, Undefined, nodes, pass_environment
@@ -91,8 +91,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "safe": self.text,
         }
         self.filters = {name: self._metered(known[name], name in DEEP_FILTERS) for name in FILTERS}
-        tests: dict[str, Callable[..., Value]] = {**self.tests}
-        self.tests = {name: self._metered(test, True) for name, test in tests.items()}
+        self.tests = {
+            name: self._metered(cast("Callable[..., Value]", test), True) for name, test in self.tests.items()
+        }
         self.globals = {
             "range": self.make_range,
             "dict": self.make_dict,

@@ -45,12 +45,12 @@ def open_source(source: object, *, label: str, allow_files: bool = True, max_byt
     Raises:
         MediaError: As `read_bytes`.
     """
-    if isinstance(source, str) and source[:5].lower() == "data:":
+    if isinstance(source, str) and is_data_url(source):
         return io.BytesIO(_read_data_url(source, label))
     if isinstance(source, str | Path):
         if not allow_files:
             raise MediaError(f"{label}: files of this computer may not be named here. Send a data URL.")
-        return _open_path(_as_path(source, label), max_bytes)
+        return _open_path(as_path(source, label), max_bytes)
     if isinstance(source, bytes | bytearray | memoryview):
         if not len(source):
             raise MediaError(f"{label}: there are no bytes. Check where they come from.")
@@ -65,13 +65,28 @@ def open_source(source: object, *, label: str, allow_files: bool = True, max_byt
 
 def source_label(source: object, label: str) -> str:
     """Name a source by its path where it has one."""
-    if isinstance(source, Path) or (isinstance(source, str) and source[:5].lower() != "data:"):
+    if names_file(source):
         name = str(source)
         return name if len(name) <= SHOWN_CHARACTERS else name[: SHOWN_CHARACTERS - 3] + "..."
     return label
 
 
-def _as_path(source: str | Path, label: str) -> Path:
+def names_file(source: object) -> bool:
+    """Tell whether a source is a path or an address, rather than the data."""
+    return isinstance(source, Path) or (isinstance(source, str) and not is_data_url(source))
+
+
+def is_data_url(source: str) -> bool:
+    """Tell whether text carries the data itself."""
+    return source[:5].lower() == "data:"
+
+
+def as_path(source: str | Path, label: str) -> Path:
+    """Turn a path or file URL into a path.
+
+    Raises:
+        MediaError: It is an address, or cannot be a path.
+    """
     if isinstance(source, Path):
         return source
     scheme = urlsplit(source).scheme.lower() if "://" in source[:12] else ""
