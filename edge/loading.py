@@ -53,7 +53,7 @@ def load(
         loaded = load_folder(folder, dtype=compute_dtype)
         for layer in loaded.model.language_model.model.layers:
             fuse_layer(layer)
-            mx.eval(layer.parameters())  # type: ignore[no-untyped-call]  # mlx leaves it untyped
+            mx.eval(layer.parameters())
         processor = reading.result()
     return Engine(
         model=loaded.model,

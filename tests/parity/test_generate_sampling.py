@@ -31,7 +31,7 @@ def reference_probabilities(params: SamplingParams) -> np.ndarray:
     steps.append(TopPLogitsWarper(params.top_p))
     if params.min_p:
         steps.append(MinPLogitsWarper(params.min_p))
-    scores = steps(torch.tensor([PROMPT + GENERATED]), torch.tensor(LOGITS[None]))
+    scores = steps(torch.LongTensor([PROMPT + GENERATED]), torch.FloatTensor(LOGITS[None]))
     return scores.softmax(dim=-1)[0].numpy()
 
 

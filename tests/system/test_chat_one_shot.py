@@ -69,7 +69,7 @@ def test_stats_name_tokens_speeds_and_memory(tiny_folder: Path, picture: Path, t
 
 
 def test_the_same_seed_gives_the_same_answer(tiny_folder: Path, tmp_path: Path) -> None:
-    arguments = ["--model", tiny_folder, "--temperature", "1.5", "--max-tokens", "20", "Hi"]
+    arguments: list[str | Path] = ["--model", tiny_folder, "--temperature", "1.5", "--max-tokens", "20", "Hi"]
     first, again, other = (run_chat(["--seed", seed, *arguments], data=tmp_path).out for seed in ("1", "1", "2"))
     assert first == again != other
 

@@ -33,14 +33,16 @@ class Terminal:
         )
         os.close(other)
         self.written = ""
+        self._seen = 0
 
     def wait_for(self, text: str) -> None:
         """Read until some new text has appeared."""
-        start, end = len(self.written), time.monotonic() + PATIENCE_S
-        while text not in self.written[start:]:
-            assert time.monotonic() < end, f"waited for {text!r}, saw {self.written[start:]!r}"
+        end = time.monotonic() + PATIENCE_S
+        while text not in self.written[self._seen :]:
+            assert time.monotonic() < end, f"waited for {text!r}, saw {self.written[self._seen :]!r}"
             if select.select([self._own], [], [], 1)[0]:
                 self.written += os.read(self._own, 4096).decode(errors="replace")
+        self._seen = self.written.index(text, self._seen) + len(text)
 
     def wait_for_length(self, num_characters: int) -> None:
         """Read until so much new text has appeared."""
@@ -53,9 +55,15 @@ class Terminal:
         os.write(self._own, text.encode())
 
     def exit_code(self) -> int:
-        code = self.process.wait(timeout=PATIENCE_S)
+        return self.process.wait(timeout=PATIENCE_S)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
         os.close(self._own)
-        return code
 
 
 def _take_terminal() -> None:
@@ -72,33 +80,37 @@ def saved_messages(path: Path) -> list[dict[str, object]]:
 
 def test_a_talk_with_a_picture_is_answered_and_saved(tiny_folder: Path, picture: Path, tmp_path: Path) -> None:
     saved = tmp_path / "talk.jsonl"
-    arguments = ["--model", tiny_folder, "--temperature", "0", "--max-tokens", "8", "--save", saved]
-    terminal = Terminal(arguments, data=tmp_path)
-    terminal.wait_for("> ")
-    terminal.send(f"/image {picture}\r")
-    terminal.wait_for("48x32")
-    terminal.send("What is it?\r")
-    terminal.wait_for("cut after 8 tokens")
-    terminal.send("And now?\r")
-    terminal.wait_for("cut after 8 tokens")
-    terminal.send("/quit\r")
-    terminal.wait_for("saved in")
-    assert terminal.exit_code() == 0
-    assert [message["role"] for message in saved_messages(saved)] == ["user", "assistant", "user", "assistant"]
-    assert "Traceback" not in terminal.written
+    arguments: list[str | Path] = ["--model", tiny_folder, "--temperature", "0", "--max-tokens", "8", "--save", saved]
+    with Terminal(arguments, data=tmp_path) as terminal:
+        terminal.wait_for(">")
+        terminal.send(f"/image {picture}\r")
+        terminal.wait_for("48x32")
+        terminal.wait_for(">")
+        terminal.send("What is it?\r")
+        terminal.wait_for("cut after 8 tokens")
+        terminal.wait_for(">")
+        terminal.send("And now?\r")
+        terminal.wait_for("cut after 8 tokens")
+        terminal.wait_for(">")
+        terminal.send("/quit\r")
+        terminal.wait_for("saved in")
+        assert terminal.exit_code() == 0
+        assert [message["role"] for message in saved_messages(saved)] == ["user", "assistant", "user", "assistant"]
+        assert "Traceback" not in terminal.written
 
 
 def test_ctrl_c_stops_an_answer_keeps_it_and_the_talk_goes_on(tiny_folder: Path, tmp_path: Path) -> None:
     saved = tmp_path / "talk.jsonl"
-    terminal = Terminal(["--model", tiny_folder, "--temperature", "0", "--save", saved], data=tmp_path)
-    terminal.wait_for("> ")
-    terminal.send("Go on\r")
-    terminal.wait_for_length(600)
-    terminal.send("\x03")
-    terminal.wait_for("stopped")
-    messages = saved_messages(saved)
-    assert messages[-1]["finish_reason"] == "cancelled"
-    assert len(str(messages[-1]["content"])) > 0
-    terminal.send("\x04")
-    terminal.wait_for("saved in")
-    assert terminal.exit_code() == 0
+    with Terminal(["--model", tiny_folder, "--temperature", "0", "--save", saved], data=tmp_path) as terminal:
+        terminal.wait_for(">")
+        terminal.send("Go on\r")
+        terminal.wait_for_length(600)
+        terminal.send("\x03")
+        terminal.wait_for("stopped")
+        terminal.wait_for(">")
+        messages = saved_messages(saved)
+        assert messages[-1]["finish_reason"] == "cancelled"
+        assert len(str(messages[-1]["content"])) > 0
+        terminal.send("\x04")
+        terminal.wait_for("saved in")
+        assert terminal.exit_code() == 0

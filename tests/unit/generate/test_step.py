@@ -138,8 +138,17 @@ def test_a_step_waits_for_the_device_once_after_queueing_the_next(monkeypatch: p
     generation.next_token()
     order: list[str] = []
     queue, read = mx.async_eval, np.array
+
+    def queue_noted(*arrays: mx.array) -> None:
+        order.append("queue")
+        queue(*arrays)
+
+    def read_noted(array: mx.array) -> np.ndarray:
+        order.append("read")
+        return read(array)
+
     monkeypatch.setattr(mx, "eval", lambda *_: order.append("eval"))
-    monkeypatch.setattr(mx, "async_eval", lambda *arrays: (order.append("queue"), queue(*arrays)))
-    monkeypatch.setattr(np, "array", lambda *given: (order.append("read"), read(*given))[1])
+    monkeypatch.setattr(mx, "async_eval", queue_noted)
+    monkeypatch.setattr("edge.generate.step.np.array", read_noted)
     take(generation, 3)
     assert order == ["queue", "read"] * 3

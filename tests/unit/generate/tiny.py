@@ -42,16 +42,16 @@ def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
     height, width = grid[1] * config.patch_size, grid[2] * config.patch_size
     frames = grid[0] * config.temporal_patch_size if kind == "video" else 1
     pixels = np.random.default_rng(seed).integers(0, 256, (frames, 3, height, width), dtype=np.uint8)
-    sizes = {
-        "patch_size": config.patch_size,
-        "temporal_patch_size": config.temporal_patch_size,
-        "merge_size": config.spatial_merge_size,
-    }
+    settings = VideoSettings if kind == "video" else ImageSettings
     return Media(
         kind=kind,
         label=f"{kind} {seed}",
         pixels=pixels,
-        settings=VideoSettings(**sizes) if kind == "video" else ImageSettings(**sizes),
+        settings=settings(
+            patch_size=config.patch_size,
+            temporal_patch_size=config.temporal_patch_size,
+            merge_size=config.spatial_merge_size,
+        ),
         grid_thw=grid,
         digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
         num_tokens=int(np.prod(grid)) // config.merge_area,
