@@ -37,7 +37,7 @@ def test_json_holds_answer_usage_and_finish_reason(tiny_folder: Path, picture: P
 
 
 def test_a_thought_goes_to_stderr_apart_from_the_answer(thinking_folder: Path, tmp_path: Path) -> None:
-    arguments = [
+    arguments: list[str | Path] = [
         "--model",
         thinking_folder,
         "--temperature",
