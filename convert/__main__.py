@@ -1,0 +1,101 @@
+"""`python -m convert mlx|gguf|verify`: make a checkpoint for this runtime or for llama.cpp, and check one.
+
+Each sub-command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`, imported when it is chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, Protocol, cast
+
+from edge.errors import EdgeError
+
+PROGRAM = "python -m convert"
+INTERRUPTED = 130
+# sub-command -> module and the sentence shown in --help
+COMMANDS = {
+    "mlx": ("convert.mlx.command", "quantize a checkpoint for this runtime and for mlx-vlm"),
+    "gguf": ("convert.gguf.command", "quantize a checkpoint for llama.cpp: a text file and a vision projector"),
+    "verify": ("convert.verify.command", "compare a converted checkpoint with its source"),
+}
+
+
+class Command(Protocol):
+    """What the module of a sub-command offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Describe the command line."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do the work; return the exit code. Raises EdgeError for what a user can cause."""
+        ...
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"convert: {message}. See {self.prog} --help.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command; return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = _make_overview().parse_args(words[:1]).command
+    module_name, sentence = COMMANDS[name]
+    try:
+        command = cast(Command, importlib.import_module(module_name))
+        parser = _Parser(
+            prog=f"{PROGRAM} {name}",
+            description=f"{sentence[0].upper()}{sentence[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(parser)
+        return command.run(parser.parse_args(words[1:]))
+    except EdgeError as error:
+        print(f"convert: {_one_line(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("EDGE_DEBUG"):
+            raise
+        print(
+            f"convert: internal error, please report: {type(error).__name__}: {_one_line(error)} "
+            "(EDGE_DEBUG=1 shows where)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _make_overview() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:8}{sentence}" for name, (_, sentence) in COMMANDS.items())
+    parser = _Parser(
+        prog=PROGRAM,
+        usage=f"%(prog)s {'|'.join(COMMANDS)} [options]",
+        description="Make a checkpoint smaller, or check one that was made.",
+        epilog=f"sub-commands (each with its own --help):\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("command", choices=tuple(COMMANDS), help=argparse.SUPPRESS)
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

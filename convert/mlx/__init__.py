@@ -1,0 +1,1 @@
+"""`python -m convert mlx`: plan, quantize and write an MLX folder, one tensor at a time."""
