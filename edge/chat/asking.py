@@ -85,5 +85,5 @@ def explain_cut(answer: Answer) -> str | None:
         return None
     tokens = answer.finish.statistics.answer_tokens
     if answer.text or not answer.reasoning:
-        return f"(cut after {tokens} tokens; raise --max-tokens for more)"
+        return f"(cut at {tokens} tokens; raise --max-tokens for more)"
     return f"(no answer: all {tokens} tokens went into the thought; raise --max-tokens or set --thinking-budget)"

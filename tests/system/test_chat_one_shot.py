@@ -16,7 +16,7 @@ def test_the_answer_is_on_stdout_and_nothing_else(tiny_folder: Path, picture: Pa
     assert done.code == 0
     assert done.out.endswith("\n")
     assert len(done.out.strip()) > 0
-    assert done.err == "(cut after 12 tokens; raise --max-tokens for more)\n"
+    assert done.err == "(cut at 12 tokens; raise --max-tokens for more)\n"
 
 
 def test_piped_text_is_the_prompt(tiny_folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mlx.core as mx
 import pytest
 
 from edge.config import ModelConfig, MoeConfig, RopeConfig, TextConfig, VisionConfig
@@ -17,6 +18,7 @@ from edge.memory import (
     plan_request,
     prefill_bytes,
 )
+from tests.unit.generate.tiny import begin, prompt_of, tiny_config
 
 GPU = Precision(itemsize=2, is_attention_fused=True)
 CPU = Precision(itemsize=4, is_attention_fused=False)
@@ -114,6 +116,20 @@ def test_the_largest_picture_counts_for_the_vision_peak() -> None:
 
     assert peak() == 0
     assert 0 < peak((1, 32, 48)) < peak((1, 256, 256), (1, 32, 48)) == peak((1, 256, 256)) < 10 * GB
+
+
+@pytest.mark.parametrize("chunk_tokens", [64, 700])
+def test_a_prefill_stays_within_its_plan(chunk_tokens: int) -> None:
+    prompt, text = prompt_of([7, 8, 9, 10] * 175), tiny_config().text
+    begin(prompt).next_token()  # weights and kernels are there
+    mx.clear_cache()
+    mx.reset_peak_memory()
+    before = mx.get_active_memory()
+    begin(prompt, chunk_tokens=chunk_tokens).next_token()
+    planned = prefill_bytes(text, precision=CPU, chunk_tokens=chunk_tokens, context_tokens=700)
+    # Buffers of keys and values grow by 256 tokens, and are copied when they do.
+    planned += 2 * 768 * text.kv_values_per_token * CPU.itemsize
+    assert mx.get_peak_memory() - before <= planned
 
 
 def test_free_memory_is_measured() -> None:
