@@ -181,7 +181,7 @@ class Engine:
         )
         yield self._prompt_event(prompt, kept_tokens)
         started = time.perf_counter()
-        outputs, vision_runs = self._see(prompt, start=kept_tokens)
+        outputs, vision_runs = ({}, 0) if request.cancel.is_set() else self._see(prompt, start=kept_tokens)
         vision_s = time.perf_counter() - started
         turn.prefill(outputs, chunk_tokens=self._chunk_tokens(length))
         yield from turn.decode()

@@ -40,8 +40,10 @@ class Turn:
         self._first_token_s = 0.0
 
     def prefill(self, outputs: Mapping[int, VisionOutput], *, chunk_tokens: int) -> None:
-        """Compute the prompt; stops between chunks when cancelled."""
+        """Compute the prompt; stops before it and between chunks when cancelled."""
         self._started_s = self._first_token_s = time.perf_counter()
+        if self._cancel.is_set():
+            return
         for _ in self._generation.prefill(outputs, chunk_tokens=chunk_tokens):
             if self._cancel.is_set():
                 return

@@ -188,12 +188,31 @@ def test_a_cancelled_answer_keeps_what_was_written() -> None:
     assert ask(given, prompt).text == ask(engine(), prompt).text
 
 
-def test_a_cancel_during_prefill_stops_between_chunks_and_leaves_the_cache_usable() -> None:
-    given, prompt, cancel = engine(chunk_tokens=7), picture_prompt(), threading.Event()
+def test_a_cancel_before_the_start_runs_nothing() -> None:
+    given, cancel = engine(), threading.Event()
     cancel.set()
-    answer = ask(given, prompt, cancel=cancel)
+    answer = ask(given, picture_prompt(), cancel=cancel)
+    assert (answer.finish.reason, answer.finish.statistics.answer_tokens) == ("cancelled", 0)
+    assert given.vision_runs == 0
+
+
+def test_a_cancel_during_prefill_stops_between_chunks_and_keeps_what_was_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given, prompt, cancel = engine(chunk_tokens=7), picture_prompt(), threading.Event()
+    forward = type(tiny_model()).__call__
+
+    def forward_and_cancel(*arguments: Any, **values: Any) -> object:  # Any: whatever the model takes
+        cancel.set()
+        return forward(*arguments, **values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tiny_model()), "__call__", forward_and_cancel)
+        answer = ask(given, prompt, cancel=cancel)
     assert (answer.finish.reason, answer.finish.statistics.answer_tokens) == ("cancelled", 0)
     again = ask(given, prompt)
+    # Seven tokens were computed; the last of them is in a picture, which is not shared in part.
+    assert again.finish.statistics.kept_tokens == prompt.spans[0].start == 6
     assert again.text == ask(engine(), prompt).text
 
 
