@@ -101,9 +101,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--video", metavar="F", type=Path, action="append", default=[], help="a video; repeatable")
     parser.add_argument("--system", metavar="TEXT", help="system message")
     _add_answer_options(parser)
-    media = parser.add_argument_group(
-        "pictures and videos (default: the checkpoint's; videos: all frames together)"
-    )
+    media = parser.add_argument_group("pictures and videos (default: the checkpoint's; videos: all frames together)")
     media.add_argument("--min-pixels", metavar="N", type=int, help="enlarge smaller pictures to N pixels")
     media.add_argument("--max-pixels", metavar="N", type=int, help="shrink larger pictures to N pixels (1024 a token)")
     media.add_argument("--fps", metavar="X", type=float, help="frames taken from a video per second")

@@ -81,6 +81,8 @@ def show_events(events: Iterator[Event], screen: Screen | None, *, shows_reasoni
 
 def explain_cut(answer: Answer) -> str | None:
     """Say in one line when an answer is not whole, and what to do."""
+    if answer.finish.reason == "stop" and answer.reasoning and not answer.text:
+        return "(no answer: the model ended inside its thought; ask again, or set --thinking-budget)"
     if answer.finish.reason != "length":
         return None
     tokens = answer.finish.statistics.answer_tokens

@@ -38,7 +38,7 @@ class CommandCompleter(Completer):
 def run_talk(talk: Talk, screen: Screen, *, notice: str) -> int:
     """Talk until the user leaves; return the exit code."""
     folder = data_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     session: PromptSession[str] = PromptSession(
         history=FileHistory(str(folder / "history")), completer=CommandCompleter(), complete_while_typing=False
     )

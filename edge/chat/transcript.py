@@ -31,7 +31,7 @@ class Transcript:
         """
         line = json.dumps({"time": datetime.now().isoformat(timespec="seconds"), **message}, ensure_ascii=False)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
