@@ -36,6 +36,7 @@ class ChatOptions:
     """What the command line asks for; None leaves a value to the checkpoint."""
 
     model: str | None = None
+    projector: Path | None = None
     prompt: str | None = None
     images: tuple[Path, ...] = ()
     videos: tuple[Path, ...] = ()
@@ -68,6 +69,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
     names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "seed")
     return ChatOptions(
         model=given.model,
+        projector=given.mmproj,
         prompt=given.prompt,
         images=tuple(given.image),
         videos=tuple(given.video),
@@ -96,7 +98,10 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("prompt", metavar="PROMPT", nargs="?", help="the question; without it, talk (or read a pipe)")
-    parser.add_argument("--model", metavar="FOLDER_OR_ID", help="model folder or hub id (default: the demo checkpoint)")
+    parser.add_argument(
+        "--model", metavar="FOLDER_OR_ID", help="model folder, .gguf file or hub id (default: the demo checkpoint)"
+    )
+    parser.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
     parser.add_argument("--image", metavar="F", type=Path, action="append", default=[], help="a picture; repeatable")
     parser.add_argument("--video", metavar="F", type=Path, action="append", default=[], help="a video; repeatable")
     parser.add_argument("--system", metavar="TEXT", help="system message")
