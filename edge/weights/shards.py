@@ -72,8 +72,13 @@ class SafetensorsFile:
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(header.tensors)
         self.metadata: Mapping[str, str] = MappingProxyType(header.metadata)
 
-    def read(self, name: str) -> mx.array:
-        """Copy one tensor into MLX; F8_E4M3 comes as its uint8 codes.
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> mx.array:
+        """Copy one tensor, or rows of its first axis, into MLX; F8_E4M3 comes as its uint8 codes.
+
+        Args:
+            name: The tensor.
+            start: First row of the first axis.
+            stop: End of the rows; None reads to the end.
 
         Raises:
             WeightError: The stored dtype cannot be read.
@@ -85,20 +90,31 @@ class SafetensorsFile:
                 f"only {', '.join(_READ_AS)}. Use another conversion of the model."
             )
         numpy_type, meaning = _READ_AS[info.dtype]
-        if 0 in info.shape:
-            array = mx.zeros(info.shape, dtype=meaning or mx.array(np.zeros((), numpy_type)).dtype)
+        shape, first, num_bytes = _rows_of(info, start, stop)
+        if 0 in shape:
+            array = mx.zeros(shape, dtype=meaning or mx.array(np.zeros((), numpy_type)).dtype)
         else:
-            view = np.frombuffer(self._map, dtype=numpy_type, count=prod(info.shape), offset=info.start)
-            array = mx.array(view.reshape(info.shape))
+            view = np.frombuffer(self._map, dtype=numpy_type, count=prod(shape), offset=first)
+            array = mx.array(view.reshape(shape))
             array = array if meaning is None else array.view(meaning)
         mx.eval(array)
-        self._give_back_pages(info)
+        self._give_back_pages(first, num_bytes)
         return array
 
-    def _give_back_pages(self, info: TensorInfo) -> None:
-        start = info.start - info.start % mmap.PAGESIZE
+    def _give_back_pages(self, first: int, num_bytes: int) -> None:
+        start = first - first % mmap.PAGESIZE
         with suppress(AttributeError, OSError, ValueError):  # only a hint; not every system has it
-            self._map.madvise(mmap.MADV_DONTNEED, start, info.start + info.num_bytes - start)
+            self._map.madvise(mmap.MADV_DONTNEED, start, first + num_bytes - start)
+
+
+def _rows_of(info: TensorInfo, start: int, stop: int | None) -> tuple[tuple[int, ...], int, int]:
+    """Return shape, first byte and bytes of some rows of the first axis."""
+    if start == 0 and stop is None:
+        return info.shape, info.start, info.num_bytes
+    stop = info.shape[0] if stop is None else stop
+    assert 0 <= start <= stop <= info.shape[0], f"rows {start} to {stop} of {info.shape}"
+    row_bytes = info.num_bytes // max(info.shape[0], 1)
+    return (stop - start, *info.shape[1:]), info.start + start * row_bytes, (stop - start) * row_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +137,9 @@ class TensorSource:
     index_total: int = 0
     unlisted: tuple[str, ...] = ()
 
-    def read(self, name: str) -> mx.array:
-        """Copy one tensor into MLX; F8_E4M3 comes as its uint8 codes."""
-        return self.file_of(name).read(name)
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> mx.array:
+        """Copy one tensor, or rows of its first axis, into MLX; F8_E4M3 comes as its uint8 codes."""
+        return self.file_of(name).read(name, start, stop)
 
     def file_of(self, name: str) -> SafetensorsFile:
         """Return the shard that holds a tensor."""
