@@ -72,14 +72,14 @@ def animation(format_name: str, durations_ms: list[int]) -> bytes:
 def write_video(
     path: Path, *, num_frames: int = 60, rate: int = 24, height: int = 48, width: int = 64, codec: str = "mpeg4"
 ) -> Path:
-    """Write a video whose frame i is grey level 4 * i (lossy), with a red upper left corner."""
+    """Write a video whose frame i is grey level 4 * i % 256 (lossy), with a red upper left corner."""
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
+        stream: Any = container.add_stream(codec, rate=rate)  # Any: av's union of streams
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for i in range(num_frames):
-            rgb = np.full((height, width, 3), 4 * i, np.uint8)
+            rgb = np.full((height, width, 3), 4 * i % 256, np.uint8)
             rgb[: height // 3, : width // 3] = (255, 0, 0)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode())

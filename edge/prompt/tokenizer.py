@@ -61,11 +61,12 @@ class Tokenizer:
         from tokenizers import Tokenizer as Backend
 
         try:
-            return cls(Backend.from_str(text))
-        except ConfigError:
-            raise
-        except Exception as error:  # tokenizers raises bare Exception
+            backend = Backend.from_str(text)
+        except BaseException as error:  # tokenizers raises bare Exception, and panics past it on broken merges
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             raise ConfigError(f"{where}: not a readable tokenizer ({_one_line(error)}). Download it again.") from None
+        return cls(backend)
 
     @classmethod
     def from_vocabulary(
@@ -84,10 +85,11 @@ class Tokenizer:
         from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
         from tokenizers import Tokenizer as Backend
 
-        try:
-            backend = Backend(models.BPE(dict(vocabulary), list(merges), fuse_unk=False))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ConfigError(f"Vocabulary and merges do not fit together ({_one_line(error)}).") from None
+        for left, right in merges:
+            # The library panics on this, past all handlers.
+            if left not in vocabulary or right not in vocabulary or left + right not in vocabulary:
+                raise ConfigError(f"Vocabulary and merges do not fit together: {left!r} + {right!r} is no token.")
+        backend = Backend(models.BPE(dict(vocabulary), list(merges), fuse_unk=False))
         backend.normalizer = normalizers.NFC()
         split = pre_tokenizers.Split(Regex(SPLIT_PATTERN), "isolated")
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -205,5 +207,5 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read ({error}). Download it again.") from None
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]

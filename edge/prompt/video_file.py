@@ -120,7 +120,7 @@ class VideoFile:
     def _video_stream(self, container: Any) -> Any:  # Any: av types, as above
         streams = [stream for stream in container.streams.video if "attached_pic" not in str(stream.disposition)]
         if not streams:
-            raise MediaError(f"{self.label}: has no video stream, expected a video. Check the file.")
+            raise MediaError(f"{self.label}: has no video stream, so it is no video, or cut off. Check the file.")
         return streams[0]
 
     def _broken(self, reason: str) -> MediaError:
