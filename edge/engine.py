@@ -240,6 +240,7 @@ class Engine:
                 source_size=media.source_size,
                 resized_size=media.resized_size,
                 summary=media.summary,
+                is_shrunk=media.is_shrunk,
                 is_cached=not _is_needed(prompt, index, start=kept_tokens) or self._seen.find(media.digest) is not None,
             )
             for index, media in enumerate(prompt.media)

@@ -21,6 +21,7 @@ class MediaUse:
         source_size: Height and width as given, in pixels.
         resized_size: Height and width the model sees, in pixels.
         summary: All of this in one line, with the limit that shrank it, if one did.
+        is_shrunk: Whether a limit on pixels made it smaller.
         is_cached: Whether the vision tower did not have to run for it.
     """
 
@@ -29,6 +30,7 @@ class MediaUse:
     source_size: tuple[int, int]
     resized_size: tuple[int, int]
     summary: str
+    is_shrunk: bool
     is_cached: bool
 
 

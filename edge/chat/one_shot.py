@@ -36,9 +36,9 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
     cancel = threading.Event()
     with cancel_on_interrupt(cancel):
         prompt, events = begin(engine, make_request(engine, options, messages, cancel=cancel))
-        for line in (notice, *prompt.hints):
-            if line:
-                screen.note(line)
+        seen = (use.summary for use in prompt.media if use.is_shrunk or options.shows_stats)
+        for line in (*([notice] if notice else []), *seen, *prompt.hints):
+            screen.note(line)
         answer = show_events(events, None if options.is_json else screen, shows_reasoning=options.shows_reasoning)
     if transcript:
         transcript.add(messages[-1])
@@ -50,8 +50,7 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
     elif note := explain_cut(answer):
         screen.note(note)
     if options.shows_stats:
-        for line in [*(use.summary for use in prompt.media), describe_statistics(answer.finish.statistics)]:
-            screen.note(line)
+        screen.note(describe_statistics(answer.finish.statistics))
     return INTERRUPTED if answer.finish.reason == "cancelled" else 0
 
 
@@ -90,5 +89,6 @@ def _media_json(use: MediaUse) -> dict[str, Any]:  # Any: as above
         "tokens": use.num_tokens,
         "source": {"width": width, "height": height},
         "seen": {"width": seen_width, "height": seen_height},
+        "is_shrunk": use.is_shrunk,
         "summary": use.summary,
     }

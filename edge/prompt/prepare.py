@@ -67,13 +67,18 @@ class Media:
         return int(self.pixels.shape[2]), int(self.pixels.shape[3])
 
     @property
+    def is_shrunk(self) -> bool:
+        """Whether the limit on pixels made it smaller than it was."""
+        rows, columns = self.source_size
+        return rows * columns * max(1, len(self.frame_indexes)) > self.settings.max_pixels
+
+    @property
     def summary(self) -> str:
         """One line that states what was done: sizes, tokens, and the limit that shrank it, if one did."""
         (rows, columns), (new_rows, new_columns) = self.source_size, self.resized_size
         size = f"{columns}x{rows} -> {new_columns}x{new_rows} pixels"
         frames = f", {len(self.frame_indexes)} of {self.num_source_frames} frames" if self.kind == "video" else ""
-        volume = rows * columns * max(1, len(self.frame_indexes))
-        limit = f" (limit: max_pixels {self.settings.max_pixels})" if volume > self.settings.max_pixels else ""
+        limit = f" (limit: max_pixels {self.settings.max_pixels})" if self.is_shrunk else ""
         return f"{self.label}: {size}{frames}, {self.num_tokens} tokens{limit}"
 
 

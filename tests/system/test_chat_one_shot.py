@@ -68,6 +68,15 @@ def test_stats_name_tokens_speeds_and_memory(tiny_folder: Path, picture: Path, t
     assert "peak" in done.err
 
 
+def test_a_picture_made_smaller_by_a_limit_is_said_without_being_asked_peers_13(
+    tiny_folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    arguments: list[str | Path] = ["--model", tiny_folder, "--image", picture, *GREEDY, "What?"]
+    assert "48x32" not in run_chat(arguments, data=tmp_path).err
+    smaller = run_chat(["--max-pixels", "512", *arguments], data=tmp_path).err
+    assert "48x32 -> 24x16 pixels, 6 tokens (limit: max_pixels 512)" in smaller
+
+
 def test_the_same_seed_gives_the_same_answer(tiny_folder: Path, tmp_path: Path) -> None:
     arguments: list[str | Path] = ["--model", tiny_folder, "--temperature", "1.5", "--max-tokens", "20", "Hi"]
     first, again, other = (run_chat(["--seed", seed, *arguments], data=tmp_path).out for seed in ("1", "1", "2"))
