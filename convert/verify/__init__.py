@@ -1,0 +1,1 @@
+"""`python -m convert verify`: the torch reference one block at a time, and candidates held against it."""

@@ -1,0 +1,36 @@
+"""Put the report into a candidate's model card, in place of an earlier one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CARD = "README.md"
+_BEGIN, _END = "<!-- verify {name} -->", "<!-- end of verify {name} -->"
+
+
+def write_section(folder: Path, name: str, section: str) -> Path:
+    """Write or replace a candidate's section in its model card; the rest of the card stays as it is.
+
+    Args:
+        folder: Where the card lies.
+        name: The candidate; several GGUF files may share a card.
+        section: Markdown.
+
+    Returns:
+        The card's path.
+    """
+    path = folder / CARD
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    begin, end = _BEGIN.format(name=name), _END.format(name=name)
+    block = f"{begin}\n{section}\n{end}\n"
+    start, stop = text.find(begin), text.find(end)
+    if 0 <= start < stop:
+        text = text[:start] + block + text[stop + len(end) :].removeprefix("\n")
+    else:
+        gap = "\n" if text and not text.endswith("\n\n") else ""
+        text = f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{gap}{block}"
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+    return path

@@ -1,0 +1,139 @@
+"""`python -m convert verify`: hold conversions against the original, and write what was lost into their cards."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.verify.samples import BUILTIN
+from edge.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from convert.verify.measure import Measurement
+    from convert.verify.results import Report
+
+DTYPES = ("float32", "bfloat16")
+EXAMPLES = """\
+examples:
+  python -m convert verify --reference Qwen/Qwen3-VL-30B-A3B-Instruct --candidate ./30b-4bit
+  python -m convert verify --reference ./source --candidate a b c --prompts mine.jsonl --max-kl 0.05
+
+A prompt file has one JSON object per line: {"messages": [...]} and, if wanted, "kind", "name" and "tools".
+Exit code: 0 when all candidates stay within --max-kl and --min-top1, 1 otherwise."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("--reference", required=True, metavar="SOURCE", help="original folder or hub id")
+    parser.add_argument(
+        "--candidate", required=True, nargs="+", metavar="OUT", help="converted folders, GGUF files, or hub ids"
+    )
+    parser.add_argument("--prompts", default=BUILTIN, metavar="FILE", help="JSONL of messages, or builtin")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="compute type of the reference")
+    parser.add_argument("--max-kl", type=_limit, metavar="X", help="fail when a mean KL is above X nats per token")
+    parser.add_argument("--min-top1", type=_limit, metavar="Y", help="fail when top-1 agreement is below Y (0 to 1)")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="where states are kept, to resume and to share")
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="where report.md, .json and the plots go")
+    parser.add_argument("--no-card", action="store_true", help="leave the candidates' model cards alone")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare; return the exit code.
+
+    Raises:
+        EdgeError: Something a user can put right.
+    """
+    if arguments.min_top1 is not None and arguments.min_top1 > 1:
+        raise UsageError(f"--min-top1 is a share from 0 to 1, found {arguments.min_top1:g}.")
+    require_reference_extra()
+    from convert.verify.measure import Measurement  # late: it imports torch, which may be missing
+
+    measurement = Measurement.prepare(
+        arguments.reference,
+        candidates=arguments.candidate,
+        prompts=arguments.prompts,
+        dtype=arguments.dtype,
+        work=arguments.work,
+    )
+    report = measurement.run(say=_say)
+    _publish(arguments, report, measurement)
+    return _judge(report, max_kl=arguments.max_kl, min_top1=arguments.min_top1)
+
+
+def require_reference_extra() -> None:
+    """Check that torch and transformers are installed.
+
+    Raises:
+        ConfigError: They are not.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise ConfigError(
+            f"verify runs the original with torch and transformers; {error.name} is not installed. "
+            "Install the extra: pip install 'qwen3vl-edge[reference]'."
+        ) from None
+    assert torch is not None, "imported to see that it is there"
+    assert transformers is not None, "as above"
+
+
+def _publish(arguments: argparse.Namespace, report: Report, measurement: Measurement) -> None:
+    """Print the report; write cards, JSON and pictures."""
+    from convert.verify.card import write_section
+    from convert.verify.plot import plot_candidate, plot_front
+    from convert.verify.report import card_section, text_report, to_json
+    from convert.verify.store import write_json
+
+    text = text_report(report)
+    print(text)
+    folder = arguments.report or measurement.work_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "report.json", to_json(report))
+    if len(report.candidates) > 1:
+        plot_front(report, folder / "front.png")
+    for candidate, result in zip(measurement.candidates, report.candidates, strict=True):
+        if arguments.no_card or not measurement.may_have_card(candidate):
+            plot_candidate(result, folder / f"{result.name}.png")
+            continue
+        picture = candidate.card_folder / f"{result.name}-verify.png"
+        plot_candidate(result, picture)
+        write_json(candidate.card_folder / f"{result.name}-verify.json", to_json(replace(report, candidates=(result,))))
+        card = write_section(candidate.card_folder, result.name, card_section(report, result, plot=picture.name))
+        _say(f"{card}: report written")
+    _say(f"report and plots: {folder}")
+
+
+def _judge(report: Report, *, max_kl: float | None, min_top1: float | None) -> int:
+    """Return 1 and say why when a candidate is outside the limits."""
+    failures = []
+    for result in report.candidates:
+        overall = result.overall
+        # "not <=" and "not >=": a KL that is no number fails too
+        if max_kl is not None and not overall.mean_kl <= max_kl:
+            failures.append(f"{result.name}: mean KL {overall.mean_kl:.5f} is above --max-kl {max_kl:g}")
+        if min_top1 is not None and not overall.top1 >= min_top1:
+            failures.append(f"{result.name}: top-1 agreement {overall.top1:.4f} is below --min-top1 {min_top1:g}")
+    for failure in failures:
+        _say(failure)
+    return 1 if failures else 0
+
+
+def _limit(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 up, found {text!r}")
+    return value
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,175 @@
+"""Put a measurement together: open the reference and the candidates, refuse wrong pairs, run, and sum up."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate
+from convert.verify.compare import run_candidate
+from convert.verify.results import Report
+from convert.verify.samples import SampleSet, make_samples, read_conversations
+from convert.verify.scores import TOP_TOKENS, TeacherLogits
+from convert.verify.store import StateStore, digest_of, files_identity
+from convert.verify.teacher import PassPlan, Say, plan_pass, run_teacher
+from convert.verify.torch_blocks import TorchBlocks
+from edge.memory import GB
+from edge.prompt.processor import Processor
+from edge.weights.folder import Checkpoint, open_checkpoint
+from edge.weights.hub import resolve_model
+
+Dtype = Literal["float32", "bfloat16"]
+_COMPARED_ROWS = 256  # embedding rows that tell one model from another
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """A reference, its prompts, and the candidates that belong to it; nothing has run yet.
+
+    Attributes:
+        reference: As the user named it.
+        checkpoint: The reference's files.
+        prompts: As the user named them.
+        samples: The prompts.
+        candidates: Checked, with distinct names.
+        dtype: Compute type of the reference.
+        work_folder: Where states are kept.
+    """
+
+    reference: str
+    checkpoint: Checkpoint
+    prompts: str
+    samples: SampleSet
+    candidates: tuple[Candidate, ...]
+    dtype: Dtype
+    work_folder: Path
+
+    @classmethod
+    def prepare(
+        cls, reference: str, *, candidates: Sequence[str], prompts: str, dtype: Dtype, work: Path | None = None
+    ) -> Measurement:
+        """Open everything and refuse what does not belong together.
+
+        Args:
+            reference: Folder or hub id of the original checkpoint.
+            candidates: Folders, GGUF files or hub ids.
+            prompts: JSONL file, or `builtin`.
+            dtype: Compute type of the reference.
+            work: Where states are kept; by default in the user's cache, by what decides them.
+
+        Raises:
+            EdgeError: A file is missing or broken, or a candidate is not of this reference.
+        """
+        folder = resolve_model(reference)
+        checkpoint = open_checkpoint(folder)
+        conversations = read_conversations(prompts)
+        samples = make_samples(conversations, Processor.from_folder(folder, checkpoint.config))
+        blocks = TorchBlocks(checkpoint, dtype=_torch_dtype(dtype))
+        found = _with_distinct_names([open_candidate(source) for source in candidates])
+        token_ids = np.unique(np.concatenate([sample.prompt.token_ids for sample in samples.samples]))[:_COMPARED_ROWS]
+        for candidate in found:
+            check_pair(
+                candidate, config=checkpoint.config, conversations=conversations, samples=samples, reference=reference
+            )
+            check_weights(
+                candidate,
+                final_norm=blocks.final_norm(),
+                rows=blocks.embedding_rows(torch.from_numpy(token_ids.astype(np.int64))).numpy(),
+                token_ids=token_ids.tolist(),
+                reference=reference,
+            )
+            candidate.blocks.release()
+        digest = _digest(checkpoint, samples, dtype)
+        return cls(
+            reference=reference,
+            checkpoint=checkpoint,
+            prompts=prompts,
+            samples=samples,
+            candidates=found,
+            dtype=dtype,
+            work_folder=(work or _cache_folder()) / digest,
+        )
+
+    def plan(self) -> PassPlan:
+        """Say what the reference's pass takes."""
+        return plan_pass(self.checkpoint, self.samples, itemsize=2 if self.dtype == "bfloat16" else 4)
+
+    def run(self, *, say: Say) -> Report:
+        """Run the reference (or go on with it), then every candidate.
+
+        Raises:
+            MemoryPlanError: One block does not fit into memory.
+        """
+        plan, samples, config = self.plan(), self.samples, self.checkpoint.config
+        say(
+            f"{self.reference}: {len(samples.samples)} prompts, {samples.num_tokens} tokens, {len(samples.media)} "
+            f"pictures and videos; one block at a time in at most {plan.memory_bytes / GB:.1f} GB of memory, states "
+            f"take {plan.disk_bytes / GB:.2f} GB in {self.work_folder}"
+        )
+        plan.check()
+        store = StateStore(self.work_folder)
+        blocks = TorchBlocks(self.checkpoint, dtype=_torch_dtype(self.dtype))
+        logits = run_teacher(blocks, samples, config=config, store=store, say=say)
+        num_parameters = sum(math.prod(target.shape) for rule in self.checkpoint.rules for target in rule.targets)
+        results = tuple(
+            run_candidate(item, samples, teacher=store, logits=logits, num_parameters=num_parameters, say=say)
+            for item in self.candidates
+        )
+        return Report(
+            reference=self.reference,
+            dtype=self.dtype,
+            prompts=self.prompts,
+            prompts_digest=samples.digest,
+            num_prompts=len(samples.samples),
+            num_tokens=samples.num_tokens,
+            kept_tokens=min(TOP_TOKENS, config.text.vocab_size),
+            vocab_size=config.text.vocab_size,
+            kept_mass=_kept_mass(logits),
+            versions={name: importlib.metadata.version(name) for name in ("torch", "transformers", "mlx")},
+            candidates=results,
+        )
+
+    def may_have_card(self, candidate: Candidate) -> bool:
+        """Tell whether a report may be written beside a candidate: not into the reference, nor into a download."""
+        folder = candidate.card_folder.resolve()
+        return folder != self.checkpoint.source.folder.resolve() and "snapshots" not in folder.parts
+
+
+def _torch_dtype(dtype: Dtype) -> torch.dtype:
+    return torch.bfloat16 if dtype == "bfloat16" else torch.float32
+
+
+def _digest(checkpoint: Checkpoint, samples: SampleSet, dtype: Dtype) -> str:
+    """Name everything that decides the reference's numbers."""
+    files = files_identity([file.path for file in checkpoint.source.files])
+    versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
+    # The configuration without what does not decide them; its sizes and ids print as they are.
+    return digest_of(files, replace(checkpoint.config, quantization=None), samples.digest, dtype, versions)
+
+
+def _with_distinct_names(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Lengthen names that occur twice by the folder above."""
+    names = [candidate.name for candidate in candidates]
+    return tuple(
+        replace(item, name=f"{item.card_folder.resolve().parent.name}-{item.name}")
+        if names.count(item.name) > 1
+        else item
+        for item in candidates
+    )
+
+
+def _kept_mass(logits: Sequence[TeacherLogits]) -> float:
+    """Return the mean probability of the kept tokens."""
+    masses = [np.exp(record.values - record.lse[:, None]).sum(1) for record in logits]
+    return float(np.concatenate(masses).mean())
+
+
+def _cache_folder() -> Path:
+    return Path.home() / ".cache" / "qwen3vl-edge" / "verify"
