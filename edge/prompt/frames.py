@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Browsers show frames of an animation that names no duration for a tenth of a second.
 DEFAULT_FRAME_S = 0.1
 MAX_ANIMATION_FRAMES = 100_000
+# Over all frames, which are decoded one after the other: some minutes of work.
+MAX_ANIMATION_PIXELS = 50_000_000_000
 STILL_SIGNATURES = (b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 ANIMATION_SIGNATURES = (b"GIF8", b"\x89PNG")
 
@@ -190,6 +192,9 @@ class Animation:
             raise MediaError(f"{label}: has one frame, expected a video. Pass it as an image.")
         if self.num_frames > MAX_ANIMATION_FRAMES:
             raise MediaError(f"{label}: has {self.num_frames} frames, at most {MAX_ANIMATION_FRAMES} are read.")
+        if self.num_frames * picture.size[0] * picture.size[1] > MAX_ANIMATION_PIXELS:
+            size = f"{picture.size[0]}x{picture.size[1]}"
+            raise MediaError(f"{label}: {self.num_frames} frames of {size} pixels are too many. Make it smaller first.")
         durations = list(self._durations())
         self._starts = [0.0, *accumulate(durations)]
         self.frame_rate = self.num_frames / self._starts[-1]

@@ -71,11 +71,12 @@ def make_patches(frames: Pixels, settings: ImageSettings | VideoSettings) -> Pat
         order (channel, time, row, column).
     """
     temporal, patch, merge = settings.temporal_patch_size, settings.patch_size, settings.merge_size
-    missing = -len(frames) % temporal
+    values = _normalise(frames, settings)
+    missing = -len(values) % temporal
     if missing:
-        frames = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
-    times, _, height, width = frames.shape
-    blocks = frames.reshape(
+        values = np.concatenate([values, np.broadcast_to(values[-1:], (missing, *values.shape[1:]))])
+    times, _, height, width = values.shape
+    blocks = values.reshape(
         times // temporal,
         temporal,
         3,
@@ -87,11 +88,7 @@ def make_patches(frames: Pixels, settings: ImageSettings | VideoSettings) -> Pat
         patch,
     )
     blocks = blocks.transpose(0, 3, 6, 4, 7, 2, 1, 5, 8)  # (t, H/f, W/f, merge, merge, channel, time, row, column)
-    levels = blocks.reshape(-1, 3, temporal * patch * patch)
-    values = np.empty(levels.shape, np.float32)
-    for channel, table in enumerate(_level_tables(settings)):
-        np.take(table, levels[:, channel], out=values[:, channel], mode="clip")
-    return values.reshape(len(levels), -1)
+    return blocks.reshape(-1, 3 * temporal * patch * patch)
 
 
 def check_sides(height: int, width: int) -> None:
@@ -120,11 +117,14 @@ def ceil_to(value: float, factor: int) -> int:
     return math.ceil(value / factor) * factor
 
 
-def _level_tables(settings: ImageSettings | VideoSettings) -> list[Patches]:
-    """Normalise the 256 levels of each channel: rescaling is fused into mean and std, as in the reference."""
-    levels = np.arange(256, dtype=np.float32)
+def _normalise(frames: Pixels, settings: ImageSettings | VideoSettings) -> Patches:
+    """Subtract mean and divide by std, with the rescaling fused into both as in the reference."""
     scale = 1.0 / RESCALE_FACTOR
-    return [
-        (levels - np.float32(mean * scale)) / np.float32(std * scale)
-        for mean, std in zip(settings.mean, settings.std, strict=True)
-    ]
+    mean, std = (
+        np.array([value * scale for value in triple], np.float32)[:, None, None]
+        for triple in (settings.mean, settings.std)
+    )
+    values = frames.astype(np.float32)
+    values -= mean
+    values /= std
+    return values

@@ -25,6 +25,13 @@ def test_frames_without_a_duration_last_a_tenth_of_a_second() -> None:
     assert open_video(animation("GIF", [0, 0, 0])).times_s([0, 1, 2]) == pytest.approx([0.0, 0.1, 0.2])
 
 
+def test_an_animation_bomb_is_refused_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.prompt.frames.MAX_ANIMATION_PIXELS", 40 * 50 * 3)
+    assert open_video(animation("GIF", [100] * 3)).num_frames == 3
+    with pytest.raises(MediaError, match="4 frames of 50x40 pixels are too many"):
+        open_video(animation("GIF", [100] * 4))
+
+
 def test_transparent_animations_go_onto_white() -> None:
     frames = [Image.new("RGBA", (8, 8), (0, 0, 0, 0)), Image.new("RGBA", (8, 8), (0, 0, 0, 255))]
     data = encode(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=100, blend=0)
