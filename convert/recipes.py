@@ -83,11 +83,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         recipe.name: recipe
         for recipe in (
             Recipe("bf16", "Nothing lost: the published weights, in the layout MLX reads without work.", "bf16"),
-            Recipe("8bit", "Hardly to be told from bf16, at half its size.", "8bit", (_ROUTER_SAFE,)),
-            Recipe("6bit", "Very close to bf16, at 0.41 of its size.", "6bit", (_ROUTER_SAFE,)),
-            Recipe("5bit", "Close to bf16, at a third of its size.", "5bit", (_ROUTER_SAFE,)),
-            Recipe("4bit", "The usual choice: a small loss, at 0.28 of the size.", "4bit", (_ROUTER_SAFE,)),
-            Recipe("3bit", "When 4 bits do not fit: a loss that shows, at 0.22 of the size.", "3bit", (_ROUTER_SAFE,)),
+            Recipe("8bit", "Hardly to be told from bf16, at about half its size.", "8bit", (_ROUTER_SAFE,)),
+            Recipe("6bit", "Very close to bf16, at 0.42 of its size.", "6bit", (_ROUTER_SAFE,)),
+            Recipe("5bit", "Close to bf16, at 0.36 of its size.", "5bit", (_ROUTER_SAFE,)),
+            Recipe("4bit", "The usual choice: a small loss, at 0.3 of the size.", "4bit", (_ROUTER_SAFE,)),
+            Recipe("3bit", "When 4 bits do not fit: a loss that shows, at 0.24 of the size.", "3bit", (_ROUTER_SAFE,)),
             Recipe(
                 "4bit-mixed",
                 "4 bits, but 6 to 8 for attention v/o, the outer layers' down projections, embedding and head.",

@@ -44,11 +44,11 @@ _BLOCK_WEIGHTS_GPU = 2**24
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A packed weight as MLX stores it; `biases` is None outside the affine form."""
+    """A packed weight as MLX stores it."""
 
     weight: mx.array
     scales: mx.array
-    biases: mx.array | None
+    biases: mx.array
 
 
 def quantize_affine(weight: mx.array, *, group_size: int, bits: int, dtype: mx.Dtype = mx.bfloat16) -> Packed:
@@ -175,7 +175,8 @@ class _Search:
 
     def codes(self) -> mx.array:
         """Return the codes of the best pairs, from 0 on."""
-        return self._code(self.scale, self.bias)[0] + self.half
+        codes, _ = self._code(self.scale, self.bias)
+        return mx.add(codes, self.half)
 
     def _code(self, scale: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
         inverse = 1.0 / scale

@@ -1,0 +1,164 @@
+"""Lay out an MLX folder before a single weight is read: which tensors, in which file, at which byte.
+
+In: the configuration and the choice for every parameter. Out: a `FolderLayout`. All sizes are known beforehand, so
+headers can be written first and tensors in any order, and the same choices always give the same files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from convert.recipes import Choice, Format
+from edge.config import ModelConfig
+from edge.weights.header import ITEM_BITS
+from edge.weights.names_hf import expected_parameters, packed_targets
+
+GB = 1_000_000_000
+SHARD_BYTES = 5 * GB
+_STORED_DTYPES = {"float": "BF16", "U32": "U32", "U8": "U8"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor of the folder: dtype and shape as stored, its file, and its first byte in that file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file_name: str
+    offset: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes in the file."""
+        return prod(self.shape) * ITEM_BITS[self.dtype] // 8
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of axis 0."""
+        return self.num_bytes // self.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLayout:
+    """One safetensors file: its header bytes, and its length with all tensors."""
+
+    file_name: str
+    header: bytes
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLayout:
+    """All files with weights.
+
+    Attributes:
+        shards: In order.
+        parts: Parameter -> its stored tensors by part (`weight`, `scales`, `biases`, or `bias`).
+        choices: Parameter -> how it is stored.
+        num_parameters: Numbers in the unpacked model.
+    """
+
+    shards: tuple[ShardLayout, ...]
+    parts: Mapping[str, Mapping[str, StoredTensor]]
+    choices: Mapping[str, Choice]
+    num_parameters: int
+
+    @property
+    def tensors(self) -> list[StoredTensor]:
+        """Every stored tensor."""
+        return [tensor for parts in self.parts.values() for tensor in parts.values()]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all tensors, without headers."""
+        return sum(tensor.num_bytes for tensor in self.tensors)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of all shards."""
+        return sum(shard.num_bytes for shard in self.shards)
+
+    def index_json(self) -> bytes:
+        """Return the index: which tensor is in which file."""
+        weight_map = {tensor.name: tensor.file_name for tensor in self.tensors}
+        metadata = {"total_parameters": self.num_parameters, "total_size": self.weight_bytes}
+        index = {"metadata": metadata, "weight_map": dict(sorted(weight_map.items()))}
+        return (json.dumps(index, indent=2) + "\n").encode()
+
+
+def lay_out_folder(
+    config: ModelConfig, choices: Mapping[str, Choice], *, shard_bytes: int = SHARD_BYTES
+) -> FolderLayout:
+    """Lay out the folder.
+
+    Args:
+        config: The model.
+        choices: Parameter -> format, for every parameter.
+        shard_bytes: Most bytes of tensors in one file; a single larger parameter gets a file of its own.
+    """
+    shapes = expected_parameters(config)
+    sketches = {name: _sketch(name, shape, choices[name].format) for name, shape in shapes.items()}
+    groups = _fill_shards(sketches, shard_bytes)
+    parts: dict[str, dict[str, StoredTensor]] = {}
+    shards = []
+    for index, group in enumerate(groups):
+        file_name = "model.safetensors"
+        if len(groups) > 1:
+            file_name = f"model-{index + 1:05d}-of-{len(groups):05d}.safetensors"
+        placed, shard = _place({name: sketches[name] for name in group}, file_name)
+        parts.update(placed)
+        shards.append(shard)
+    ordered = {name: parts[name] for name in shapes}
+    return FolderLayout(tuple(shards), ordered, choices, sum(prod(shape) for shape in shapes.values()))
+
+
+Sketch = dict[str, tuple[str, str, tuple[int, ...]]]  # part -> name, dtype, shape
+
+
+def _sketch(name: str, shape: tuple[int, ...], setting: Format) -> Sketch:
+    if setting is None:
+        return {name.rpartition(".")[2]: (name, "BF16", shape)}
+    targets = packed_targets(name, shape, setting)
+    return {
+        target.name.rpartition(".")[2]: (target.name, _STORED_DTYPES[target.stored_as], target.shape)
+        for target in targets
+    }
+
+
+def _fill_shards(sketches: Mapping[str, Sketch], shard_bytes: int) -> list[list[str]]:
+    """Fill files in the model's order; the parts of a parameter stay together."""
+    groups: list[list[str]] = [[]]
+    filled = 0
+    for name, sketch in sketches.items():
+        size = sum(prod(shape) * ITEM_BITS[dtype] // 8 for _, dtype, shape in sketch.values())
+        if groups[-1] and filled + size > shard_bytes:
+            groups.append([])
+            filled = 0
+        groups[-1].append(name)
+        filled += size
+    return groups
+
+
+def _place(sketches: Mapping[str, Sketch], file_name: str) -> tuple[dict[str, dict[str, StoredTensor]], ShardLayout]:
+    """Give each tensor its bytes; words come first, so that every tensor lies at a multiple of its item size."""
+    flat = [(parameter, part, *entry) for parameter, sketch in sketches.items() for part, entry in sketch.items()]
+    flat.sort(key=lambda item: -ITEM_BITS[item[3]])  # stable: the model's order within a width
+    raw: dict[str, object] = {"__metadata__": {"format": "mlx"}}
+    end = 0
+    for _, _, name, dtype, shape in flat:
+        start, end = end, end + prod(shape) * ITEM_BITS[dtype] // 8
+        raw[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(raw, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    header = len(text).to_bytes(8, "little") + text
+    placed: dict[str, dict[str, StoredTensor]] = {parameter: {} for parameter in sketches}
+    offset = len(header)
+    for parameter, part, name, dtype, shape in flat:
+        tensor = StoredTensor(name, dtype, shape, file_name, offset)
+        placed[parameter][part] = tensor
+        offset += tensor.num_bytes
+    return placed, ShardLayout(file_name, header, offset)

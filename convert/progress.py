@@ -1,0 +1,81 @@
+"""Show how far a long job is: items, gigabytes, speed and time left, in one line that is written over.
+
+Nothing is written where the output is not a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+GB = 1_000_000_000
+_EVERY_S = 0.2
+
+
+class Progress:
+    """A line on a terminal.
+
+    Args:
+        total_bytes: All bytes of the job.
+        total_items: All items of the job.
+        label: What the items are.
+        out: Where to write; stderr if None.
+    """
+
+    def __init__(
+        self, *, total_bytes: int, total_items: int, label: str = "tensors", out: TextIO | None = None
+    ) -> None:
+        self._out = sys.stderr if out is None else out
+        self._is_shown = self._out.isatty()
+        self._total_bytes, self._total_items, self._label = total_bytes, total_items, label
+        self._bytes, self._items = 0, 0.0
+        self._skipped_bytes = 0
+        self._start_s = self._shown_s = time.monotonic()
+        self._width = 0
+
+    def advance(self, num_bytes: int, num_items: float) -> None:
+        """Count finished work; parts of an item count as fractions."""
+        self._bytes += num_bytes
+        self._items += num_items
+        now_s = time.monotonic()
+        if self._is_shown and now_s - self._shown_s >= _EVERY_S:
+            self._shown_s = now_s
+            self._write(describe_progress(self._line_values(now_s)))
+
+    def skip(self, num_bytes: int, num_items: float) -> None:
+        """Count work that was done before, which says nothing about the speed."""
+        self._skipped_bytes += num_bytes
+        self.advance(num_bytes, num_items)
+
+    def close(self) -> None:
+        """Remove the line."""
+        if self._is_shown:
+            self._write("")
+            self._out.write("\r")
+            self._out.flush()
+
+    def _line_values(self, now_s: float) -> tuple[int, int, str, int, int, float]:
+        speed = (self._bytes - self._skipped_bytes) / max(now_s - self._start_s, 1e-3)
+        return int(self._items), self._total_items, self._label, self._bytes, self._total_bytes, speed
+
+    def _write(self, line: str) -> None:
+        self._out.write("\r" + line.ljust(self._width))
+        self._out.flush()
+        self._width = len(line)
+
+
+def describe_progress(values: tuple[int, int, str, int, int, float]) -> str:
+    """Write items, all items, what they are, bytes, all bytes and bytes per second as a line."""
+    items, total_items, label, num_bytes, total_bytes, speed = values
+    line = f"{items}/{total_items} {label}  {num_bytes / GB:.2f}/{total_bytes / GB:.2f} GB"
+    if speed > 0 and num_bytes > 0:
+        line += f"  {speed / 1e6:.0f} MB/s  {describe_seconds((total_bytes - num_bytes) / speed)} left"
+    return line
+
+
+def describe_seconds(seconds: float) -> str:
+    """Write a duration as m:ss or h:mm:ss."""
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
