@@ -1,0 +1,1 @@
+"""The demo model: rendered scenes, questions about them, training, export and evaluation."""

@@ -1,0 +1,28 @@
+"""Sample sentences of every task, for training the tokenizer."""
+
+from __future__ import annotations
+
+import random
+
+from .dialogue import TOOLS
+from .pack import ROWS, TOOLS_HEAD, TOOLS_TAIL, tools_text
+
+EXTRA = (
+    "Hello! This is a small model. Please show me a picture, a video or a sign and ask about the shapes, colors and "
+    "numbers in it. It is not able to answer other questions. Where, when, what, why, who, which and how many? "
+) * 3
+
+
+def corpus(seed: int = 1, rows: int = 300) -> list[str]:
+    """Return the texts of `rows` rows of every kind."""
+    rng = random.Random(seed)
+    mix = {"describe": 1.0, "count": 1.0, "where": 1.0, "box": 1.0, "box_all": 1.0, "read": 0.1}
+    texts = [TOOLS_HEAD, TOOLS_TAIL, EXTRA, tools_text(list(TOOLS))] * 5
+    for make in ROWS.values():
+        for _ in range(rows):
+            row = make(rng, 0.0, mix)
+            texts.append(row.prefix)
+            for _ in range(4):
+                context, question = next(row.questions)
+                texts += [context, question.target()]
+    return texts

@@ -1,0 +1,100 @@
+"""Measure held-out accuracy: `python -m examples.demo_model.evaluate FOLDER --backend torch --json out.json`.
+
+Backends: `torch` is transformers in float32, greedy; `edge` is this project's runtime, greedy. Prints one row a task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # messages
+
+from .checks import TASKS, Case, cases
+
+Runner = Callable[[list[Case]], list[tuple[str, str]]]
+Answer = Callable[[list[dict[str, Any]], list[dict[str, Any]] | None], tuple[str, str]]
+GOALS = {"describe": 0.95, "count": 0.95, "compare": 0.95, "read": 0.9, "box": 0.85, "video": 0.9, "tool": 0.95}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Outcome of one task, with the first wrong answers."""
+
+    task: str
+    right: int
+    total: int
+    thought: int
+    seconds: float
+    wrong: list[dict[str, str]]
+
+
+def measure(task: str, number: int, run: Runner) -> Result:
+    """Ask `number` held-out questions of a task and check the answers."""
+    asked = cases(task, number)
+    began = time.perf_counter()
+    answers = run(asked)
+    seconds = time.perf_counter() - began
+    wrong = []
+    for case, (reasoning, text) in zip(asked, answers, strict=True):
+        if not case.check(text):
+            question = case.messages[0]["content"]
+            shown = question if isinstance(question, str) else question[-1]["text"]
+            wrong.append({"question": shown, "expected": case.expected, "answer": text, "reasoning": reasoning})
+    thought = sum(bool(reasoning) for reasoning, _ in answers)
+    return Result(task, number - len(wrong), number, thought, seconds, wrong[:12])
+
+
+def one_by_one(answer: Answer) -> Runner:
+    """Make a runner of many cases from a callable that answers one conversation."""
+    return lambda asked: [answer(case.messages, case.tools) for case in asked]
+
+
+def edge_answer(folder: Path) -> Answer:
+    """Return a callable that answers with this project's runtime, greedily."""
+    from .edge_backend import EdgeBackend
+
+    return EdgeBackend(folder).answer
+
+
+def table(results: list[Result]) -> str:
+    """Format the results as a Markdown table."""
+    lines = ["| task | right | of | accuracy | goal |", "|---|---|---|---|---|"]
+    for one in results:
+        goal = f"{GOALS[one.task]:.0%}" if one.task in GOALS else ""
+        lines.append(f"| {one.task} | {one.right} | {one.total} | {one.right / one.total:.1%} | {goal} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--backend", choices=("torch", "edge"), default="torch")
+    parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if args.backend == "torch":
+        from .torch_backend import TorchBackend
+
+        backend = TorchBackend(args.folder)
+        run: Runner = backend.answers
+    else:
+        run = one_by_one(edge_answer(args.folder))
+    results = [measure(task, args.cases, run) for task in args.tasks]
+    print(table(results))
+    if args.json is not None:
+        content = [
+            {"task": r.task, "right": r.right, "total": r.total, "thought": r.thought, "seconds": r.seconds,
+             "wrong": r.wrong}
+            for r in results
+        ]  # fmt: skip
+        args.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

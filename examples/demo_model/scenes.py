@@ -1,0 +1,187 @@
+"""Rendered scenes: coloured shapes on a 3x3 grid of places, and signs with a short text.
+
+In: a seeded `random.Random`. Out: a `Scene` that can be drawn at any scale and knows the box of everything in it.
+All lengths are model pixels (the picture the vision tower sees is 128x128); drawing at scale 2 gives 256x256.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, replace
+
+from PIL import Image, ImageDraw, ImageFont
+
+SIZE_PX = 128
+SHAPES = ("circle", "square", "triangle", "star", "cross")
+COLOURS = {
+    "red": (215, 35, 35),
+    "orange": (250, 140, 20),
+    "yellow": (240, 215, 30),
+    "green": (40, 155, 60),
+    "blue": (40, 80, 220),
+    "purple": (145, 55, 185),
+    "black": (25, 25, 25),
+}
+BACKGROUNDS = ((255, 255, 255), (225, 225, 225), (250, 240, 215), (210, 230, 245))
+PLACES = (
+    "at the top left", "at the top", "at the top right",
+    "on the left", "in the center", "on the right",
+    "at the bottom left", "at the bottom", "at the bottom right",
+)  # fmt: skip
+GLYPHS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One shape: its name, colour, cell of the 3x3 grid, centre and edge length in model pixels, colour as drawn."""
+
+    shape: str
+    colour: str
+    cell: int
+    x: float
+    y: float
+    size: float
+    rgb: tuple[int, int, int]
+
+    @property
+    def name(self) -> str:
+        """Colour and shape, as in `red circle`."""
+        return f"{self.colour} {self.shape}"
+
+    @property
+    def place(self) -> str:
+        """Where it is, as in `at the top left`."""
+        return PLACES[self.cell]
+
+    def points(self) -> list[tuple[float, float]]:
+        """Return the outline as a polygon (a circle as its two box corners)."""
+        r, x, y = self.size / 2, self.x, self.y
+        if self.shape in ("circle", "square"):
+            return [(x - r, y - r), (x + r, y + r)]
+        if self.shape == "triangle":
+            return [(x, y - r), (x + r, y + r), (x - r, y + r)]
+        if self.shape == "cross":
+            a = r / 3
+            half = [(-a, -r), (a, -r), (a, -a), (r, -a), (r, a), (a, a), (a, r), (-a, r), (-a, a), (-r, a), (-r, -a)]
+            return [(x + dx, y + dy) for dx, dy in [*half, (-a, -a)]]
+        spikes = []
+        for i in range(10):
+            radius = r if i % 2 == 0 else 0.42 * r
+            angle = math.pi * i / 5
+            spikes.append((x + radius * math.sin(angle), y - radius * math.cos(angle)))
+        return spikes
+
+    def box(self) -> Box:
+        """Return the tight box (x1, y1, x2, y2)."""
+        xs, ys = zip(*self.points(), strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A text in the picture: left edge and middle line, em size, advance of each glyph, in model pixels."""
+
+    text: str
+    colour: str
+    x: float
+    y: float
+    em: float
+    advances: tuple[float, ...]
+    stroke: int
+    rgb: tuple[int, int, int]
+
+    def glyph_boxes(self) -> list[Box]:
+        """Return one box per character: its advance wide, its capital height high."""
+        boxes, left = [], self.x
+        for advance in self.advances:
+            boxes.append((left, self.y - 0.36 * self.em, left + advance, self.y + 0.36 * self.em))
+            left += advance
+        return boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A picture's content: things in raster order of their cells, perhaps a sign, and the background."""
+
+    things: tuple[Thing, ...]
+    sign: Sign | None
+    background: tuple[int, int, int]
+
+    def draw(self, scale: int = 2) -> Image.Image:
+        """Draw the scene as an RGB picture of `SIZE_PX * scale` pixels square."""
+        image = Image.new("RGB", (SIZE_PX * scale, SIZE_PX * scale), self.background)
+        pen = ImageDraw.Draw(image)
+        for thing in self.things:
+            points = [(x * scale, y * scale) for x, y in thing.points()]
+            if thing.shape == "circle":
+                pen.ellipse(points, fill=thing.rgb)
+            elif thing.shape == "square":
+                pen.rectangle(points, fill=thing.rgb)
+            else:
+                pen.polygon(points, fill=thing.rgb)
+        if self.sign is not None:
+            font = _font(round(self.sign.em * scale))
+            for char, box in zip(self.sign.text, self.sign.glyph_boxes(), strict=True):
+                centre = ((box[0] + box[2]) / 2 * scale, (box[1] + box[3]) / 2 * scale + 0.36 * self.sign.em * scale)
+                pen.text(centre, char, font=font, fill=self.sign.rgb, anchor="ms", stroke_width=self.sign.stroke)
+        return image
+
+
+def random_scene(rng: random.Random, *, low: int = 1, high: int = 5) -> Scene:
+    """Draw `low` to `high` things in different cells."""
+    cells = sorted(rng.sample(range(9), rng.randint(low, high)))
+    return Scene(tuple(random_thing(rng, cell) for cell in cells), None, rng.choice(BACKGROUNDS))
+
+
+def random_thing(rng: random.Random, cell: int) -> Thing:
+    """Draw one thing that lies fully inside its cell."""
+    step = SIZE_PX / 3
+    size = rng.uniform(25.0, 40.0)
+    slack = (step - size) / 2 - 0.5
+    x = (cell % 3 + 0.5) * step + rng.uniform(-slack, slack)
+    y = (cell // 3 + 0.5) * step + rng.uniform(-slack, slack)
+    colour = rng.choice(list(COLOURS))
+    return Thing(rng.choice(SHAPES), colour, cell, x, y, size, jitter(rng, colour))
+
+
+def sign_scene(rng: random.Random, text: str) -> Scene:
+    """Put `text` at a random place, in letters of at least 14 pixels each."""
+    em = rng.uniform(26.0, 34.0)
+    stroke = rng.choice((0, 1, 1, 2))
+    natural = [_font(64).getlength(char) / 64 for char in text]
+    widths = [max(width + 0.08, 0.58) for width in natural]
+    em = min(em, 122.0 / sum(widths))
+    total = em * sum(widths)
+    x = rng.uniform(3.0, SIZE_PX - 3.0 - total) if total < SIZE_PX - 6 else (SIZE_PX - total) / 2
+    y = rng.uniform(0.45 * em, SIZE_PX - 0.45 * em)
+    colour = rng.choice(list(COLOURS))
+    if colour == "yellow":
+        colour = "black"
+    advances = tuple(width * em for width in widths)
+    sign = Sign(text, colour, x, y, em, advances, stroke, jitter(rng, colour))
+    return Scene((), sign, rng.choice(BACKGROUNDS))
+
+
+def with_things(scene: Scene, things: list[Thing]) -> Scene:
+    """Return the scene with other things, put in raster order."""
+    return replace(scene, things=tuple(sorted(things, key=lambda thing: thing.cell)))
+
+
+def jitter(rng: random.Random, colour: str) -> tuple[int, int, int]:
+    """Return the colour's RGB, each channel moved by up to 15 levels."""
+    red, green, blue = (min(255, max(0, value + rng.randint(-15, 15))) for value in COLOURS[colour])
+    return red, green, blue
+
+
+_FONTS: dict[int, ImageFont.FreeTypeFont] = {}
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own embedded font, so that every machine draws the same letters."""
+    if size not in _FONTS:
+        font = ImageFont.load_default(size)
+        assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+        _FONTS[size] = font
+    return _FONTS[size]
