@@ -190,5 +190,12 @@ def _resolved(part: Json, folder: Path) -> Iterator[tuple[str, Json]]:
     if not isinstance(part, dict):
         part = {"type": "text", "text": part}
     for key, value in part.items():
-        is_path = key in _MEDIA_KEYS and isinstance(value, str) and "://" not in value and not value.startswith("data:")
-        yield key, str(folder / value) if is_path else value
+        if key in _MEDIA_KEYS and isinstance(value, list):  # the frames of a video
+            yield key, [_resolve(item, folder) for item in value]
+        else:
+            yield key, _resolve(value, folder) if key in _MEDIA_KEYS else value
+
+
+def _resolve(source: Json, folder: Path) -> Json:
+    is_path = isinstance(source, str) and "://" not in source and not source.startswith("data:")
+    return str(folder / source) if is_path else source

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -79,20 +80,25 @@ def picture(height: int, width: int, seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def conversations() -> list[dict[str, Any]]:
-    """Return a prompt of every kind: text, one picture, two, a video, picture and video together."""
-    first, second = picture(16, 24, 1), picture(40, 24, 2)
-    clip = {"type": "video", "video": [picture(24, 40, 3 + i) for i in range(5)], "frame_rate": 2.0}
-
-    def ask(name: str, kind: str, *parts: object) -> dict[str, Any]:
-        content = [part if isinstance(part, dict) else {"type": "image", "image": part} for part in parts]
-        asked = {"role": "user", "content": [*content, {"type": "text", "text": "what is it?"}]}
-        return {"name": name, "kind": kind, "messages": [asked, {"role": "assistant", "content": f"a {name}"}]}
-
-    return [
-        ask("text", "text"),
-        ask("image", "image", first),
-        ask("two", "images", first, second),
-        ask("video", "video", clip),
-        ask("both", "video", second, clip),
+def write_prompts(folder: Path) -> Path:
+    """Write a prompt file of every kind: text, one picture, two, a video, picture and video together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, height, width in (("first", 16, 24), ("second", 40, 24), *((f"frame{i}", 24, 40) for i in range(5))):
+        picture(height, width, seed=len(name) + height + ord(name[-1])).save(folder / f"{name}.png")
+    first, second = ({"type": "image", "image": f"{name}.png"} for name in ("first", "second"))
+    clip = {"type": "video", "video": [f"frame{i}.png" for i in range(5)], "frame_rate": 2.0}
+    lines = [
+        _ask("words", "text"),
+        _ask("image", "image", first),
+        _ask("two", "images", first, second),
+        _ask("clip", "video", clip),
+        _ask("both", "video", second, clip),
     ]
+    path = folder / "prompts.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def _ask(name: str, kind: str, *parts: Json) -> Json:
+    asked = {"role": "user", "content": [*parts, {"type": "text", "text": "what is it?"}]}
+    return {"name": name, "kind": kind, "messages": [asked, {"role": "assistant", "content": f"a {name}"}]}
