@@ -97,7 +97,7 @@ def open_pair(path: Path, projector: Path | None = None) -> GgufPair:
     candidates = find_projectors(text.path)
     if not candidates:
         raise WeightError(
-            f"{text.path}: expected its projector beside it (mmproj-{_base_name(text.path)}-F16.gguf, mmproj-F16.gguf "
+            f"{text.path}: expected its projector beside it (mmproj-{base_name(text.path)}-F16.gguf, mmproj-F16.gguf "
             "or alike), found none. Download it, or name it with --mmproj."
         )
     problems: list[EdgeError] = []
@@ -121,9 +121,9 @@ def find_projectors(text: Path) -> list[Path]:
         for path in sorted(folder.glob(f"*{SUFFIX}"))
         if PROJECTOR_MARK in path.name.lower() and path != text
     ]
-    base = _normal(_base_name(text))
-    own = [path for path in found if _normal(_base_name(path)) == base]
-    nameless = [path for path in found if not _normal(_base_name(path))]
+    base = _normal(base_name(text))
+    own = [path for path in found if _normal(base_name(path)) == base]
+    nameless = [path for path in found if not _normal(base_name(path))]
     return sorted(own or nameless or found, key=_type_rank)
 
 
@@ -197,7 +197,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _base_name(path: Path) -> str:
+def base_name(path: Path) -> str:
     """Return a file's name without mmproj, part number and type: what both files of a model share."""
     match = SPLIT_NAME.fullmatch(path.name)
     stem = match["stem"] if match else path.name.removesuffix(SUFFIX)

@@ -1,0 +1,1 @@
+"""`python -m convert gguf`: write a checkpoint as llama.cpp's two files in one pass."""

@@ -1,0 +1,47 @@
+"""Encode float32 rows as the bytes of a GGML type; block types through `libgguf`, which equals llama.cpp bit by bit."""
+
+from __future__ import annotations
+
+import libgguf
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import WeightError
+from edge.weights.ggml_types import BlockType
+
+Floats = NDArray[np.float32]
+
+
+def encode_rows(rows: Floats, kind: BlockType, *, importance: Floats | None = None) -> memoryview:
+    """Encode rows.
+
+    Args:
+        rows: (rows, values) float32.
+        kind: Type to write.
+        importance: One weight per value of a row, from an importance file; None counts all alike.
+
+    Returns:
+        The bytes, rows after each other.
+    """
+    match kind.name:
+        case "F32":
+            return np.ascontiguousarray(rows, "<f4").reshape(-1).data.cast("B")
+        case "F16":
+            return rows.astype("<f2").reshape(-1).data.cast("B")
+        case "BF16":
+            return memoryview(np.array(mx.array(rows).astype(mx.bfloat16).view(mx.uint16)).tobytes())
+    rows = np.ascontiguousarray(rows)
+    encoded = np.empty(kind.num_bytes(rows.size), np.uint8)
+    libgguf.quantize_rows_into_raw(kind.number, rows, encoded, *rows.shape, importance)
+    return encoded.data
+
+
+def check_finite(rows: Floats, name: str) -> None:
+    """Refuse values that no block can hold.
+
+    Raises:
+        WeightError: A value is infinite or not a number.
+    """
+    if not np.isfinite(rows.sum(dtype=np.float64)) and not np.isfinite(rows).all():
+        raise WeightError(f"{name}: found values that are infinite or not a number. Choose a sound checkpoint.")

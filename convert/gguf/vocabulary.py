@@ -1,0 +1,93 @@
+"""Read a folder's tokenizer as llama.cpp's converter does: one text and one kind for every row of the embedding.
+
+In: tokenizer.json, or vocab.json and tokenizer_config.json. Out: `TokenList`. Only Qwen's own splitting is taken,
+since llama.cpp knows splitters by name (`qwen2`) and would otherwise split silently in another way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.config_json import read_json_object
+from edge.errors import ConfigError
+from edge.prompt.tokenizer import SPLIT_PATTERN
+from edge.weights.gguf_vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED
+
+Json = Mapping[str, Any]  # Any: JSON, narrowed below
+
+
+@dataclass(frozen=True, slots=True)
+class TokenList:
+    """Texts and kinds (llama.cpp's numbers), one per row of the embedding."""
+
+    texts: list[str]
+    kinds: list[int]
+
+
+def read_tokens(folder: Path, *, num_rows: int) -> TokenList:
+    """Read the tokens of a model folder.
+
+    Args:
+        folder: Holds the tokenizer's files.
+        num_rows: Rows of the embedding; rows without a token become unused ones.
+
+    Raises:
+        ConfigError: Files are missing, the tokenizer is not Qwen's, or it has more tokens than rows.
+    """
+    vocabulary, added = _read_files(folder)
+    by_number = {number: text for text, number in vocabulary.items()}
+    by_number |= {number: text for text, (number, _) in added.items()}
+    if max(by_number, default=0) >= num_rows:
+        raise ConfigError(
+            f"{folder}: the tokenizer has token {max(by_number)}, the embedding {num_rows} rows. "
+            "Take tokenizer and weights from the same folder."
+        )
+    texts, kinds = [], []
+    for number in range(num_rows):
+        text = by_number.get(number)
+        texts.append(f"[PAD{number}]" if text is None else text)
+        kinds.append(UNUSED if text is None else _kind(text, added))
+    return TokenList(texts, kinds)
+
+
+def _kind(text: str, added: Mapping[str, tuple[int, bool]]) -> int:
+    if text not in added:
+        return NORMAL
+    looks_special = text.startswith("<|") and text.endswith("|>")
+    return CONTROL if added[text][1] or looks_special else USER_DEFINED
+
+
+def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool]]]:
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        raw = read_json_object(path)
+        _check_splitting(raw, path)
+        model = raw.get("model")
+        vocabulary = model.get("vocab") if isinstance(model, dict) else None
+        entries = [(entry.get("id"), entry) for entry in raw.get("added_tokens") or () if isinstance(entry, dict)]
+    else:
+        path = folder / "tokenizer_config.json"
+        vocabulary = read_json_object(folder / "vocab.json")
+        decoder = read_json_object(path).get("added_tokens_decoder")
+        entries = [(int(number), entry) for number, entry in (decoder if isinstance(decoder, dict) else {}).items()]
+    if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
+        raise ConfigError(f"{path}: expected a vocabulary from token to number, found none. Download it again.")
+    try:
+        return vocabulary, {entry["content"]: (int(number or 0), bool(entry["special"])) for number, entry in entries}
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"{path}: an added token lacks content, id or special. Download it again.") from None
+
+
+def _check_splitting(raw: Json, path: Path) -> None:
+    splitter = json.dumps(raw.get("pre_tokenizer"))
+    normalizer = raw.get("normalizer")
+    kind = normalizer.get("type") if isinstance(normalizer, dict) else None
+    if json.dumps(SPLIT_PATTERN) not in splitter or kind != "NFC":
+        raise ConfigError(
+            f"{path}: expected Qwen's splitting of text and NFC, found another tokenizer; llama.cpp would split text "
+            "differently. Take a Qwen3-VL checkpoint's own tokenizer."
+        )
