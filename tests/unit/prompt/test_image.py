@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import MediaError
@@ -29,6 +29,7 @@ def test_sizes_round_half_to_even(size: tuple[int, int], expected: tuple[int, in
     assert fit_image(*size, SETTINGS) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20000), st.integers(1, 20000))
 def test_every_size_is_a_multiple_of_32_within_the_limits(height: int, width: int) -> None:
     if max(height, width) > 200 * min(height, width):

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import PromptError
@@ -127,6 +127,7 @@ def test_control_tokens_that_cannot_be_shielded_are_refused() -> None:
         normalise_messages([{"role": "user", "content": "x[END]"}], special_tokens=["[END]"])
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from(["<", "|", SHIELD, ">", "x"]), max_size=12))
 def test_unshielding_gives_the_same_text(text: str) -> None:
     normal = normalise({"role": "user", "content": text + "."})

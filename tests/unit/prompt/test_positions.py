@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import PromptError
@@ -32,6 +32,7 @@ def test_later_pictures_get_grid_positions_too() -> None:
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(0, 5))
 
 
+@settings(deadline=None)
 @given(st.lists(SIZES, max_size=6), st.integers(0, 5))
 def test_positions_never_collide_across_spans(sizes: list[tuple[int, int, int]], tail: int) -> None:
     spans: list[Span] = []

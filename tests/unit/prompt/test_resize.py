@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.prompt.resize import resize_bicubic
@@ -18,6 +18,7 @@ def test_same_size_changes_nothing() -> None:
     assert np.array_equal(resize_bicubic(pixels, height=33, width=47), pixels)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.sampled_from([0, 1, 127, 255])
 )

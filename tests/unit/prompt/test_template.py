@@ -105,10 +105,10 @@ GROWING = "{% set ns = namespace(s='ab') %}{% for i in range(100) %}{% set ns.s 
     ],
 )
 def test_templates_end_in_bounded_time_and_memory(source: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(PromptError, match="is refused") as caught:
         render(source)
-    assert time.monotonic() - started < 8
+    assert time.thread_time() - started < 8
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import MediaError
@@ -25,6 +25,7 @@ def test_frames_are_taken_at_two_per_second(num_frames: int, rate: float, expect
     assert sample_indexes(num_frames, frame_rate=rate, settings=SETTINGS) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(2, 200_000), st.floats(0.1, 240))
 def test_samples_reach_from_the_first_to_the_last_frame(num_frames: int, rate: float) -> None:
     indexes = sample_indexes(num_frames, frame_rate=rate, settings=SETTINGS)
