@@ -56,6 +56,11 @@ class Piece:
         """Numbers in all targets of the piece."""
         return sum(prod(target.shape) for target in self.rule.targets)
 
+    @property
+    def num_targets(self) -> float:
+        """Targets that the piece makes, parts of one as a fraction."""
+        return len(self.rule.targets) * (self.stop - self.start) / self.whole.targets[0].shape[0]
+
 
 def cut_rule(rule: Rule, *, piece_weights: int = PIECE_WEIGHTS) -> Iterator[Piece]:
     """Cut a rule into pieces of about `piece_weights` numbers; a rule whose operations mix rows stays whole."""

@@ -41,7 +41,7 @@ class Progress:
         now_s = time.monotonic()
         if self._is_shown and now_s - self._shown_s >= _EVERY_S:
             self._shown_s = now_s
-            self._write(describe_progress(self._line_values(now_s)))
+            self._write(self.describe(now_s))
 
     def skip(self, num_bytes: int, num_items: float) -> None:
         """Count work that was done before, which says nothing about the speed."""
@@ -55,23 +55,22 @@ class Progress:
             self._out.write("\r")
             self._out.flush()
 
-    def _line_values(self, now_s: float) -> tuple[int, int, str, int, int, float]:
+    def describe(self, now_s: float) -> str:
+        """Write items, gigabytes, speed and time left as a line."""
         speed = (self._bytes - self._skipped_bytes) / max(now_s - self._start_s, 1e-3)
-        return int(self._items), self._total_items, self._label, self._bytes, self._total_bytes, speed
+        line = (
+            f"{int(self._items + 1e-6)}/{self._total_items} {self._label}  "
+            f"{self._bytes / GB:.2f}/{self._total_bytes / GB:.2f} GB"
+        )
+        if speed > 0:
+            left_s = (self._total_bytes - self._bytes) / speed
+            line += f"  {speed / 1e6:.0f} MB/s  {describe_seconds(left_s)} left"
+        return line
 
     def _write(self, line: str) -> None:
         self._out.write("\r" + line.ljust(self._width))
         self._out.flush()
         self._width = len(line)
-
-
-def describe_progress(values: tuple[int, int, str, int, int, float]) -> str:
-    """Write items, all items, what they are, bytes, all bytes and bytes per second as a line."""
-    items, total_items, label, num_bytes, total_bytes, speed = values
-    line = f"{items}/{total_items} {label}  {num_bytes / GB:.2f}/{total_bytes / GB:.2f} GB"
-    if speed > 0 and num_bytes > 0:
-        line += f"  {speed / 1e6:.0f} MB/s  {describe_seconds((total_bytes - num_bytes) / speed)} left"
-    return line
 
 
 def describe_seconds(seconds: float) -> str:

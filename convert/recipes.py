@@ -8,7 +8,7 @@ these names one after another; of several that fit, the last one counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Literal
@@ -213,9 +213,20 @@ def _choose(
     for pattern, wanted in asked:
         if fits_pattern(pattern, module):
             setting, reason = wanted, f"--set {pattern}={format_name(wanted)}"
+            if setting is not None and setting.bits < 8 and fits_pattern(ROUTER, module):
+                reason += ": below 8 bits most tokens change their experts"
     if setting is not None and shape[-1] % setting.group_size:
-        return Choice(None, f"{shape[-1]} inputs are no multiple of the group size {setting.group_size}")
+        return _fallback(setting, shape[-1])
     return Choice(setting, reason if setting != base else "")
+
+
+def _fallback(setting: LayerQuantization, num_inputs: int) -> Choice:
+    """Choose a smaller group that divides the inputs, or bfloat16."""
+    why = f"{num_inputs} inputs are no multiple of the group size {setting.group_size}"
+    for group_size in sorted(PACKED_FORMS[setting.mode][0], reverse=True):
+        if group_size < setting.group_size and num_inputs % group_size == 0:
+            return Choice(replace(setting, group_size=group_size), why)
+    return Choice(None, why)
 
 
 def _raised(base: LayerQuantization, wanted: Format) -> Format:

@@ -82,6 +82,11 @@ class FolderLayout:
         """Bytes of all shards."""
         return sum(shard.num_bytes for shard in self.shards)
 
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits in the files for each number of the model, scales included."""
+        return 8 * self.weight_bytes / self.num_parameters
+
     def index_json(self) -> bytes:
         """Return the index: which tensor is in which file."""
         weight_map = {tensor.name: tensor.file_name for tensor in self.tensors}

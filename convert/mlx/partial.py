@@ -41,7 +41,7 @@ class PartialFolder:
     def __init__(self, out: Path, layout: FolderLayout) -> None:
         """Name the folder; nothing is written yet."""
         self.out = out
-        self.path = out.with_name(out.name + ".partial")
+        self.path = partial_path(out)
         self.done: set[int] = set()
         self._layout = layout
         self._files: dict[str, int] = {}
@@ -190,6 +190,11 @@ class PartialFolder:
         for file in (*self._files.values(), self._journal):
             os.close(file)
         self._files.clear()
+
+
+def partial_path(out: Path) -> Path:
+    """Name the unfinished folder of an output folder."""
+    return out.with_name(out.name + ".partial")
 
 
 def check_out(out: Path) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Protocol
 
 import mlx.core as mx
 
@@ -22,6 +23,22 @@ from edge.weights.folder import Checkpoint, open_checkpoint
 SUMS_NAME = "SHA256SUMS"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class Hashes(Protocol):
+    """The check of the source's shards, beside the work."""
+
+    def raise_if_failed(self) -> None:
+        """Raise what was found so far."""
+        ...
+
+    def result(self) -> dict[str, str]:
+        """Wait for all; return sha256 by shard."""
+        ...
+
+    def close(self) -> None:
+        """Stop."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +71,30 @@ class Source:
         )
         return [piece for rule in rules for piece in cut_rule(rule)]
 
-    def shard_sizes(self) -> dict[str, int]:
-        """Return the length of every shard by file name."""
-        return {file.path.name: file.path.stat().st_size for file in self.checkpoint.source.files}
+    def shard_marks(self) -> dict[str, str]:
+        """Return what tells a shard from a changed one: its known hash, or length and time."""
+        marks = {}
+        for file in self.checkpoint.source.files:
+            status = file.path.stat()
+            known = self.identity.known_hashes.get(file.path.name)
+            marks[file.path.name] = known or f"{status.st_size} bytes of {status.st_mtime_ns}"
+        return marks
+
+    @property
+    def extra_bytes(self) -> int:
+        """Disk space that the source itself takes on the way."""
+        return 0
 
     def batches(self, pieces: Sequence[tuple[int, Piece]]) -> Iterator[list[tuple[int, Piece]]]:
         """Yield the pieces whose shards are there; here all of them at once."""
         yield list(pieces)
+
+    def start_hashes(self) -> Hashes:
+        """Begin to hash the shards, beside the work."""
+        return HashCheck(self)
+
+    def close(self) -> None:
+        """Do nothing: the folder is the user's."""
 
 
 def open_source(folder: Path, *, name: str) -> Source:
@@ -75,6 +109,21 @@ def open_source(folder: Path, *, name: str) -> Source:
         WeightError: Shards are missing, cut, or do not fit the configuration.
         UsageError: The weights are packed already.
     """
+    checkpoint = open_checked(folder)
+    shards = [file.path for file in checkpoint.source.files]
+    display = name if "/" in name and not Path(name).exists() else folder.resolve().name
+    known, revision = _read_known(folder, shards)
+    return Source(checkpoint, Identity(_hub_name(folder) or display, revision, known))
+
+
+def open_checked(folder: Path) -> Checkpoint:
+    """Open a folder's checkpoint and refuse one that is packed already.
+
+    Raises:
+        ConfigError: No usable `config.json`.
+        WeightError: Shards are missing, cut, or do not fit the configuration.
+        UsageError: The weights are packed already.
+    """
     checkpoint = open_checkpoint(folder, dtype=mx.bfloat16)
     if checkpoint.quantized:
         first = next(iter(checkpoint.quantized.values()))
@@ -82,10 +131,11 @@ def open_source(folder: Path, *, name: str) -> Source:
             f"{folder}: the weights are packed already ({first.bits} bits); packing them again would add their "
             "losses. Convert the bf16 or FP8 checkpoint they were made from."
         )
-    shards = [file.path for file in checkpoint.source.files]
-    display = name if "/" in name and not Path(name).exists() else folder.resolve().name
-    known, revision = _read_known(folder, shards)
-    return Source(checkpoint, Identity(_hub_name(folder) or display, revision, known))
+    return checkpoint
+
+
+class _StoppedError(Exception):
+    """The hashes are not wanted any more."""
 
 
 class HashCheck:
@@ -125,7 +175,7 @@ class HashCheck:
 
     def _check_stop(self, num_bytes: int) -> None:
         if self._stop.is_set():
-            raise InterruptedError
+            raise _StoppedError
 
 
 def check_hash(path: Path, found: str, expected: str | None) -> None:

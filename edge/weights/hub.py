@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.errors import ConfigError, WeightError
@@ -38,7 +40,28 @@ def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
 
 def _download(repo_id: str, revision: str | None) -> Path:
     # Late: the import takes a noticeable part of the start-up time, and a folder needs none of it.
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import snapshot_download
+
+    with explain_hub_errors(repo_id, revision):
+        folder = snapshot_download(
+            repo_id, revision=revision, allow_patterns=list(FILE_PATTERNS), ignore_patterns=[_SUBFOLDERS]
+        )
+    return Path(folder)
+
+
+@contextmanager
+def explain_hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
+    """Turn failures of the hub's client into one line that says what to do.
+
+    Args:
+        repo_id: What is asked for.
+        revision: Of it, for the message.
+
+    Raises:
+        ConfigError: The hub does not allow such a name.
+        WeightError: No such repository or revision, no access, or no connection.
+    """
+    from huggingface_hub import errors
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -52,9 +75,7 @@ def _download(repo_id: str, revision: str | None) -> Path:
     # Base of all transport errors; httpx's in huggingface-hub 1.x, httpx2's since 2.0.
     transport_error: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # imported there, not exported
     try:
-        folder = snapshot_download(
-            repo_id, revision=revision, allow_patterns=list(FILE_PATTERNS), ignore_patterns=[_SUBFOLDERS]
-        )
+        yield
     except HFValidationError:
         raise ConfigError(
             f"{repo_id}: neither a local folder nor a valid hub id org/name. Check the spelling."
@@ -79,4 +100,3 @@ def _download(repo_id: str, revision: str | None) -> Path:
         raise WeightError(
             f"{repo_id}: download failed ({first_line[0]}). Try again; it goes on where it stopped."
         ) from None
-    return Path(folder)

@@ -1,0 +1,175 @@
+"""`python -m convert mlx SOURCE OUT`: read the command line, plan, and convert."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.recipes import RECIPES, Format, checked_format, parse_format
+from edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from convert.mlx.run import Settings
+    from convert.mlx.source import Source
+
+EXAMPLES = """\
+examples:
+  python -m convert mlx Qwen/Qwen3-VL-4B-Instruct ./qwen-4bit --recipe 4bit
+  python -m convert mlx ./Qwen3-VL-30B-A3B-Instruct-FP8 ./out --recipe 4bit-mixed
+  python -m convert mlx Qwen/Qwen3-VL-30B-A3B-Instruct ./out --recipe 4bit --stream
+      the disk holds one shard (5 GB) and the output, not the 62 GB of the source
+  python -m convert mlx Qwen/Qwen3-VL-30B-A3B-Instruct ./out --recipe 3bit --dry-run
+      only the plan: bytes, and Macs it fits
+  python -m convert mlx ./source ./out --recipe 4bit --set 'self_attn.*=8bit' --set 'layers.0=bf16'
+
+An interrupted conversion stays in OUT.partial; the same command goes on with it.
+exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    recipes = "\n".join(f"  {recipe.name:11}{recipe.sentence}" for recipe in RECIPES.values())
+    parser.usage = "%(prog)s SOURCE OUT --recipe NAME [options]"
+    parser.epilog = f"recipes:\n{recipes}\n\n{EXAMPLES}"
+    parser.add_argument("source", metavar="SOURCE", help="model folder or hub id org/name: bf16 or FP8, any layout")
+    parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="folder to make; not needed with --dry-run")
+    parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), default="4bit", help="default: 4bit")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
+    parser.add_argument(
+        "--stream", action="store_true", help="download a hub id shard by shard, removing each once used"
+    )
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
+    parser.add_argument(
+        "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
+    )
+    known = parser.add_argument_group("for people who know")
+    known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
+    known.add_argument("--group-size", metavar="N", type=int, help="weights that share a scale")
+    known.add_argument("--mode", metavar="MODE", help="affine, mxfp4, mxfp8 or nvfp4")
+    known.add_argument(
+        "--set",
+        metavar="PATTERN=FORMAT",
+        action="append",
+        default=[],
+        help="format of matrices by name, such as vision_tower=8bit or mlp.gate=bf16; repeatable, the last one counts",
+    )
+    known.add_argument(
+        "--shard-gb", metavar="X", type=float, default=5.0, help="most GB in one output file (default 5)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the command line asks for; return the exit code."""
+    base = _read_base(arguments)
+    overrides = tuple(_read_override(text) for text in arguments.set)
+    if not 0.001 <= arguments.shard_gb <= 1000:
+        raise UsageError(f"--shard-gb {arguments.shard_gb}: expected 0.001 to 1000.")
+    if arguments.out is None and not arguments.dry_run:
+        raise UsageError("OUT is missing: name the folder to make, or add --dry-run.")
+    # Late: --help and wrong usage answer at once.
+    from convert.mlx.layout import GB
+    from convert.mlx.run import Settings
+
+    settings = Settings(
+        recipe=RECIPES[arguments.recipe],
+        base=base,
+        overrides=overrides,
+        is_searched=arguments.search,
+        shard_bytes=int(arguments.shard_gb * GB),
+        command=_command_line(arguments),
+    )
+    return _print_plan(arguments, settings) if arguments.dry_run else _convert(arguments, settings)
+
+
+def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
+    from convert.mlx.card import missing_companions
+    from convert.mlx.partial import check_out, partial_path
+    from convert.mlx.run import convert_folder, make_plan
+    from convert.mlx.source import open_source
+    from convert.mlx.stream import open_stream
+    from edge.weights.hub import resolve_model
+
+    out: Path = arguments.out
+    check_out(out)
+    try:
+        if arguments.stream and _is_hub_id(arguments.source):
+            folder = partial_path(out) / ".source"
+            source: Source = open_stream(arguments.source, folder, revision=arguments.revision)
+        elif arguments.stream:
+            raise UsageError(f"--stream downloads a hub id; {arguments.source} is a local folder. Leave --stream out.")
+        else:
+            local = resolve_model(arguments.source, revision=arguments.revision)
+            source = open_source(local, name=arguments.source)
+        plan = make_plan(source.checkpoint.config, settings)
+        for name in missing_companions(source.folder):
+            print(f"convert: note: the source has no {name}; the output needs one to answer.", file=sys.stderr)
+        num_kept = convert_folder(source, out, settings=settings, plan=plan)
+    except KeyboardInterrupt:
+        print(
+            f"\nInterrupted. What is done is kept in {partial_path(out)}; run the same command again to go on.",
+            file=sys.stderr,
+        )
+        return 130
+    kept = f" ({num_kept} pieces were kept from an interrupted run)" if num_kept else ""
+    print(f"{out}: {plan.layout.weight_bytes / 1e9:.2f} GB, {plan.layout.bits_per_weight:.2f} bits per weight{kept}.")
+    return 0
+
+
+def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
+    from convert.mlx.report import describe_plan, here_precision
+    from convert.mlx.run import make_plan
+    from convert.mlx.source import open_source
+    from convert.mlx.stream import open_stream
+    from edge.memory import available_bytes
+
+    with ExitStack() as stack:
+        if _is_hub_id(arguments.source):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            source: Source = open_stream(arguments.source, folder, revision=arguments.revision)
+        else:
+            source = open_source(Path(arguments.source).expanduser(), name=arguments.source)
+        plan = make_plan(source.checkpoint.config, settings)
+        print("\n".join(describe_plan(plan.config, plan.layout, available=available_bytes(), here=here_precision())))
+    return 0
+
+
+def _is_hub_id(name: str) -> bool:
+    return not Path(name).expanduser().exists() and name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+def _read_base(arguments: argparse.Namespace) -> Format:
+    base = parse_format(RECIPES[arguments.recipe].format_name)
+    if arguments.bits is None and arguments.group_size is None and arguments.mode is None:
+        return base
+    mode = arguments.mode or (base.mode if base is not None else "affine")
+    same_mode = base is not None and base.mode == mode
+    bits = arguments.bits if arguments.bits is not None or not same_mode or base is None else base.bits
+    group_size = (
+        arguments.group_size if arguments.group_size is not None or not same_mode or base is None else base.group_size
+    )
+    return checked_format(bits=bits, group_size=group_size, mode=mode)
+
+
+def _read_override(text: str) -> tuple[str, Format]:
+    pattern, separator, name = text.rpartition("=")
+    if not separator or not pattern:
+        raise UsageError(f"--set {text!r}: expected PATTERN=FORMAT, such as self_attn.v_proj=8bit.")
+    return pattern, parse_format(name)
+
+
+def _command_line(arguments: argparse.Namespace) -> str:
+    """Write the command for the card, without paths of this machine."""
+    source = arguments.source if _is_hub_id(arguments.source) else Path(arguments.source).expanduser().resolve().name
+    words = ["python", "-m", "convert", "mlx", source, "OUT", "--recipe", arguments.recipe]
+    for flag, value in (("--bits", arguments.bits), ("--group-size", arguments.group_size), ("--mode", arguments.mode)):
+        words += [] if value is None else [flag, str(value)]
+    for text in arguments.set:
+        words += ["--set", text]
+    words += [] if arguments.search else ["--no-search"]
+    return shlex.join(words)

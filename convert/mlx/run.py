@@ -1,0 +1,219 @@
+"""Convert: read pieces, quantize, write, and give the folder its name when everything is there.
+
+In: an opened source and settings. Out: the finished folder. A few threads work on a piece each, so that reading,
+computing and writing overlap; memory holds their pieces and nothing else of the model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlx.core as mx
+
+from convert.checkpoint import Piece, read_piece
+from convert.mlx.card import Making, tool_versions, write_companions
+from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
+from convert.mlx.partial import PartialFolder, check_out, check_space, explain_disk_errors
+from convert.mlx.quantize import array_bytes, quantize_rows
+from convert.mlx.source import Source
+from convert.progress import Progress
+from convert.recipes import Choice, Format, Recipe, choose_formats, format_name
+from edge.config import ModelConfig
+from edge.weights.folder import Checkpoint
+
+_MAX_LANES = 4
+_CACHE_BYTES = 2**27  # freed buffers that MLX keeps for the next block
+Numbered = tuple[int, Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asks for.
+
+    Attributes:
+        recipe: The named policy.
+        base: Format of the decoder's matrices: the recipe's, or of --bits, --group-size and --mode.
+        overrides: Patterns and formats of --set.
+        is_searched: Whether affine scales are searched.
+        shard_bytes: Bound of one output file.
+        command: The command line for the card.
+    """
+
+    recipe: Recipe
+    base: Format
+    overrides: tuple[tuple[str, Format], ...] = ()
+    is_searched: bool = True
+    shard_bytes: int = SHARD_BYTES
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be written."""
+
+    config: ModelConfig
+    choices: dict[str, Choice]
+    layout: FolderLayout
+
+
+def make_plan(config: ModelConfig, settings: Settings) -> Plan:
+    """Plan the output without reading a weight.
+
+    Raises:
+        UsageError: An override fits nothing.
+    """
+    choices = choose_formats(config, base=settings.base, recipe=settings.recipe, overrides=settings.overrides)
+    return Plan(config, choices, lay_out_folder(config, choices, shard_bytes=settings.shard_bytes))
+
+
+def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan) -> int:
+    """Write the output folder, or go on with an unfinished one.
+
+    Args:
+        source: An opened checkpoint.
+        out: Final name of the folder.
+        settings: What was asked for.
+        plan: Made from the same settings.
+
+    Returns:
+        How many pieces were kept from an earlier, interrupted run.
+
+    Raises:
+        UsageError: OUT exists, or its unfinished folder belongs to other settings.
+        WeightError: A shard is damaged.
+        OutputError: The disk is full or fails.
+    """
+    check_out(out)
+    pieces = source.pieces()
+    partial = PartialFolder(out, plan.layout)
+    progress = Progress(
+        total_bytes=sum(_source_bytes(source, piece) for piece in pieces), total_items=len(plan.choices)
+    )
+    with partial.opened(_make_key(source, settings, plan), pieces) as folder:
+        num_kept = len(folder.done)
+        for number in folder.done:
+            progress.skip(_source_bytes(source, pieces[number]), pieces[number].num_targets)
+        written = sum(_written_bytes(pieces[number], plan.layout) for number in folder.done)
+        check_space(folder.path, plan.layout.file_bytes - written + source.extra_bytes)
+        hashes = source.start_hashes()
+        try:
+            pending = [(number, piece) for number, piece in enumerate(pieces) if number not in folder.done]
+            for batch in source.batches(pending):
+                for number, piece, digest in _work_through(batch, source.checkpoint, folder, plan, settings):
+                    hashes.raise_if_failed()
+                    folder.record(number, digest)
+                    progress.advance(_source_bytes(source, piece), piece.num_targets)
+            sums = hashes.result()
+        finally:
+            hashes.close()
+            progress.close()
+        with explain_disk_errors(folder.path):
+            write_companions(
+                folder.path,
+                source_folder=source.folder,
+                config=plan.config,
+                layout=plan.layout,
+                identity=source.identity,
+                hashes=sums,
+                making=Making(settings.recipe, settings.base, settings.command, settings.is_searched),
+            )
+            source.close()
+        folder.finish()
+    return num_kept
+
+
+def _make_key(source: Source, settings: Settings, plan: Plan) -> dict[str, str]:
+    """Say what decides the output's bytes; journals of another key are not continued."""
+    files = sorted(source.shard_marks().items())
+    formats = sorted({(name, format_name(choice.format)) for name, choice in plan.choices.items()})
+    return {
+        "source": json.dumps([source.identity.name, source.identity.revision, files]),
+        "recipe": json.dumps([settings.recipe.name, formats]),
+        "--no-search": str(not settings.is_searched),
+        "shard size": str(settings.shard_bytes),
+        "versions": tool_versions(),
+    }
+
+
+def _source_bytes(source: Source, piece: Piece) -> int:
+    tensors = source.checkpoint.source.tensors
+    return sum(
+        tensors[name].num_bytes * (stop - start) // max(tensors[name].shape[0], 1)
+        for name, (start, stop) in zip(piece.rule.sources, piece.sources, strict=True)
+    )
+
+
+def _written_bytes(piece: Piece, layout: FolderLayout) -> int:
+    rows = piece.stop - piece.start
+    return sum(
+        tensor.row_bytes * rows for target in piece.rule.targets for tensor in layout.parts[target.name].values()
+    )
+
+
+def _work_through(
+    batch: Sequence[Numbered], checkpoint: Checkpoint, folder: PartialFolder, plan: Plan, settings: Settings
+) -> Iterator[tuple[int, Piece, str]]:
+    """Do the pieces of a batch in a few threads; yield each with the hash of what it wrote."""
+    lanes = _Lanes(checkpoint, folder, plan, is_searched=settings.is_searched)
+    waiting = list(reversed(batch))
+    running: dict[Future[str], Numbered] = {}
+    with lanes.pool() as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) <= lanes.count:  # one more than threads, so that none waits
+                    number, piece = waiting.pop()
+                    running[pool.submit(lanes.convert, piece)] = (number, piece)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    number, piece = running.pop(future)
+                    yield number, piece, future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+class _Lanes:
+    """Threads that convert a piece each, every one with an MLX stream of its own."""
+
+    def __init__(self, checkpoint: Checkpoint, folder: PartialFolder, plan: Plan, *, is_searched: bool) -> None:
+        on_gpu = mx.default_device().type == mx.gpu
+        self.count = 2 if on_gpu else min(_MAX_LANES, os.cpu_count() or 1)
+        self._checkpoint, self._folder, self._plan = checkpoint, folder, plan
+        self._is_searched = is_searched
+        self._lane = threading.local()
+
+    @contextmanager
+    def pool(self) -> Iterator[ThreadPoolExecutor]:
+        """Start the threads, and bound MLX's own buffers while they run."""
+        former = mx.set_cache_limit(_CACHE_BYTES)
+        device = mx.default_device()
+        try:
+            with ThreadPoolExecutor(self.count, initializer=self._start_lane, initargs=(device,)) as pool:
+                yield pool
+        finally:
+            mx.set_cache_limit(former)
+
+    def convert(self, piece: Piece) -> str:
+        """Read, quantize and write a piece; return the hash of its bytes."""
+        with mx.stream(self._lane.stream):
+            targets = read_piece(self._checkpoint.source, piece)
+            mx.eval(list(targets.values()))
+            arrays = {name: self._quantize(name, rows) for name, rows in targets.items()}
+            return self._folder.write_piece(
+                piece,
+                {name: {part: array_bytes(array) for part, array in parts.items()} for name, parts in arrays.items()},
+            )
+
+    def _quantize(self, name: str, rows: mx.array) -> dict[str, mx.array]:
+        setting = self._plan.choices[name].format
+        parts = quantize_rows(rows, setting, is_searched=self._is_searched)
+        return parts if setting is not None else {name.rpartition(".")[2]: parts["weight"]}
+
+    def _start_lane(self, device: mx.Device) -> None:
+        self._lane.stream = mx.new_stream(device)

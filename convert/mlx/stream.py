@@ -1,0 +1,205 @@
+"""Convert a hub repository shard by shard, so that the disk holds one shard and the output.
+
+In: a hub id. Out: an `Origin` whose shards are stubs (the published header and a hole of the right length) until they
+are needed; then one is downloaded, held against its published sha256, used, and removed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.checkpoint import Piece, sha256_of
+from convert.mlx.partial import explain_disk_errors
+from convert.mlx.source import Identity, Source, check_hash, open_checked
+from edge.errors import WeightError
+from edge.weights.header import MAX_HEADER_BYTES
+from edge.weights.hub import FILE_PATTERNS, explain_hub_errors
+
+Numbered = tuple[int, Piece]
+_FIRST_BYTES = 100_000  # holds most headers
+_SMALL_PATTERNS = tuple(pattern for pattern in FILE_PATTERNS if not pattern.endswith(".safetensors"))
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """What the hub says about a repository: commit, and length and sha256 of its shards."""
+
+    repo_id: str
+    commit: str
+    sizes: Mapping[str, int]
+    hashes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedSource(Source):
+    """A repository that is downloaded shard by shard into the folder of the stubs."""
+
+    repository: Repository
+
+    def shard_marks(self) -> dict[str, str]:
+        """Return the published hash of every shard."""
+        return dict(self.repository.hashes)
+
+    @property
+    def extra_bytes(self) -> int:
+        """Disk space for the largest shard."""
+        return max(self.repository.sizes.values())
+
+    def batches(self, pieces: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+        """Download shard after shard; yield the pieces that have all their shards, then remove what is used up."""
+        waiting = {number: (piece, self._shards_of(piece)) for number, piece in pieces}
+        present: set[str] = set()
+        for shard in sorted(self.repository.sizes):
+            if not any(shard in needed for _, needed in waiting.values()):
+                continue
+            self._fetch(shard)
+            present.add(shard)
+            ready = {number: piece for number, (piece, needed) in waiting.items() if needed <= present}
+            for number in ready:
+                del waiting[number]
+            if ready:
+                yield list(ready.items())
+            for used in [name for name in present if not any(name in needed for _, needed in waiting.values())]:
+                _remove_shard(self.folder, used)
+                present.discard(used)
+
+    def start_hashes(self) -> PublishedHashes:
+        """Return the published hashes: a shard is checked before its first weight is used."""
+        return PublishedHashes(self.repository.hashes)
+
+    def close(self) -> None:
+        """Remove the stubs and small files."""
+        shutil.rmtree(self.folder)
+
+    def _shards_of(self, piece: Piece) -> frozenset[str]:
+        tensors = self.checkpoint.source.tensors
+        return frozenset(tensors[name].path.name for name in piece.rule.sources)
+
+    def _fetch(self, shard: str) -> None:
+        from huggingface_hub import hf_hub_download
+
+        repository, path = self.repository, self.folder / shard
+        if not _record_of(self.folder, shard).is_file():
+            path.unlink(missing_ok=True)  # the stub
+        with explain_hub_errors(repository.repo_id, repository.commit):
+            hf_hub_download(repository.repo_id, shard, revision=repository.commit, local_dir=self.folder)
+        try:
+            check_hash(path, sha256_of(path), repository.hashes[shard])
+        except WeightError:
+            _remove_shard(self.folder, shard)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedHashes:
+    """The hashes of a repository."""
+
+    hashes: Mapping[str, str]
+
+    def raise_if_failed(self) -> None:
+        """Do nothing: shards are checked when they arrive."""
+
+    def result(self) -> dict[str, str]:
+        """Return sha256 by shard."""
+        return dict(self.hashes)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def open_stream(repo_id: str, folder: Path, *, revision: str | None) -> StreamedSource:
+    """Fetch everything of a repository but its weights, and open it as a checkpoint.
+
+    Args:
+        repo_id: Hub id org/name.
+        folder: Where stubs and small files go; shards downloaded there before are kept.
+        revision: Branch, tag or commit; the main branch if None.
+
+    Raises:
+        ConfigError: No usable `config.json`, or no such name.
+        WeightError: The hub cannot be reached, or the repository is no complete Qwen3-VL checkpoint.
+    """
+    from huggingface_hub import snapshot_download
+
+    with explain_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    repository = _ask_hub(repo_id, revision)
+    with explain_hub_errors(repo_id, revision):
+        snapshot_download(
+            repo_id,
+            revision=repository.commit,
+            local_dir=folder,
+            allow_patterns=list(_SMALL_PATTERNS),
+            ignore_patterns=["*/*"],
+        )
+    for shard, size in repository.sizes.items():
+        path = folder / shard
+        if _record_of(folder, shard).is_file() and path.is_file() and path.stat().st_size == size:
+            continue  # downloaded before the work was interrupted
+        _remove_shard(folder, shard)
+        header = _fetch_header(repository, shard)
+        with explain_disk_errors(path), path.open("wb") as file:
+            file.write(header)
+            file.truncate(max(size, len(header)))
+    checkpoint = open_checked(folder)
+    return StreamedSource(checkpoint, Identity(repo_id, repository.commit, repository.hashes), repository)
+
+
+def _ask_hub(repo_id: str, revision: str | None) -> Repository:
+    from huggingface_hub import HfApi
+
+    with explain_hub_errors(repo_id, revision):
+        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    shards = [
+        item for item in info.siblings or () if item.rfilename.endswith(".safetensors") and "/" not in item.rfilename
+    ]
+    if not shards or info.sha is None:
+        raise WeightError(f"{repo_id}: the repository holds no .safetensors files. Choose a safetensors version of it.")
+    sizes: dict[str, int] = {}
+    hashes: dict[str, str] = {}
+    for item in shards:
+        if item.lfs is None:
+            raise WeightError(
+                f"{repo_id}: the hub gives no sha256 of {item.rfilename}, so that it cannot be checked. "
+                "Convert without --stream."
+            )
+        sizes[item.rfilename], hashes[item.rfilename] = item.lfs.size, item.lfs.sha256
+    return Repository(repo_id, info.sha, sizes, hashes)
+
+
+def _fetch_header(repository: Repository, shard: str) -> bytes:
+    """Read length and header of a shard, and nothing of its tensors."""
+    content = _fetch_range(repository, shard, _FIRST_BYTES)
+    length = 8 + int.from_bytes(content[:8], "little")
+    if not 8 < length <= MAX_HEADER_BYTES:
+        raise WeightError(f"{repository.repo_id}: {shard} is no safetensors file. Choose another version of the model.")
+    if length > len(content):
+        content = _fetch_range(repository, shard, length)
+    return content[:length]
+
+
+def _fetch_range(repository: Repository, shard: str, length: int) -> bytes:
+    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub.utils._headers import build_hf_headers
+    from huggingface_hub.utils._http import hf_raise_for_status
+
+    url = hf_hub_url(repository.repo_id, shard, revision=repository.commit)
+    with explain_hub_errors(repository.repo_id, repository.commit):
+        response = get_session().get(
+            url, headers={**build_hf_headers(), "range": f"bytes=0-{length - 1}"}, follow_redirects=True
+        )
+        hf_raise_for_status(response)
+        return bytes(response.content[:length])
+
+
+def _record_of(folder: Path, shard: str) -> Path:
+    """Name the file in which huggingface-hub notes that a download is complete."""
+    return folder / ".cache" / "huggingface" / "download" / f"{shard}.metadata"
+
+
+def _remove_shard(folder: Path, shard: str) -> None:
+    _record_of(folder, shard).unlink(missing_ok=True)
+    (folder / shard).unlink(missing_ok=True)
