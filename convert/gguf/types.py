@@ -158,9 +158,15 @@ FILE_TYPES: Mapping[str, FileType] = {kind.name: kind for kind in _LIST}
 PROJECTOR_TYPES: Mapping[str, FileType] = {name: FILE_TYPES[name] for name in ("F32", "F16", "BF16", "Q8_0")}
 
 # Where a row is not a whole number of blocks of 256: the type with blocks of 32; where that does not fit either: F16.
-FALLBACKS = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"} | dict.fromkeys(
-    ("Q2_K", "Q3_K", "IQ3_S", "IQ4_XS"), "IQ4_NL"
-)
+FALLBACKS = {
+    "Q2_K": "Q4_0",
+    "Q3_K": "Q4_0",
+    "Q4_K": "Q5_0",
+    "Q5_K": "Q5_1",
+    "Q6_K": "Q8_0",
+    "IQ3_S": "IQ4_NL",
+    "IQ4_XS": "IQ4_NL",
+}
 
 
 def choose_file_type(name: str, choices: Mapping[str, FileType] = FILE_TYPES) -> FileType:

@@ -38,7 +38,7 @@ def token_ids() -> dict[str, int]:
 
 def tokenizer_text() -> str:
     """Text of tokenizer.json: a byte per token, a few merges, Qwen's splitting."""
-    vocabulary = {character: byte for character, byte in _byte_alphabet().items()}
+    vocabulary = dict(_byte_alphabet())
     for left, right in MERGES:
         vocabulary[left + right] = len(vocabulary)
     ids = token_ids()
@@ -46,8 +46,11 @@ def tokenizer_text() -> str:
     return str(Tokenizer.from_vocabulary(vocabulary, MERGES, added)._backend.to_str())
 
 
-def source_json(*, is_moe: bool = True, is_tied: bool = False, layers: int = 2, experts: int = 4) -> Json:
-    """Return a config in the hub's spelling; sizes are pairwise different where a mix-up would be silent."""
+def source_json(*, is_moe: bool = True, is_tied: bool = False, layers: int = 3, experts: int = 4) -> Json:
+    """Return a config in the hub's spelling; sizes differ in pairs where a mix-up would be silent.
+
+    llama.cpp needs more layers than DeepStack levels.
+    """
     ids = token_ids()
     text: Json = {
         "attention_bias": False,
