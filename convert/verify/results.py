@@ -164,7 +164,7 @@ def score_positions(samples: Sequence[Sample], scores: Sequence[TokenScores]) ->
     for first, end in pairwise(_POSITION_EDGES):
         inside = (places >= first) & (places < end)
         if inside.any():
-            last = int(min(end - 1, places[inside].max()))
+            last = int(min(end - 1, places.max()))
             found.append(PositionScore(first, last, int(inside.sum()), float(kl[inside].mean())))
     return tuple(found)
 

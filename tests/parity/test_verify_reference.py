@@ -76,7 +76,8 @@ def streamed_reference(kind: Kind) -> list[np.ndarray]:
 
 @lru_cache(maxsize=2)
 def ordinary_model(kind: Kind) -> Any:  # Any: transformers is not typed
-    model = AutoModelForImageTextToText.from_pretrained(source(kind), dtype=torch.float32).eval()
+    model: Any = AutoModelForImageTextToText.from_pretrained(source(kind), dtype=torch.float32)
+    model.eval()
     model.set_experts_implementation("eager")
     return model
 

@@ -1,0 +1,121 @@
+"""`python -m convert verify` as a process: report, card, exit code, a kill and going on, wrong pairs in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.parity.verify_folders import other_tokenizer, parameters, write_candidate, write_prompts, write_source
+
+pytest.importorskip("torch")
+
+ROOT = Path(__file__).resolve().parents[2]
+FOUR_BITS = {"group_size": 32, "bits": 4, "mode": "affine"}
+CARD = "---\nlicense: apache-2.0\n---\n\n# Small\n"
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    write_prompts(tmp_path)
+    write_source(tmp_path / "source", "moe")
+    write_candidate(tmp_path / "small", "moe", parameters("moe"), quantization=FOUR_BITS)
+    (tmp_path / "small" / "README.md").write_text(CARD)
+    return tmp_path
+
+
+def command(folder: Path, *words: str, candidates: Sequence[str] = ("small",), work: str = "work") -> list[str]:
+    return [
+        *(sys.executable, "-m", "convert", "verify", "--reference", "source", "--candidate", *candidates),
+        *("--prompts", "prompts.jsonl", "--work", work, "--report", f"{work}-report", *words),
+    ]
+
+
+def run(folder: Path, *words: str, candidates: Sequence[str] = ("small",), work: str = "work") -> tuple[int, str, str]:
+    done = subprocess.run(
+        command(folder, *words, candidates=candidates, work=work),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def test_the_report_is_printed_and_lands_in_the_card(folders: Path) -> None:
+    code, out, err = run(folders, "--max-kl", "10", "--min-top1", "0")
+    assert code == 0, err
+    assert "GB of memory" in err.splitlines()[0]  # stated before it starts
+    assert "| layer 3 " in out
+    card = (folders / "small" / "README.md").read_text()
+    assert card.startswith(CARD)
+    assert "## Compared with the original" in card
+    assert (folders / "small" / "small-verify.png").exists()
+    kept = json.loads((folders / "small" / "small-verify.json").read_text())
+    assert kept["candidates"][0]["kinds"][0]["num_prompts"] == 5
+    assert [item["kind"] for item in kept["candidates"][0]["kinds"]] == ["all", "text", "image", "images", "video"]
+
+
+def test_limits_gate_and_several_candidates_share_a_table(folders: Path) -> None:
+    code, out, err = run(folders, "--max-kl", "1e-6", "--no-card", candidates=("small", "source"))
+    assert code == 1
+    assert err.splitlines()[-1].startswith("small: mean KL")
+    assert "above --max-kl 1e-06" in err
+    assert "| the original" in out
+    assert (folders / "work-report" / "front.png").exists()
+    assert (folders / "small" / "README.md").read_text() == CARD
+    assert not list((folders / "source").glob("*verify*"))
+
+
+def test_killed_and_started_again_it_reports_the_same(folders: Path) -> None:
+    run(folders, "--no-card", work="whole")
+    for stop_at in ("reference: layer 2", "small: layer 1"):
+        with subprocess.Popen(
+            command(folders, "--no-card"), cwd=folders, env=environment(), stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            assert any(line.startswith(stop_at) for line in process.stderr)
+            process.send_signal(signal.SIGKILL)
+    code, _, err = run(folders, "--no-card")
+    assert code == 0, err
+    assert "reference: " not in err
+    assert "small: layer 0 " not in err
+    reports = [(folders / f"{work}-report" / "report.json").read_bytes() for work in ("whole", "work")]
+    assert reports[0] == reports[1]
+
+
+def test_a_wrong_pair_is_refused_in_one_line(folders: Path) -> None:
+    other_tokenizer(write_candidate(folders / "letters", "moe", parameters("moe")))
+    code, out, err = run(folders, candidates=("letters",))
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert "letters has another tokenizer" in err
+
+
+def test_without_torch_the_extra_is_named(folders: Path) -> None:
+    program = "import sys; sys.modules['torch'] = None; from convert.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    words = command(folders)[3:]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=folders,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "pip install 'qwen3vl-edge[reference]'" in done.stderr

@@ -1,0 +1,90 @@
+"""Prompt files are read strictly; answers are found; each picture is kept once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from convert.verify.builtin import builtin_conversations
+from convert.verify.samples import make_samples, read_conversations
+from edge.config_json import model_config_from_file
+from edge.errors import PromptError
+from edge.prompt.processor import Processor
+from tests.prompt_parts import processor
+from tests.system.folders import write_tiny_folder
+
+KINDS = {"text", "image", "images", "video", "tools", "reasoning"}
+
+
+@pytest.mark.parametrize("variant", ["thinking", "instruct"])
+def test_the_builtin_prompts_work_with_the_real_template_and_have_answers(variant: str) -> None:
+    samples = make_samples(builtin_conversations(), processor("thinking" if variant == "thinking" else "instruct"))
+    assert {sample.kind for sample in samples.samples} == KINDS
+    assert all(sample.answer is not None for sample in samples.samples)
+    assert 10 <= len(samples.samples) <= 30
+    assert samples.num_tokens < 5000
+
+
+def test_an_answer_reaches_from_the_assistants_turn_to_its_end_mark() -> None:
+    own = processor("instruct")
+    sample = make_samples(builtin_conversations(), own).samples[1]
+    assert sample.answer is not None
+    text = own.tokenizer.decode(sample.prompt.token_ids[slice(*sample.answer)].tolist())
+    assert text.startswith("Beim Gefrieren")
+    assert text.endswith("es schwimmt.<|im_end|>")
+
+
+def test_the_builtin_prompts_are_the_same_each_time() -> None:
+    first, second = (make_samples(builtin_conversations(), processor()) for _ in range(2))
+    assert first.digest == second.digest
+
+
+def test_a_picture_in_two_prompts_is_kept_once(tmp_path: Path) -> None:
+    folder = write_tiny_folder(tmp_path / "model")
+    own = Processor.from_folder(folder, model_config_from_file(folder / "config.json"))
+    picture = next(item for item in builtin_conversations() if item["kind"] == "image")
+    samples = make_samples([picture, picture | {"name": "again"}], own)
+    assert len(samples.media) == 1
+    assert [sample.media_ids for sample in samples.samples] == [(0,), (0,)]
+
+
+def write_lines(folder: Path, *lines: object) -> str:
+    path = folder / "prompts.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    return str(path)
+
+
+def test_paths_are_relative_to_the_prompt_file(tmp_path: Path) -> None:
+    content = [{"type": "image", "image": "a.png"}, {"type": "video", "video": ["b.png", "c.png"], "frame_rate": 1}]
+    content.append({"type": "image", "image": "data:image/png;base64,AA"})
+    item = read_conversations(write_lines(tmp_path, {"messages": [{"role": "user", "content": content}]}))[0]
+    found = item["messages"][0]["content"]
+    assert found[0]["image"] == str(tmp_path / "a.png")
+    assert found[1]["video"] == [str(tmp_path / "b.png"), str(tmp_path / "c.png")]
+    assert found[2]["image"].startswith("data:")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["{"], r"prompts\.jsonl:1: not readable JSON"),
+        ([{"messages": []}, {"prompt": "x"}], r'jsonl:2: expected an object with "messages"'),
+        ([{"messages": [], "sort": 1}], r"jsonl:1: unknown key sort\. Known: kind, messages, name, tools"),
+        ([], "found an empty file"),
+    ],
+)
+def test_a_bad_prompt_file_is_refused_by_line(lines: list[object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match=message):
+        read_conversations(write_lines(tmp_path, *lines))
+
+
+def test_a_missing_prompt_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match=r"absent\.jsonl: cannot be read"):
+        read_conversations(str(tmp_path / "absent.jsonl"))
+
+
+def test_an_empty_conversation_is_refused_by_name() -> None:
+    with pytest.raises(PromptError, match="empty: "):
+        make_samples([{"name": "empty", "messages": []}], processor())
