@@ -217,7 +217,7 @@ def _choose(
                 reason += ": below 8 bits most tokens change their experts"
     if setting is not None and shape[-1] % setting.group_size:
         return _fallback(setting, shape[-1])
-    return Choice(setting, reason if setting != base else "")
+    return Choice(setting, reason)
 
 
 def _fallback(setting: LayerQuantization, num_inputs: int) -> Choice:
