@@ -23,12 +23,14 @@ class FakeHub:
     Attributes:
         files: Content by path.
         cut_once: Path whose first answer ends in the middle, as a broken connection does.
+        stated_hashes: sha256 by path where the hub states another than the content's.
         ranges: (path, Range header) of every request for content.
         address: Set while it runs.
     """
 
     files: dict[str, bytes]
     cut_once: str | None = None
+    stated_hashes: dict[str, str] = field(default_factory=dict)
     ranges: list[tuple[str, str | None]] = field(default_factory=list)
     address: str = ""
 
@@ -67,8 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = urlsplit(self.path).path
         content = f"/{REPOSITORY}/resolve/{COMMIT}/"
-        if path == f"/api/models/{REPOSITORY}/revision/main":
-            self._send(json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": []}).encode(), with_body=with_body)
+        if path in (
+            f"/api/models/{REPOSITORY}{revision}" for revision in ("", "/revision/main", f"/revision/{COMMIT}")
+        ):
+            info = {"id": REPOSITORY, "sha": COMMIT, "siblings": self._siblings()}
+            self._send(json.dumps(info).encode(), with_body=with_body)
         elif path == f"/api/models/{REPOSITORY}/tree/{COMMIT}":
             self._send(json.dumps(self._tree()).encode(), with_body=with_body)
         elif path.startswith(content) and path.removeprefix(content) in self.state.files:
@@ -78,6 +83,17 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, "RepoNotFound")
 
+    def _siblings(self) -> list[dict[str, object]]:
+        """List the files with the sha256 that large ones have on the hub."""
+        siblings: list[dict[str, object]] = []
+        for path, data in self.state.files.items():
+            entry: dict[str, object] = {"rfilename": path, "size": len(data), "blobId": hashlib.sha1(data).hexdigest()}
+            if path.endswith(".safetensors"):
+                sha256 = self.state.stated_hashes.get(path) or hashlib.sha256(data).hexdigest()
+                entry["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 134}
+            siblings.append(entry)
+        return siblings
+
     def _tree(self) -> list[dict[str, object]]:
         return [
             {"type": "file", "path": path, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
@@ -85,13 +101,15 @@ class _Handler(BaseHTTPRequestHandler):
         ]
 
     def _send_file(self, path: str, *, with_body: bool) -> None:
-        data, wanted = self.state.files[path], self.headers.get("Range")
+        whole, wanted = self.state.files[path], self.headers.get("Range")
         if with_body:
             self.state.ranges.append((path, wanted))
-        start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(data).hexdigest()}"', "Accept-Ranges": "bytes"}
+        start_text, _, stop_text = (wanted or "bytes=0-").removeprefix("bytes=").partition("-")
+        start, total = int(start_text), len(whole)
+        data = whole[: int(stop_text) + 1] if stop_text else whole
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(whole).hexdigest()}"', "Accept-Ranges": "bytes"}
         if wanted:
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{total}"
         is_cut = with_body and path == self.state.cut_once
         if is_cut:
             self.state.cut_once = None
