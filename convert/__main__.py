@@ -1,4 +1,4 @@
-"""`python -m convert mlx|gguf|verify`: make a checkpoint for this runtime or for llama.cpp, and check one.
+"""`python -m convert mlx|gguf|repack|verify`: make a checkpoint for this runtime or for llama.cpp, and check one.
 
 Each sub-command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`, imported when it is chosen.
 """
@@ -20,6 +20,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "mlx": ("convert.mlx.command", "quantize a checkpoint for this runtime and for mlx-vlm"),
     "gguf": ("convert.gguf.command", "quantize a checkpoint for llama.cpp: a text file and a vision projector"),
+    "repack": ("convert.repack", "write a GGUF model's weights as an MLX folder, without quantizing anew"),
     "verify": ("convert.verify.command", "compare a converted checkpoint with its source"),
 }
 
