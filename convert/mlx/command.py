@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -76,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     from convert.mlx.layout import GB
     from convert.mlx.run import Settings
 
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     settings = Settings(
         recipe=RECIPES[arguments.recipe],
         base=base,
