@@ -10,7 +10,7 @@ import random
 from typing import Any  # JSON schemas have no narrower type
 
 from .scenes import Scene
-from .tasks import Question
+from .tasks import Question, plural
 
 Tool = dict[str, Any]
 
@@ -46,8 +46,8 @@ ASK = {
                   "Please set a timer for {minutes} minutes."),
     "send_message": ("Send a message to {to}: {text}", "Write to {to}: {text}", "Tell {to} this: {text}"),
     "save_note": ("Save the text of the picture.", "Save the text as a note.", "Make a note of what the sign says."),
-    "record_count": ("Record the number of {label}s.", "Count the {label}s and record it.",
-                     "Record how many {label}s there are."),
+    "record_count": ("Record the number of {labels}.", "Count the {labels} and record it.",
+                     "Record how many {labels} there are."),
 }  # fmt: skip
 TALK = {
     "I am a tiny demo model of this project, trained on simple rendered pictures.": (
@@ -99,9 +99,9 @@ def picture_call(rng: random.Random, scene: Scene) -> Question:
         return Question("tool_picture", rng.choice(ASK["save_note"]), "I call save_note.", call)
     shape = rng.choice(scene.things).shape
     found = [thing for thing in scene.things if thing.shape == shape]
-    thought = ", ".join(thing.name for thing in found) + "."
+    many = plural(shape)
     call = call_text("record_count", {"label": shape, "count": len(found)})
-    return Question("tool_picture", rng.choice(ASK["record_count"]).format(label=shape), thought, call)
+    return Question("tool_picture", rng.choice(ASK["record_count"]).format(labels=many), f"I count the {many}.", call)
 
 
 def missing_tool(rng: random.Random, name: str) -> Question:

@@ -169,6 +169,7 @@ def export(state: Path, out: Path, *, averaged: bool = True) -> None:
     net.load_state_dict(saved["average"] if averaged else _plain(saved["model"]))
     tensors = {name: value.to(torch.bfloat16).contiguous() for name, value in net.state_dict().items()}
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)  # save_file leaves it unreadable to others
     total = sum(value.numel() * value.element_size() for value in tensors.values())
     index = {"metadata": {"total_size": total}, "weight_map": dict.fromkeys(sorted(tensors), "model.safetensors")}
     template = TEMPLATE.read_text(encoding="utf-8")

@@ -151,12 +151,13 @@ class LanguageModel(nn.Module):
 
     def forward(
         self, prefix: Tensor, lanes: Tensor, plan: Plan, visual: Tensor, deepstack: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Run prefix (B, P, D) and lanes (B*K, L, D); `visual` (B, P) marks the rows that get the DeepStack features.
 
         Returns:
-            Lanes after the final norm, and the summed load-balance loss.
+            Lanes after the final norm, the prefix after two layers, and the summed load-balance loss.
         """
+        early = prefix
         balance = prefix.new_zeros((), dtype=torch.float32)
         where = visual.flatten().nonzero().squeeze(1)
         for index, layer in enumerate(self.layers):
@@ -165,7 +166,9 @@ class LanguageModel(nn.Module):
             if index < len(deepstack):
                 flat = prefix.flatten(0, 1).index_add(0, where, deepstack[index].to(prefix.dtype))
                 prefix = flat.view(prefix.shape)
-        return self.norm(lanes), balance
+            if index == 1:
+                early = prefix
+        return self.norm(lanes), early, balance
 
 
 def _run_layer(layer: Layer, prefix: Tensor, lanes: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:

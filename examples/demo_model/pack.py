@@ -20,7 +20,7 @@ from . import dialogue, tasks, words
 from .scenes import COLOURS, GLYPHS, SHAPES, SIZE_PX, Scene, random_scene, sign_scene
 from .tasks import Clip, Question
 
-LANE_TOKENS = 96
+LANE_TOKENS = {"image": 96, "sign": 38, "pair": 96, "video": 96, "tools": 96}
 USER = "<|im_start|>user\n"
 ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n<think>\n"
 IMAGE = "<|vision_start|>" + "<|image_pad|>" * 16 + "<|vision_end|>"
@@ -93,7 +93,7 @@ class Packer:
         lanes = LANES[kind] if lanes is None else lanes
         prefix_ids = np.zeros((rows, longest), np.int64)
         prefix_pos = np.zeros((3, rows, longest), np.int64)
-        shape = (rows, lanes, LANE_TOKENS)
+        shape = (rows, lanes, LANE_TOKENS[kind])
         out = Batch(
             kind, prefix_ids, prefix_pos, np.array([len(ids) for ids in prefixes]), np.zeros(shape, np.int64),
             np.zeros(shape, np.int64), np.full(shape, -1, np.int64), np.full(shape, -100, np.int64),
@@ -119,7 +119,7 @@ class Packer:
                     waiting = (self._encode(context), self._encode(question.target()), question.kind)
                 before, after, kind = waiting
                 size = len(before) + len(after)
-                if size > LANE_TOKENS - used:
+                if size > LANE_TOKENS[out.kind] - used:
                     tries += 1
                     if used == 0 or tries < 3:
                         waiting = None
@@ -212,10 +212,9 @@ def _image_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
 
 def _sign_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
     scene = sign_scene(rng, words.sign_text(rng))
-    kinds = iter(("read", *["other"] * 1000))
 
     def ask() -> Question:
-        return tasks.read(rng, scene) if next(kinds) == "read" else tasks.about_sign(rng, scene)
+        return tasks.read(rng, scene) if rng.random() < 0.75 else tasks.about_sign(rng, scene)
 
     return Row(USER + IMAGE, [_still(scene, rng, noise)], _turns(rng, ask, follow_up=0.0))
 
@@ -223,10 +222,9 @@ def _sign_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
 def _pair_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
     pair = tasks.changed_pair(rng)
     seen = [_still(scene, rng, noise) for scene in pair[:2]]
-    kinds = iter((True, *[False] * 1000))
 
     def ask() -> Question:
-        return tasks.compare(rng, pair) if next(kinds) else tasks.one_of_two(rng, pair)
+        return tasks.compare(rng, pair) if rng.random() < 0.6 else tasks.one_of_two(rng, pair)
 
     return Row(USER + IMAGE + IMAGE, seen, _turns(rng, ask, follow_up=0.0))
 
@@ -250,13 +248,13 @@ def clip_prefix(rng: random.Random | None, clip: Clip, draw: Callable[[Scene], n
 
 
 def _tools_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
-    """Tools with or without a picture; one row in four has neither tools nor picture."""
+    """Tools with or without a picture; one row in eight has neither tools nor picture."""
     way = rng.random()
-    if way < 0.25:
+    if way < 0.12:
         return Row(USER, [], _turns(rng, lambda: dialogue.small_talk(rng, has_picture=False), follow_up=0.0))
     scene = None
     needed = [rng.choice(("get_weather", "get_time", "set_timer", "send_message"))]
-    if way > 0.6:
+    if way > 0.55:
         scene = sign_scene(rng, words.sign_text(rng)) if rng.random() < 0.5 else random_scene(rng)
         needed = ["save_note" if scene.sign is not None else "record_count"]
     names = dialogue.offered(rng, needed)
@@ -280,7 +278,7 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
         yield _turn(tasks.describe(rng, scene))
     while True:
         way = rng.random()
-        if texts and way < 0.65:
+        if texts and way < 0.8:
             name = rng.choice(texts)
             question, arguments = dialogue.text_call(rng, name)
             yield _turn(question)
@@ -288,7 +286,9 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
                 result, reply = dialogue.tool_result(rng, name, arguments)
                 said = f"{ASSISTANT}{question.target()}\n<|im_start|>user\n<tool_response>\n{result}\n</tool_response>"
                 yield question.text + said + ASSISTANT, reply
-        elif missing and way < 0.8:
+        elif scene is not None and way < 0.6:
+            yield _turn(dialogue.picture_call(rng, scene))
+        elif missing and way < 0.9:
             yield _turn(dialogue.missing_tool(rng, rng.choice(missing)))
         else:
             yield _turn(dialogue.small_talk(rng, has_picture=scene is not None))

@@ -11,12 +11,15 @@ import argparse
 import json
 import multiprocessing as mp
 import random
+import signal
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # state dicts
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -30,7 +33,7 @@ from .pack import Batch, Packer
 CLASSES = (42, 8, 6)
 MIX: dict[str, Any] = {
     "rows": {"image": 8, "sign": 10, "pair": 4, "video": 3, "tools": 3},
-    "others": {"pair": 0.4, "video": 0.3, "tools": 0.3},
+    "others": {"pair": 0.5, "video": 0.5},
     "pictures": {"image": 20, "sign": 28},
     "pictures_until": 600,
     "others_from": 1100,
@@ -63,6 +66,7 @@ class Trainer(nn.Module):
         self.net = DemoModel()
         self.patch_head = nn.Linear(HIDDEN, 4 * sum(CLASSES))
         self.digit_head = nn.Linear(HIDDEN, 4 * 21)
+        self.change_head = nn.Linear(HIDDEN, 1)
 
     def forward(self, batch: Batch, total: int) -> tuple[Tensor, dict[str, float], Tensor]:
         """Return the loss of a microbatch, its parts, and which labels were hit; the step has `total` labels."""
@@ -82,7 +86,9 @@ class Trainer(nn.Module):
         if not lanes:
             return aux * rows / 40, {"aux": aux.item()}, torch.zeros(0, dtype=torch.bool)
         embedded = net.language_model.embed_tokens(torch.from_numpy(batch.lane_ids)).flatten(0, 1)
-        hidden, balance = net.language_model(prefix, embedded, make_plan(batch), visual, deepstack)
+        hidden, early, balance = net.language_model(prefix, embedded, make_plan(batch), visual, deepstack)
+        if batch.kind in ("pair", "video"):
+            aux = aux + self._tell_changes(early, visual, batch)
         labels = torch.from_numpy(batch.labels).flatten()
         wanted = labels >= 0
         logits = self.net.lm_head(hidden.flatten(0, 1)[wanted]).float()
@@ -92,6 +98,15 @@ class Trainer(nn.Module):
         share = rows * lanes * length / 3000
         loss = ce + MIX["aux"] * aux * min(1.0, len(batch.frames) / 10) + 0.005 * share * balance
         return loss, {"ce": ce.item(), "aux": aux.item(), "balance": balance.item()}, hits
+
+    def _tell_changes(self, early: Tensor, visual: Tensor, batch: Batch) -> Tensor:
+        """Cross entropy of whether a visual token shows something else than the picture before it did there."""
+        real = torch.from_numpy(changes(batch)).float()
+        row, place = visual.nonzero(as_tuple=True)
+        guess = self.change_head(F.rms_norm(early[row, place], (HIDDEN,))).float().view(real.shape)
+        keep = real >= 0
+        weight = torch.tensor(8.0)
+        return F.binary_cross_entropy_with_logits(guess[keep], real[keep], pos_weight=weight)
 
     def _read_off(self, features: Tensor, batch: Batch) -> Tensor:
         """Cross entropy of the labels of patches and of box digits."""
@@ -118,6 +133,16 @@ def patchify(frames: Tensor) -> Tensor:
     """Turn frames (N, 2, 128, 128, 3) uint8 into patches (N, 64, 1536) in block order, -1 to 1."""
     x = frames.view(-1, 2, 8, 16, 8, 16, 3).permute(0, 2, 4, 6, 1, 3, 5).reshape(-1, 64, 1536)
     return x[:, block_order((8, 8))].float() / 127.5 - 1.0
+
+
+def changes(batch: Batch) -> np.ndarray:
+    """Return (N, 16): 1 where a field differs from the unit before it in its row, 0 where not, -1 in first units."""
+    pads = np.isin(batch.prefix_ids, PADS).sum(axis=1) // 16
+    seen = batch.classes[:, :2].reshape(len(batch.classes), 2, 16, 4)
+    out = np.full((len(seen), 16), -1, np.int64)
+    out[1:] = (seen[1:] != seen[:-1]).any(axis=(1, 3))
+    out[np.concatenate(([0], np.cumsum(pads)[:-1]))] = -1
+    return out
 
 
 def make_plan(batch: Batch) -> Plan:
@@ -151,6 +176,7 @@ def make_batches(folder: Path, queue: Any, seed: int, start: int) -> None:  # An
         kinds = ["image", "sign"]
         alone = step < MIX["pictures_until"]
         if step >= MIX["others_from"]:
+            kinds.append("tools")
             kinds.append(rng.choices(list(MIX["others"]), list(MIX["others"].values()))[0])
         batches = [
             packer.batch(
@@ -266,7 +292,8 @@ def train(options: Options) -> None:
     path = folder / "state.pt"
     if path.exists():
         state = torch.load(path, weights_only=True)
-        trainer.load_state_dict(state["model"])
+        missing = trainer.load_state_dict(state["model"], strict=False).missing_keys
+        assert all("change_head" in name for name in missing), missing
         for opt, old in zip(opts, state["opts"], strict=True):
             groups = opt.state_dict()["param_groups"]
             opt.load_state_dict({**old, "param_groups": groups})
@@ -277,16 +304,19 @@ def train(options: Options) -> None:
     base = [options.muon_lr, options.adam_lr]
     scores, log = Scores(), (folder / "log.txt").open("a", buffering=1)
     began, saved = time.time() - spent, time.time()
+    asked_to_stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.set())
     while True:
         spent = time.time() - began
         done = spent / (options.minutes * 60)
-        if done >= 1 or (options.stop_after and step >= options.stop_after):
+        if done >= 1 or asked_to_stop.is_set() or (options.stop_after and step >= options.stop_after):
             break
         factor = rate(step, done, options.hold)
         for opt, lr in zip(opts, base, strict=True):
             for group in opt.param_groups:
                 group["lr"] = lr * factor * (MIX["vision_rate"] if group["seeing"] else MIX["rate"])
-        run_step(trainer, opts, queue.get(), scores)
+        wait = step % 2 == 1 and step >= MIX["pictures_until"]
+        run_step(trainer, opts, queue.get(), scores, wait=wait)
         step += 1
         if step % 10 == 0:
             keep_average(trainer, average)
@@ -300,8 +330,10 @@ def train(options: Options) -> None:
     worker.terminate()
 
 
-def run_step(trainer: Trainer, opts: list[torch.optim.Optimizer], batches: list[Batch], scores: Scores) -> None:
-    """Add up the gradients of the microbatches and update."""
+def run_step(
+    trainer: Trainer, opts: list[torch.optim.Optimizer], batches: list[Batch], scores: Scores, *, wait: bool
+) -> None:
+    """Add up the gradients of the microbatches and update; with `wait`, the tower's go on to the next step."""
     total = sum(int((batch.labels >= 0).sum()) for batch in batches)
     for batch in batches:
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -309,9 +341,14 @@ def run_step(trainer: Trainer, opts: list[torch.optim.Optimizer], batches: list[
         loss.backward()
         scores.add(batch, hits, parts)
     nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
+    kept = {param: param.grad for param in trainer.net.model.visual.parameters()} if wait else {}
+    for param in kept:
+        param.grad = None
     for opt in opts:
         opt.step()
         opt.zero_grad(set_to_none=True)
+    for param, grad in kept.items():
+        param.grad = grad
 
 
 def keep_average(trainer: Trainer, average: dict[str, Tensor]) -> None:
