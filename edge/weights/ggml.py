@@ -265,7 +265,8 @@ def _mxfp4(blocks: Bytes) -> tuple[Bytes, Bytes]:
 
 
 def _nvfp4(blocks: Bytes) -> tuple[Bytes, Bytes]:
-    return _nibbles(blocks[:, 4:].reshape(-1, 4, 8)).reshape(-1, 16), blocks[:, :4]
+    scales = np.where(blocks[:, :4] == 0x7F, 0, blocks[:, :4] & 0x7F).astype(np.uint8)  # unsigned, 0x7F counts as 0
+    return _nibbles(blocks[:, 4:].reshape(-1, 4, 8)).reshape(-1, 16), scales
 
 
 # block type -> form and the function that takes its blocks apart

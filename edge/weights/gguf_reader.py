@@ -185,6 +185,8 @@ def _read_part(path: Path) -> tuple[dict[str, Value], dict[str, GgufTensor]]:
         metadata: dict[str, Value] = {}
         for _ in range(num_pairs):
             key = cursor.string("a metadata key", most=MAX_KEY_BYTES)
+            if not key.isprintable():
+                raise cursor.wrong(f"the metadata key {key[:80]!r} is not printable")
             if key in metadata:
                 raise cursor.wrong(f"the key {key!r} appears twice")
             metadata[key] = cursor.value(key)
