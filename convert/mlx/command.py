@@ -110,8 +110,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
             local = resolve_model(arguments.source, revision=arguments.revision)
             source = open_source(local, name=arguments.source)
         plan = make_plan(source.checkpoint.config, settings)
-        for name in missing_companions(source.folder):
-            print(f"convert: note: the source has no {name}; the output needs one to answer.", file=sys.stderr)
+        missing = missing_companions(source.folder)
         num_kept = convert_folder(source, out, settings=settings, plan=plan)
     except KeyboardInterrupt:
         print(
@@ -121,6 +120,8 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
         return 130
     kept = f" ({num_kept} pieces were kept from an interrupted run)" if num_kept else ""
     print(f"{out}: {plan.layout.weight_bytes / 1e9:.2f} GB, {plan.layout.bits_per_weight:.2f} bits per weight{kept}.")
+    for name in missing:
+        print(f"convert: note: the source has no {name}; {out} needs one to answer.", file=sys.stderr)
     return 0
 
 

@@ -1,0 +1,123 @@
+"""`--stream`: a repository of a hub on this machine, shard by shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from convert.mlx.partial import partial_path
+from tests.system.convert_process import run_convert, start_convert, wait_for_pieces
+from tests.unit.convert.mlx.conversion import files_of, write_source
+from tests.unit.weights.checkpoints import tiny_config_json, write_fp8_folder
+from tests.unit.weights.fake_hub import COMMIT, REPOSITORY, FakeHub
+
+SHARDS = [f"model-{index}-of-00003.safetensors" for index in ("00001", "00002", "00003")]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_source(tmp_path_factory.mktemp("stream") / "source", num_shards=3)
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "preprocessor_config.json").write_text("{}")
+    (folder / "modeling.py").write_text("raise SystemExit")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def settings(hub: FakeHub, tmp_path: Path) -> dict[str, str]:
+    return {
+        "HF_ENDPOINT": hub.address,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_TOKEN": "",
+        "HF_HUB_OFFLINE": "0",
+    }
+
+
+def downloads(hub: FakeHub) -> list[str]:
+    """Return the shards that were fetched whole, in order."""
+    return [path for path, wanted in hub.ranges if path in SHARDS and wanted is None]
+
+
+def test_a_stream_gives_the_files_of_the_folder_and_leaves_no_shard(repository: Path, tmp_path: Path) -> None:
+    assert run_convert(repository, tmp_path / "local").returncode == 0
+    with FakeHub(contents(repository)).running() as hub:
+        result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    card = ("README.md",)
+    assert files_of(tmp_path / "out", but=card) == files_of(tmp_path / "local", but=card)
+    assert downloads(hub) == SHARDS
+    assert f"Source: {REPOSITORY}, revision {COMMIT}." in (tmp_path / "out" / "README.md").read_text()
+    assert not partial_path(tmp_path / "out").exists()
+    assert not list((tmp_path / "home").rglob("*.safetensors"))
+
+
+def test_a_dry_run_of_a_hub_id_fetches_headers_only(repository: Path, tmp_path: Path) -> None:
+    with FakeHub(contents(repository)).running() as hub:
+        result = run_convert(REPOSITORY, "--dry-run", environment=settings(hub, tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "This machine (" in result.stdout
+    assert downloads(hub) == []
+
+
+def test_an_altered_shard_is_refused_by_name(repository: Path, tmp_path: Path) -> None:
+    with FakeHub(contents(repository), stated_hashes={SHARDS[1]: "0" * 64}).running() as hub:
+        result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
+    assert result.returncode == 1
+    assert f"{SHARDS[1]}: damaged or altered, expected sha256 0000000000000000..." in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_killed_stream_goes_on_without_the_shards_it_has_used(repository: Path, tmp_path: Path) -> None:
+    assert run_convert(repository, tmp_path / "local").returncode == 0
+    out = tmp_path / "out"
+    with FakeHub(contents(repository)).running() as hub:
+        process = start_convert(REPOSITORY, out, "--stream", environment=settings(hub, tmp_path))
+        wait_for_pieces(process, out, 45)  # of 95 in three shards
+        process.kill()
+        process.communicate()
+        assert not out.exists()
+        hub.ranges.clear()
+        result = run_convert(REPOSITORY, out, "--stream", environment=settings(hub, tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert SHARDS[0] not in downloads(hub)
+    assert files_of(out, but=("README.md",)) == files_of(tmp_path / "local", but=("README.md",))
+
+
+def test_scales_in_another_shard_than_their_codes_are_waited_for(tmp_path: Path) -> None:
+    raw = tiny_config_json()
+    from edge.config_json import model_config_from_dict
+    from edge.weights.shards import SafetensorsFile
+    from tests.unit.weights.checkpoints import Parameters, random_parameters, write_index, write_safetensors
+
+    source = write_fp8_folder(
+        tmp_path / "fp8", raw, random_parameters(model_config_from_dict(raw)), block_shape=(16, 24)
+    )
+    file = SafetensorsFile(source / "model.safetensors")
+    codes = {name: "F8_E4M3" for name, info in file.tensors.items() if info.dtype == "F8_E4M3"}
+    parts: list[Parameters] = [{}, {}]
+    for name in file.tensors:
+        parts["_scale_inv" in name][name] = file.read(name)
+    (source / "model.safetensors").unlink()
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for part, name in zip(parts, names, strict=True):
+        write_safetensors(source / name, part, dtypes=codes)
+    write_index(source, {tensor: name for part, name in zip(parts, names, strict=True) for tensor in part})
+    assert run_convert(source, tmp_path / "local").returncode == 0
+    with FakeHub(contents(source)).running() as hub:
+        result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert files_of(tmp_path / "out", but=("README.md",)) == files_of(tmp_path / "local", but=("README.md",))
+
+
+def test_without_a_hub_it_is_one_line(tmp_path: Path) -> None:
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=environment)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"convert: {REPOSITORY}: ")
+    assert len(result.stderr.splitlines()) == 1
