@@ -47,7 +47,7 @@ def write_slice(folder: Path, *, num_layers: int) -> int:
     shapes = hub_table(model_config_from_dict(raw), "hub").source_shapes()
     shards = list(_in_shards(shapes))
     folder.mkdir(parents=True)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for index, shard in enumerate(shards):
         name = f"model-{index + 1:05d}-of-{len(shards):05d}.safetensors"
         _write_shard(folder / name, shard, seed=index)
