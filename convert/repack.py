@@ -15,9 +15,9 @@ from math import prod
 from pathlib import Path
 
 import mlx.core as mx
-import numpy as np
 
 from convert.mlx.partial import check_out, check_space, explain_disk_errors, partial_path
+from convert.mlx.quantize import array_bytes
 from convert.repack_files import write_companions
 from edge.errors import UsageError
 from edge.weights.gguf import AddedError, describe_shares, read_parameters
@@ -155,5 +155,4 @@ def _write_shard(path: Path, entries: Sequence[Entry], arrays: Iterator[tuple[st
         for entry in entries:
             name, array = next(arrays)
             assert (name, array.shape) == (entry.name, entry.shape), f"{entry.name}: read {name} {array.shape}"
-            bits = array.view(mx.uint16) if array.dtype == mx.bfloat16 else array
-            file.write(np.array(bits, copy=False).data)
+            file.write(array_bytes(array))

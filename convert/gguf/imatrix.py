@@ -32,7 +32,8 @@ def read_importance(path: Path) -> Importance:
             is_gguf = file.read(4) == MAGIC
     except OSError as error:
         raise WeightError(f"{path}: cannot be read ({error.strerror}). Check the path of --imatrix.") from None
-    found = _read_gguf(path) if is_gguf else _read_old(path)
+    with np.errstate(all="ignore"):  # what is not finite is refused below
+        found = _read_gguf(path) if is_gguf else _read_old(path)
     if not found:
         raise WeightError(f"{path}: expected an importance file, found no entry. {_AGAIN}")
     for name, values in found.items():

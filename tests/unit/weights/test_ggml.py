@@ -16,6 +16,8 @@ ROWS, VALUES = 7, 512
 BLOCKS = [name for name, kind in TYPES.items() if not kind.is_float]
 EXACT = [name for name in BLOCKS if is_exact(TYPES[name])]
 FLOAT_SCALED = [name for name in EXACT if name not in ("MXFP4", "NVFP4")]
+# libgguf searches minutes for these; blocks with random codes do as well.
+SLOW_TO_ENCODE = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS")
 # Root mean square of what bfloat16 scales add, over that of the values.
 BFLOAT16_BOUND = 0.005
 
@@ -57,7 +59,7 @@ def test_block_sizes_are_those_of_gguf(name: str) -> None:
 @pytest.mark.parametrize("name", BLOCKS)
 def test_decoding_equals_libgguf_and_gguf(name: str) -> None:
     kind = TYPES[name]
-    raw = _encoded(kind)
+    raw = _random_blocks(kind) if name in SLOW_TO_ENCODE else _encoded(kind)
     values = decode(raw, kind)
     np.testing.assert_array_equal(values, libgguf.dequantize_rows(raw, kind.number))
     np.testing.assert_array_equal(values, gguf.dequantize(raw, gguf.GGMLQuantizationType(kind.number)))
@@ -100,7 +102,7 @@ def test_bfloat16_scales_add_a_bounded_error(name: str) -> None:
     assert np.sqrt(np.square(difference).mean() / np.square(expected).mean()) < 2 * BFLOAT16_BOUND
 
 
-@pytest.mark.parametrize("name", sorted(NEAREST))
+@pytest.mark.parametrize("name", sorted(set(NEAREST) - set(SLOW_TO_ENCODE)))
 def test_nearest_forms_add_less_than_a_third_of_the_types_own_error(name: str) -> None:
     kind = TYPES[name]
     rows = np.random.default_rng(3).normal(0, 0.02, (ROWS, VALUES)).astype(np.float32)

@@ -140,7 +140,7 @@ def write_companions(folder: Path) -> Path:
     settings |= {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
     for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
         (folder / name).write_text(json.dumps(settings))
-    generation = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20}
+    generation: Json = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20}
     generation |= {"eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]]}
     (folder / "generation_config.json").write_text(json.dumps(generation))
     return folder

@@ -1,0 +1,87 @@
+"""The command line of `python -m convert gguf`: what it refuses, what a dry run says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from convert.__main__ import main
+from tests.unit.convert.gguf.sources import source_json, write_source
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_source(tmp_path_factory.mktemp("source") / "Tiny", source_json(is_moe=False))
+
+
+def test_a_dry_run_tells_sizes_and_writes_nothing(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "t-Q4_K_M.gguf"
+    assert main(["gguf", str(source), str(out), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    assert main(["gguf", str(source), str(out), "--processes", "1"]) == 0
+    for path in tmp_path.iterdir():
+        assert f"{path}  {path.stat().st_size:,} bytes" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mmproj-t-F16.gguf", "t-Q4_K_M.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("t.gguf", "--type", "Q7"), "expected a type out of"),
+        (("t.gguf", "--mmproj", "Q4_0"), "expected a type out of F32, F16, BF16, Q8_0, found 'Q4_0'"),
+        (("t.bin",), "expected an output name that ends in .gguf"),
+        (("t.gguf", "--split-max-size", "many"), "expected a size such as 4G"),
+        (("t.gguf", "--processes", "0"), "expected 1 or more"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    options: tuple[str, ...], message: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gguf", str(source), str(tmp_path / options[0]), *options[1:]]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_an_existing_file_is_kept(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "t.gguf"
+    out.write_bytes(b"mine")
+    assert main(["gguf", str(source), str(out), "--mmproj", "none"]) == 2
+    assert "exists. Choose another name, or give --overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+    assert main(["gguf", str(source), str(out), "--mmproj", "none", "--processes", "1", "--overwrite"]) == 0
+    assert out.read_bytes()[:4] == b"GGUF"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("tokenizer.json", None, "vocab.json: file not found"),
+        ("chat_template.jinja", None, "expected a chat template, found none"),
+        ("preprocessor_config.json", None, "expected preprocessor_config.json"),
+        ("tokenizer.json", {"model": {"vocab": {}}}, "expected Qwen's splitting of text"),
+    ],
+)
+def test_missing_companions_are_named(
+    name: str, value: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_source(tmp_path / "s", source_json(is_moe=False))
+    (folder / name).unlink()
+    if value is not None:
+        (folder / name).write_text(json.dumps(value))
+    assert main(["gguf", str(folder), str(tmp_path / "t.gguf"), "--processes", "1"]) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.gguf*"))
+
+
+def test_dense_layers_among_sparse_ones_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = source_json()
+    raw["text_config"]["mlp_only_layers"] = [1]
+    folder = write_source(tmp_path / "s", raw)
+    assert main(["gguf", str(folder), str(tmp_path / "t.gguf"), "--processes", "1"]) == 1
+    assert "llama.cpp runs no model with dense layers among sparse ones" in capsys.readouterr().err
