@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from convert.verify.store import digest_of, files_identity
 from edge.config import ModelConfig
 from edge.errors import ConfigError, PromptError, WeightError
 from edge.loading import gguf_processor
+from edge.prompt.media_cache import MediaCache
 from edge.prompt.processor import Processor
+from edge.settings import VideoSettings
 from edge.weights.folder import default_dtype, open_checkpoint
 from edge.weights.gguf_pair import GgufPair, is_gguf, open_pair
 from edge.weights.hub import resolve_model
@@ -44,6 +46,7 @@ class Candidate:
         processor: Makes its prompts.
         files: Its weight files.
         card_folder: Where its model card lies.
+        is_gguf: A GGUF pair; its files have no place for video settings.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Candidate:
     processor: Processor
     files: tuple[Path, ...]
     card_folder: Path
+    is_gguf: bool = False
 
     @property
     def num_bytes(self) -> int:
@@ -95,7 +99,21 @@ def _open_gguf(pair: GgufPair) -> Candidate:
         processor=gguf_processor(pair),
         files=tuple(sorted({tensor.path for tensor in tensors})),
         card_folder=pair.text.path.parent,
+        is_gguf=True,
     )
+
+
+def with_reference_videos(candidate: Candidate, videos: VideoSettings) -> tuple[Candidate, tuple[str, ...]]:
+    """Give a GGUF pair the reference's video settings, which its files cannot hold.
+
+    Returns:
+        The candidate, and a note for the report when the settings are not those a GGUF is run with.
+    """
+    if not candidate.is_gguf or candidate.processor.videos == videos:
+        return candidate, ()
+    processor = replace(candidate.processor, videos=videos, media_cache=MediaCache())
+    note = "GGUF files hold no video settings; videos were prepared as the original's files say."
+    return replace(candidate, processor=processor), (note,)
 
 
 def check_pair(

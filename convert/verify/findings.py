@@ -12,6 +12,7 @@ from statistics import median
 from convert.verify.results import Finding, StageError
 
 TIMES_USUAL = 3.0
+TIMES_USUAL_WORST = 6.0  # of the 99th percentile of tokens, which varies more
 SMALLEST_ERROR = 1e-3  # below this, differences between blocks are rounding
 BROKEN = 0.4  # affine 2-bit weights err by about 0.35, 3-bit by 0.17, 4-bit by 0.09
 ROUTER_SHARE = 0.2  # an 8-bit router changes a few per cent of the expert sets
@@ -52,15 +53,15 @@ def find_faults(stages: Sequence[StageError], *, head_kl: float) -> tuple[Findin
 def _find_outliers(group: Sequence[StageError], found: dict[str, str]) -> None:
     if len(group) < 3:  # with two there is no telling which is usual
         return
-    views: tuple[tuple[str, Callable[[StageError], float]], ...] = (
-        ("errs", lambda stage: stage.own),
-        ("in its worst tokens errs", lambda stage: stage.worst),
+    views: tuple[tuple[str, float, Callable[[StageError], float]], ...] = (
+        ("errs", TIMES_USUAL, lambda stage: stage.own),
+        ("in its worst tokens errs", TIMES_USUAL_WORST, lambda stage: stage.worst),
     )
-    for verb, error_of in views:
+    for verb, limit, error_of in views:
         usual = median(error_of(stage) for stage in group)
         for stage in group:
             error = error_of(stage)
-            if error > max(TIMES_USUAL * usual, SMALLEST_ERROR):
+            if error > max(limit * usual, SMALLEST_ERROR):
                 times = f"{error / usual:.0f} times as much as its like" if error < 1000 * usual else "its like do not"
                 found.setdefault(stage.label, f"{verb} by {error:.2g} {_of_what(stage)}, {times}.")
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate
+from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
 from convert.verify.results import Report
 from convert.verify.samples import SampleSet, make_samples, read_conversations
@@ -39,6 +39,7 @@ class Measurement:
         prompts: As the user named them.
         samples: The prompts.
         candidates: Checked, with distinct names.
+        notes: For the report of each candidate.
         dtype: Compute type of the reference.
         work_folder: Where states are kept.
     """
@@ -48,6 +49,7 @@ class Measurement:
     prompts: str
     samples: SampleSet
     candidates: tuple[Candidate, ...]
+    notes: tuple[tuple[str, ...], ...]
     dtype: Dtype
     work_folder: Path
 
@@ -70,9 +72,12 @@ class Measurement:
         folder = resolve_model(reference)
         checkpoint = open_checkpoint(folder)
         conversations = read_conversations(prompts)
-        samples = make_samples(conversations, Processor.from_folder(folder, checkpoint.config))
+        processor = Processor.from_folder(folder, checkpoint.config)
+        samples = make_samples(conversations, processor)
         blocks = TorchBlocks(checkpoint, dtype=_torch_dtype(dtype))
-        found = _with_distinct_names([open_candidate(source) for source in candidates])
+        opened = _with_distinct_names([open_candidate(source) for source in candidates])
+        paired = [with_reference_videos(candidate, processor.videos) for candidate in opened]
+        found = tuple(candidate for candidate, _ in paired)
         token_ids = np.unique(np.concatenate([sample.prompt.token_ids for sample in samples.samples]))[:_COMPARED_ROWS]
         for candidate in found:
             check_pair(
@@ -93,6 +98,7 @@ class Measurement:
             prompts=prompts,
             samples=samples,
             candidates=found,
+            notes=tuple(notes for _, notes in paired),
             dtype=dtype,
             work_folder=(work or _cache_folder()) / digest,
         )
@@ -119,8 +125,11 @@ class Measurement:
         logits = run_teacher(blocks, samples, config=config, store=store, say=say)
         num_parameters = sum(math.prod(target.shape) for rule in self.checkpoint.rules for target in rule.targets)
         results = tuple(
-            run_candidate(item, samples, teacher=store, logits=logits, num_parameters=num_parameters, say=say)
-            for item in self.candidates
+            replace(
+                run_candidate(item, samples, teacher=store, logits=logits, num_parameters=num_parameters, say=say),
+                notes=notes,
+            )
+            for item, notes in zip(self.candidates, self.notes, strict=True)
         )
         return Report(
             reference=self.reference,

@@ -84,7 +84,7 @@ def _intro(report: Report) -> str:
 def _sections(result: CandidateResult) -> list[str]:
     lines = [f"Size {_size(result.num_bytes)}, {result.bits_per_weight:.2f} bits per weight.", ""]
     lines += [*_kind_table(result), "", *_position_table(result), "", *_stage_table(result)]
-    lines += ["", *_verdict(result)]
+    lines += ["", *_verdict(result), *(line for note in result.notes for line in ("", note))]
     return lines
 
 

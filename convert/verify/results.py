@@ -110,6 +110,7 @@ class CandidateResult:
         positions: KL by place in the prompt.
         head_kl: KL of the vocabulary projection alone, fed the reference's last state.
         findings: Suspected faults, the earliest first.
+        notes: What a reader has to know about how it was measured.
     """
 
     name: str
@@ -120,6 +121,7 @@ class CandidateResult:
     positions: tuple[PositionScore, ...]
     head_kl: float
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def overall(self) -> KindScore:

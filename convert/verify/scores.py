@@ -17,7 +17,7 @@ from convert.verify.samples import Sample
 from convert.verify.stages import Array, Blocks
 
 TOP_TOKENS = 1024
-ROWS_AT_ONCE = 128  # logits of a large vocabulary take 0.6 MB a row
+ROWS_AT_ONCE = 32  # a row of a large vocabulary takes 0.6 MB, and ten times as much while it is worked on
 _SMALLEST = 1e-12
 Floats = NDArray[np.float64]
 Indexes = NDArray[np.int32]

@@ -23,7 +23,7 @@ from edge.weights.folder import Checkpoint
 
 LOGITS = "logits"
 PROBE_ROWS = 8  # tokens that every expert is shown, so that experts nobody chose are checked too
-_LIBRARIES_BYTES = 600_000_000  # torch, transformers and MLX, measured
+_LIBRARIES_BYTES = 800_000_000  # torch, transformers, MLX and a real vocabulary, measured
 Say = Callable[[str], None]
 
 
@@ -66,8 +66,8 @@ def plan_pass(checkpoint: Checkpoint, samples: SampleSet, *, itemsize: int) -> P
     stored = max(info.num_bytes for info in checkpoint.source.tensors.values())
     state = 4 * (samples.num_tokens * config.text.hidden_size + samples.num_patches * config.vision.hidden_size)
     longest = max(sample.length for sample in samples.samples)
-    widest = 12 * max(
-        longest * max(config.text.hidden_size, config.text.num_heads * config.text.head_dim) * 4,
+    widest = 40 * max(
+        longest * max(config.text.hidden_size, config.text.num_heads * config.text.head_dim),
         ROWS_AT_ONCE * config.text.vocab_size,
     )
     memory = _LIBRARIES_BYTES + max(blocks.values()) + stored + 4 * state + widest

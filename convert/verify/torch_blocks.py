@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import os
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,7 @@ class TorchBlocks:
     """`Blocks` of a checkpoint in transformers."""
 
     def __init__(self, checkpoint: Checkpoint, *, dtype: torch.dtype) -> None:
+        _bound_kernel_cache()
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers is not typed
         self._weights = TorchWeights(checkpoint)
         self._dtype = dtype
@@ -202,6 +204,15 @@ class TorchBlocks:
 
     def _tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(array).to(self._dtype)
+
+
+def _bound_kernel_cache() -> None:
+    """Keep oneDNN from keeping a kernel for every number of tokens an expert gets (300 MB after a few layers).
+
+    It reads these when it makes its first kernel, so a process that used bfloat16 products before is not helped.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "32")
 
 
 def _to_numpy(tensor: torch.Tensor) -> Array:

@@ -62,10 +62,16 @@ class TorchWeights:
         """
         with torch.device("meta"):
             module = build()
-        module = module.to(dtype).to_empty(device="cpu").eval()
-        module.requires_grad_(False)
-        for name, parameter in module.named_parameters():
-            self._fill(parameter, prefix + name)
+        module = module.to(dtype).eval()
+        # One buffer for the block: the system gets it back whole, and memory stays flat over many layers.
+        buffer = torch.empty(sum(parameter.numel() for parameter in module.parameters()), dtype=dtype)
+        start = 0
+        for name, empty in list(module.named_parameters()):
+            values = buffer[start : start + empty.numel()].view(empty.shape)
+            start += empty.numel()
+            self._fill(values, prefix + name)
+            owner, _, own_name = name.rpartition(".")
+            setattr(module.get_submodule(owner), own_name, torch.nn.Parameter(values, requires_grad=False))
         return module
 
     def rows(self, name: str, indexes: torch.Tensor) -> torch.Tensor:
@@ -78,7 +84,7 @@ class TorchWeights:
         """Read a small tensor, float32."""
         return self._from_mlx(name) if self._checkpoint.layout == "mlx" else self._mapped(name).float()
 
-    def _fill(self, parameter: torch.nn.Parameter, name: str) -> None:
+    def _fill(self, parameter: torch.Tensor, name: str) -> None:
         if self._checkpoint.layout == "mlx":
             self._copy(parameter, self._from_mlx(name), name)
             return
