@@ -18,7 +18,6 @@ from edge.generate.step import Generation
 from edge.loading import DEMO_FOLDER
 from edge.prompt.build import Prompt
 
-pytestmark = pytest.mark.skipif(not (DEMO_FOLDER / "config.json").exists(), reason="the demo checkpoint is in training")
 NUM_TOKENS = 24
 GREEDY = SamplingParams(temperature=0.0)
 
