@@ -35,7 +35,7 @@ class TorchBackend:
         self._model: Any = Qwen3VLMoeForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
         self._end = self._tokenizer.token_to_id("<|im_end|>")
 
-    def answers(self, cases: list[Case], *, batch: int = 25) -> list[tuple[str, str]]:
+    def answers(self, cases: list[Case], *, batch: int = 50) -> list[tuple[str, str]]:
         """Answer all cases.
 
         Args:
