@@ -141,16 +141,12 @@ def tokenizer_config(template: str) -> dict[str, Any]:
 
 
 def generation_config() -> dict[str, Any]:
-    """Return generation_config.json: nearly greedy, for the answers are short and have one right form."""
+    """Return generation_config.json: greedy, for the answers are short and have one right form."""
     return {
         "bos_token_id": END,
         "pad_token_id": END,
-        "do_sample": True,
+        "do_sample": False,
         "eos_token_id": [STOP, END],
-        "top_k": 20,
-        "top_p": 0.95,
-        "repetition_penalty": 1.0,
-        "temperature": 0.1,
         "transformers_version": "4.56.0",
     }
 
