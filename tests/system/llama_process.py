@@ -45,13 +45,18 @@ def _main(model: str, projector: str, requests: str) -> None:
     params.cpuparams.n_threads = 1
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     params.use_jinja = True
+    # Kept keys and values are float16 by default, which decides near ties differently.
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.fit_params = False
     server = xllamacpp.Server(params)
     texts = []
     for request in json.loads(Path(requests).read_text()):
-        settings = {"temperature": 0.0, "top_k": 1, "cache_prompt": False, "reasoning_format": "none"}
-        answer = server.handle_chat_completions(request | settings)
-        texts.append(answer["choices"][0]["message"]["content"])
+        settings = {"temperature": 0.0, "cache_prompt": False, "reasoning_format": "none", "logprobs": True}
+        choice = server.handle_chat_completions(request | settings | {"top_logprobs": 1})["choices"][0]
+        # Bytes, because the text leaves out a character that is not finished.
+        tokens = choice["logprobs"]["content"]
+        texts.append(b"".join(bytes(token["bytes"]) for token in tokens).decode(errors="replace"))
     print(MARK + json.dumps(texts), flush=True)
 
 
