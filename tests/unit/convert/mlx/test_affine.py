@@ -44,7 +44,7 @@ def plain(weight: mx.array, *, group_size: int, bits: int) -> tuple[mx.array, mx
     return mx.quantize(weight.astype(mx.bfloat16), group_size=group_size, bits=bits)
 
 
-@pytest.mark.parametrize(("make", "share"), [(gaussian, 1.0), (with_outliers, 0.2), (shifted, 0.5)])
+@pytest.mark.parametrize(("make", "share"), [(gaussian, 1.0), (with_outliers, 0.2), (shifted, 0.4)])
 @pytest.mark.parametrize(("bits", "gain"), [(2, 0.12), (3, 0.10), (4, 0.08), (5, 0.06), (6, 0.06), (8, 0.20)])
 def test_the_error_is_lower_than_that_of_mx_quantize(make: Maker, share: float, bits: int, gain: float) -> None:
     weight = make(mx.random.key(bits)).astype(mx.bfloat16)
