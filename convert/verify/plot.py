@@ -75,12 +75,13 @@ def plot_front(report: Report, path: Path) -> None:
         share = (result.bits_per_weight - low) / (high - low) if high > low else 0.5
         return frame.left + 20 + share * (frame.right - frame.left - 160), frame.y(result.overall.mean_kl)
 
-    _line(pen, [place(result) for result in front(results)], _FAINT)
+    _line(pen, [place(result) for result in front(results)], (150, 154, 160))
     for number, result in enumerate(results):
         x, y = place(result)
         colour = _COLOURS[number % len(_COLOURS)]
         pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour)
-        pen.text((x + 8, y - 8), f"{result.name} {result.bits_per_weight:.2f}", fill=colour, font=_font(12))
+        above = -18 if number % 2 else 2  # neighbours' names side by side would overlap
+        pen.text((x + 8, y + above), f"{result.name} {result.bits_per_weight:.2f}", fill=colour, font=_font(12))
     picture.save(path)
 
 
@@ -126,9 +127,17 @@ def _line(pen: ImageDraw.ImageDraw, points: Sequence[Point], colour: tuple[int, 
 
 
 def _short(label: str) -> str:
-    for long, short in (("vision block ", "V"), ("layer ", "L"), ("DeepStack level ", "D"), ("vision ", "V ")):
+    shorter = {
+        "vision block ": "V",
+        "layer ": "L",
+        "DeepStack level ": "D",
+        "vision start": "start",
+        "vision merger": "merger",
+        "embedding": "emb",
+    }
+    for long, short in shorter.items():
         label = label.replace(long, short)
-    return label[:8]
+    return label
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
