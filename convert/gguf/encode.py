@@ -1,4 +1,7 @@
-"""Encode float32 rows as the bytes of a GGML type; block types through `libgguf`, which equals llama.cpp bit by bit."""
+"""Encode float32 rows as the bytes of a GGML type; block types through `libgguf`, which equals llama.cpp bit by bit.
+
+With the extra `quick`, Q4_K and Q5_K take a faster way to the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.gguf.quick import can_encode, encode_quickly
 from edge.errors import WeightError
 from edge.weights.ggml_types import BlockType
 
@@ -32,6 +36,8 @@ def encode_rows(rows: Floats, kind: BlockType, *, importance: Floats | None = No
         case "BF16":
             return memoryview(np.array(mx.array(rows).astype(mx.bfloat16).view(mx.uint16)).tobytes())
     rows = np.ascontiguousarray(rows)
+    if importance is None and can_encode(kind):
+        return encode_quickly(rows, kind).reshape(-1).data
     encoded = np.empty(kind.num_bytes(rows.size), np.uint8)
     libgguf.quantize_rows_into_raw(kind.number, rows, encoded, *rows.shape, importance)
     return encoded.data

@@ -1,0 +1,131 @@
+"""The search for scale and minimum of groups of 32 values, compiled by numba, 16 groups side by side.
+
+All arithmetic is float32 and in llama.cpp's order; numba neither reorders nor fuses it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+GROUP, LANES = 32, 16
+_ROUNDER = np.float32(12582912.0)  # adding it leaves no bits for a fraction: rounds half to even
+_F0, _F1 = np.float32(0), np.float32(1)
+_DELTA = np.float32(0.1)
+
+
+def search_groups(values: Floats, most: int, first: float, num_steps: int) -> tuple[Floats, Floats]:
+    """Find the scale and the (negated) minimum of each group.
+
+    Args:
+        values: (groups, 32) float32.
+        most: Largest code.
+        first: First step of the search.
+        num_steps: Steps after the first.
+
+    Returns:
+        Scales and minima, (groups,) float32 each.
+    """
+    num_groups = len(values)
+    padded = -(-num_groups // LANES) * LANES
+    if padded != num_groups:
+        values = np.concatenate([values, np.zeros((padded - num_groups, GROUP), np.float32)])
+    turned = np.ascontiguousarray(values.reshape(-1, LANES, GROUP).transpose(0, 2, 1))  # (batches, 32, lanes)
+    scales, minima = np.empty(padded, np.float32), np.empty(padded, np.float32)
+    _search(turned, np.float32(most), np.float32(first), num_steps, scales, minima)
+    return scales[:num_groups], minima[:num_groups]
+
+
+# Longer than other functions here: calls inside the loops would keep them from being done in parallel lanes.
+@njit(cache=True, error_model="numpy")
+def _search(
+    turned: Floats, most: np.float32, first: np.float32, num_steps: int, scales: Floats, minima: Floats
+) -> None:
+    weights, codes = np.empty((GROUP, LANES), np.float32), np.empty((GROUP, LANES), np.float32)
+    low, high = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    sum_w, sum_x, average = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    inverse, scale, best = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    sum_l, sum_l2, sum_xl = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    new_scale, new_low, error = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    first_low = np.empty(LANES, np.float32)
+    for batch in range(turned.shape[0]):
+        x = turned[batch]
+        for k in range(LANES):
+            average[k] = _F0
+        for i in range(GROUP):
+            for k in range(LANES):
+                average[k] += x[i, k] * x[i, k]
+        for k in range(LANES):
+            average[k] = np.sqrt(average[k] / np.float32(GROUP))
+        for i in range(GROUP):
+            for k in range(LANES):
+                weights[i, k] = average[k] + abs(x[i, k])
+        for k in range(LANES):
+            low[k] = x[0, k]
+            high[k] = x[0, k]
+            sum_w[k] = weights[0, k]
+            sum_x[k] = sum_w[k] * x[0, k]
+        for i in range(1, GROUP):
+            for k in range(LANES):
+                value, weight = x[i, k], weights[i, k]
+                low[k] = value if value < low[k] else low[k]
+                high[k] = value if value > high[k] else high[k]
+                sum_w[k] += weight
+                sum_x[k] += weight * value
+        for k in range(LANES):
+            low[k] = _F0 if low[k] > _F0 else low[k]
+            first_low[k] = low[k]
+            span = high[k] - low[k]
+            inverse[k] = most / span if span != _F0 else _F0
+            scale[k] = _F1 / inverse[k] if span != _F0 else _F0
+            best[k] = _F0
+        for i in range(GROUP):
+            for k in range(LANES):
+                code = (inverse[k] * (x[i, k] - low[k]) + _ROUNDER) - _ROUNDER
+                code = _F0 if code < _F0 else code
+                code = most if code > most else code
+                difference = scale[k] * code + low[k] - x[i, k]
+                best[k] += weights[i, k] * (difference * difference)
+        for step in range(num_steps + 1):
+            aim = first + _DELTA * np.float32(step) + most
+            for k in range(LANES):
+                span = high[k] - low[k]
+                inverse[k] = aim / span if span != _F0 else _F0
+                sum_l[k] = _F0
+                sum_l2[k] = _F0
+                sum_xl[k] = _F0
+            for i in range(GROUP):
+                for k in range(LANES):
+                    code = (inverse[k] * (x[i, k] - low[k]) + _ROUNDER) - _ROUNDER
+                    code = _F0 if code < _F0 else code
+                    code = most if code > most else code
+                    codes[i, k] = code
+                    weighed = weights[i, k] * code
+                    sum_l[k] += weighed
+                    sum_l2[k] += weighed * code
+                    sum_xl[k] += weighed * x[i, k]
+            for k in range(LANES):
+                divisor = sum_w[k] * sum_l2[k] - sum_l[k] * sum_l[k]
+                safe = divisor if divisor > _F0 else _F1
+                own_scale = (sum_w[k] * sum_xl[k] - sum_x[k] * sum_l[k]) / safe
+                own_low = (sum_l2[k] * sum_x[k] - sum_l[k] * sum_xl[k]) / safe
+                is_above = own_low > _F0
+                new_scale[k] = sum_xl[k] / sum_l2[k] if is_above else own_scale
+                new_low[k] = _F0 if is_above else own_low
+                error[k] = _F0 if divisor > _F0 else np.float32(np.inf)
+            for i in range(GROUP):
+                for k in range(LANES):
+                    difference = new_scale[k] * codes[i, k] + new_low[k] - x[i, k]
+                    error[k] += weights[i, k] * (difference * difference)
+            for k in range(LANES):
+                is_better = error[k] < best[k]
+                best[k] = error[k] if is_better else best[k]
+                scale[k] = new_scale[k] if is_better else scale[k]
+                low[k] = new_low[k] if is_better else low[k]  # the steps that follow count from here
+        for k in range(LANES):
+            is_flat = high[k] == first_low[k]
+            scales[batch * LANES + k] = _F0 if is_flat else scale[k]
+            minima[batch * LANES + k] = -first_low[k] if is_flat else -low[k]
