@@ -22,7 +22,7 @@ from edge.weights.ops import Fp8Blocks, Op, Split, Transpose
 from edge.weights.shards import TensorSource
 from edge.weights.table import Rule
 
-PIECE_WEIGHTS = 2**24
+PIECE_WEIGHTS = 2**23
 _HASH_BYTES = 2**22
 # stored dtype -> numpy's type, MLX's meaning of the bits, and the exponent bits that only inf and NaN have
 _READ_AS: dict[str, tuple[str, mx.Dtype | None, int]] = {
