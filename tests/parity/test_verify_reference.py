@@ -162,6 +162,17 @@ def test_blocks_of_this_runtime_equal_its_whole_forward_bit_for_bit(kind: Kind) 
         assert np.array_equal(found, whole_forward(model, sample))
 
 
+@pytest.mark.parametrize("mode", ["affine", "mxfp4"])
+def test_packed_blocks_are_those_the_runtime_multiplies_with(mode: str, tmp_path: Path) -> None:
+    quantization = {"group_size": 32, "bits": 4, "mode": mode}
+    folder = write_candidate(tmp_path / "packed", "moe", parameters("moe"), quantization=quantization)
+    samples = samples_of(folder)
+    blocks = MlxBlocks.from_checkpoint(open_checkpoint(folder), dtype=mx.float32)
+    model = load_folder(folder, dtype=mx.float32).model
+    for found, sample in zip(streamed(folder, blocks, samples), samples.samples, strict=True):
+        assert relative_error(found, whole_forward(model, sample)) <= TOLERANCE
+
+
 def whole_forward(model: Qwen3VL, sample: Sample) -> np.ndarray:
     prompt = sample.prompt
     outputs = {
