@@ -20,7 +20,7 @@ import pytest
 
 from convert.__main__ import main
 from convert.gguf.types import FILE_TYPES
-from edge.loading import load
+from edge.loading import DEMO_FOLDER, load
 from edge.weights.gguf_pair import open_pair
 from edge.weights.gguf_reader import open_gguf
 from tests.unit.convert.gguf.sources import Json, source_json, write_source
@@ -140,3 +140,19 @@ def real_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rows")
     write_source(folder / "Rows", raw)
     return _convert(folder / "Rows", folder / "Rows-F32.gguf", "--type", "F32", "--mmproj", "none")
+
+
+@needs_quantizer
+@pytest.mark.slow
+@pytest.mark.skipif(not (DEMO_FOLDER / "config.json").is_file(), reason="needs the demo checkpoint")
+@pytest.mark.parametrize("kind", FILE_TYPES)
+def test_the_demo_checkpoint_is_byte_identical(kind: str, demo: Path, tmp_path: Path) -> None:
+    ours = _convert(DEMO_FOLDER, tmp_path / "ours.gguf", "--type", kind, "--mmproj", "none")
+    _run(_QUANTIZE, demo, tmp_path / "theirs.gguf", FILE_TYPES[kind].number)
+    _assert_same_tensors(ours, tmp_path / "theirs.gguf")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo checkpoint as it is stored, bfloat16."""
+    return _convert(DEMO_FOLDER, tmp_path_factory.mktemp("demo") / "demo.gguf", "--type", "BF16", "--mmproj", "none")
