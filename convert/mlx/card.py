@@ -11,8 +11,8 @@ from pathlib import Path
 
 from convert.checkpoint import sha256_of
 from convert.mlx.config_out import make_config
-from convert.mlx.layout import GB, FolderLayout
-from convert.mlx.report import describe_macs, make_rows, markdown_table
+from convert.mlx.layout import FolderLayout
+from convert.mlx.report import describe_bytes, describe_macs, make_rows, markdown_table
 from convert.mlx.source import SUMS_NAME, Identity
 from convert.recipes import Format, Recipe
 from edge.config import ModelConfig
@@ -111,7 +111,7 @@ def make_card(
         "",
         f"# {identity.name.split('/')[-1]}, {making.recipe.name}",
         "",
-        f"{making.recipe.sentence} {layout.weight_bytes / GB:.2f} GB, {layout.bits_per_weight:.2f} bits per weight "
+        f"{making.recipe.sentence} {describe_bytes(layout.weight_bytes)}, {layout.bits_per_weight:.2f} bits per weight "
         f"({scales}).",
         "",
         "```",

@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     from convert.mlx.card import missing_companions
     from convert.mlx.partial import check_out, partial_path
+    from convert.mlx.report import describe_bytes
     from convert.mlx.run import convert_folder, make_plan
     from convert.mlx.source import open_source
     from convert.mlx.stream import open_stream
@@ -119,7 +120,9 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
         )
         return 130
     kept = f" ({num_kept} pieces were kept from an interrupted run)" if num_kept else ""
-    print(f"{out}: {plan.layout.weight_bytes / 1e9:.2f} GB, {plan.layout.bits_per_weight:.2f} bits per weight{kept}.")
+    print(
+        f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."
+    )
     for name in missing:
         print(f"convert: note: the source has no {name}; {out} needs one to answer.", file=sys.stderr)
     return 0

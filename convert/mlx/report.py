@@ -153,6 +153,11 @@ def markdown_table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def describe_bytes(num_bytes: int) -> str:
+    """Write a size in GB, or MB where it is smaller than one."""
+    return f"{num_bytes / GB:.2f} GB" if num_bytes >= GB else f"{num_bytes / MB:.2f} MB"
+
+
 def _describe_context(tokens: int, config: ModelConfig) -> str:
     if tokens < _LEAST_CONTEXT:
         return "does not fit"
