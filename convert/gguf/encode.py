@@ -1,6 +1,6 @@
 """Encode float32 rows as the bytes of a GGML type; block types through `libgguf`, which equals llama.cpp bit by bit.
 
-With the extra `quick`, Q4_K and Q5_K take a faster way to the same bytes.
+With the extra `quick`, Q4_K, Q5_K and Q6_K take a faster way to the same bytes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Encode Q4_K and Q5_K several times faster than `libgguf`, with the same bytes; needs the extra `quick` (numba).
+"""Encode Q4_K, Q5_K and Q6_K several times faster than `libgguf`, with the same bytes; needs the extra `quick` (numba).
 
 The search over 20 steps of a block of 32 values is a chain of additions, which a processor cannot overlap. Here 16
 blocks go side by side, each with its additions in llama.cpp's order, so that every rounding is the same.
-Source of the algorithm: ggml's `make_qkx2_quants` and `quantize_row_q4_K_ref`; blocks with a scale of zero, where its
-codes come from the search itself, are left to `libgguf`.
+Source of the algorithm: ggml's `make_qkx2_quants`, `make_qx_quants` and the rows around them; blocks with a scale of
+zero, where codes come from the search itself, are left to `libgguf`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,23 @@ has_quick = find_spec("numba") is not None
 
 def can_encode(kind: BlockType) -> bool:
     """Tell whether there is a quick way for a type."""
-    return has_quick and kind.name in SEARCHES
+    return has_quick and (kind.name in SEARCHES or kind.name == "Q6_K")
 
 
 def encode_quickly(rows: Floats, kind: BlockType) -> NDArray[np.uint8]:
-    """Encode rows of Q4_K or Q5_K.
+    """Encode rows of a type that `can_encode` names.
 
     Args:
         rows: (rows, values) float32, contiguous.
-        kind: One of `SEARCHES`.
+        kind: The type.
 
     Returns:
         Blocks, (blocks, bytes of a block) uint8.
     """
+    return _encode_q6(rows, kind) if kind.name == "Q6_K" else _encode_q4_or_q5(rows, kind)
+
+
+def _encode_q4_or_q5(rows: Floats, kind: BlockType) -> NDArray[np.uint8]:
     from convert.gguf.quick_search import search_groups
 
     most, first, num_steps = SEARCHES[kind.name]
@@ -56,6 +60,31 @@ def encode_quickly(rows: Floats, kind: BlockType) -> NDArray[np.uint8]:
     blocks[:, 4:16] = _pack_scales(scale_codes.astype(np.uint8), minimum_codes.astype(np.uint8))
     _pack_codes(codes, blocks, has_fifth=most == 31)
     if (left := np.flatnonzero((factors == 0).any(axis=1))).size:
+        blocks[left] = _by_library(values[left], kind)
+    return blocks
+
+
+def _encode_q6(rows: Floats, kind: BlockType) -> NDArray[np.uint8]:
+    from convert.gguf.quick_search import search_sixteens
+
+    values = rows.reshape(-1, 16, 16)
+    scales = search_sixteens(values.reshape(-1, 16)).reshape(-1, 16)
+    largest = scales[np.arange(len(scales)), np.abs(scales).argmax(axis=1)]
+    is_tiny = np.abs(largest) < np.float32(1e-15)
+    inverse = np.float32(-128) / np.where(is_tiny, np.float32(1), largest)
+    steps = (np.float32(1) / inverse).astype(np.float16)
+    scale_codes = np.minimum(np.rint(inverse[:, None] * scales), np.float32(127)).astype(np.float32)
+    factors = steps.astype(np.float32)[:, None] * scale_codes
+    safe = np.where(factors == 0, np.float32(1), factors)
+    codes = (np.clip(np.rint(values / safe[:, :, None]), -32, 31) + 32).astype(np.uint8)
+    quarters = codes.reshape(-1, 2, 4, GROUP)
+    low, high = quarters & 15, quarters >> 4
+    blocks = np.empty((len(values), kind.block_bytes), np.uint8)
+    blocks[:, :128] = (low[:, :, :2] | low[:, :, 2:] << 4).reshape(-1, 128)
+    blocks[:, 128:192] = (high[:, :, 0] | high[:, :, 1] << 2 | high[:, :, 2] << 4 | high[:, :, 3] << 6).reshape(-1, 64)
+    blocks[:, 192:208] = scale_codes.astype(np.int8).view(np.uint8)
+    blocks[:, 208:210] = steps.view(np.uint8).reshape(-1, 2)
+    if (left := np.flatnonzero((factors == 0).any(axis=1) | is_tiny)).size:
         blocks[left] = _by_library(values[left], kind)
     return blocks
 

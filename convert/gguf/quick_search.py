@@ -1,4 +1,4 @@
-"""The search for scale and minimum of groups of 32 values, compiled by numba, 16 groups side by side.
+"""The searches for the scales of groups of 32 and of 16 values, compiled by numba, 16 groups side by side.
 
 All arithmetic is float32 and in llama.cpp's order; numba neither reorders nor fuses it.
 """
@@ -129,3 +129,60 @@ def _search(
             is_flat = high[k] == first_low[k]
             scales[batch * LANES + k] = _F0 if is_flat else scale[k]
             minima[batch * LANES + k] = -first_low[k] if is_flat else -low[k]
+
+
+def search_sixteens(values: Floats) -> Floats:
+    """Find the scale of each group of 16 values for codes from -32 to 31 (ggml's `make_qx_quants`), (groups,) float32.
+
+    Args:
+        values: (groups, 16) float32.
+    """
+    num_groups = len(values)
+    padded = -(-num_groups // LANES) * LANES
+    if padded != num_groups:
+        values = np.concatenate([values, np.zeros((padded - num_groups, 16), np.float32)])
+    turned = np.ascontiguousarray(values.reshape(-1, LANES, 16).transpose(0, 2, 1))
+    scales = np.empty(padded, np.float32)
+    _search_sixteens(turned, scales)
+    return scales[:num_groups]
+
+
+@njit(cache=True, error_model="numpy")
+def _search_sixteens(turned: Floats, scales: Floats) -> None:
+    largest, size = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    sum_xl, sum_l2 = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    inverse, scale, best = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    most, least = np.float32(31), np.float32(-32)
+    for batch in range(turned.shape[0]):
+        x = turned[batch]
+        for k in range(LANES):
+            largest[k] = _F0
+            size[k] = _F0
+        for i in range(16):
+            for k in range(LANES):
+                is_larger = abs(x[i, k]) > size[k]
+                size[k] = abs(x[i, k]) if is_larger else size[k]
+                largest[k] = x[i, k] if is_larger else largest[k]
+        for turn in range(19):
+            step = 0 if turn == 0 else (turn - 10 if turn < 10 else turn - 9)  # the middle, then -9 to 9 around it
+            aim = -(np.float32(32) + _DELTA * np.float32(step)) if turn else least
+            for k in range(LANES):
+                inverse[k] = aim / largest[k] if largest[k] != _F0 else _F0
+                sum_xl[k] = _F0
+                sum_l2[k] = _F0
+            for i in range(16):
+                for k in range(LANES):
+                    code = (inverse[k] * x[i, k] + _ROUNDER) - _ROUNDER
+                    code = least if code < least else code
+                    code = most if code > most else code
+                    weight = x[i, k] * x[i, k]
+                    sum_xl[k] += weight * x[i, k] * code
+                    sum_l2[k] += weight * code * code
+            for k in range(LANES):
+                safe = sum_l2[k] if sum_l2[k] > _F0 else _F1
+                new_scale = sum_xl[k] / safe if sum_l2[k] > _F0 else _F0
+                is_better = turn == 0 or (sum_l2[k] > _F0 and sum_xl[k] * sum_xl[k] > best[k] * sum_l2[k])
+                scale[k] = new_scale if is_better else scale[k]
+                best[k] = new_scale * sum_xl[k] if is_better else best[k]
+        for k in range(LANES):
+            scales[batch * LANES + k] = scale[k] if size[k] >= np.float32(1e-15) else _F0

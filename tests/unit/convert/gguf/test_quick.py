@@ -1,4 +1,4 @@
-"""The quick way to Q4_K and Q5_K gives libgguf's bytes, for every kind of values."""
+"""The quick way to Q4_K, Q5_K and Q6_K gives libgguf's bytes, for every kind of values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("values", VALUES)
-@pytest.mark.parametrize("name", ["Q4_K", "Q5_K"])
+@pytest.mark.parametrize("name", ["Q4_K", "Q5_K", "Q6_K"])
 def test_bytes_equal_libggufs(name: str, values: str) -> None:
     kind, rows = TYPES[name], np.ascontiguousarray(VALUES[values], np.float32)
     expected = libgguf.quantize_rows(rows, kind.number).reshape(-1, kind.block_bytes)
@@ -37,4 +37,4 @@ def test_bytes_equal_libggufs(name: str, values: str) -> None:
 
 
 def test_other_types_are_left_to_the_library() -> None:
-    assert [name for name in TYPES if can_encode(TYPES[name])] == ["Q4_K", "Q5_K"]
+    assert [name for name in TYPES if can_encode(TYPES[name])] == ["Q4_K", "Q5_K", "Q6_K"]
