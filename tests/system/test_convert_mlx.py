@@ -21,9 +21,9 @@ from tests.unit.weights.checkpoints import write_config
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few megabytes in some 300 pieces: long enough to be interrupted."""
+    """Some 300 pieces, and two large tensors that take long enough to be interrupted."""
     raw = group_config_json()
-    raw["text_config"] |= {"num_hidden_layers": 24, "mlp_only_layers": [1, 5], "vocab_size": 400}
+    raw["text_config"] |= {"num_hidden_layers": 24, "mlp_only_layers": [1, 5], "vocab_size": 100_000}
     return write_source(tmp_path_factory.mktemp("convert") / "source", raw, num_shards=3)
 
 
