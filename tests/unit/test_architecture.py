@@ -13,6 +13,8 @@ FILES = sorted(path for folder in ("edge", "convert", "tests", "examples") for p
 PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("edge", "convert")]
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
+# A function compiled by numba is one loop nest: calls inside its loops would keep them from running in parallel lanes.
+MAX_KERNEL_LINES = 100
 
 # A module may import from its own layer and from lower ones (a smaller number).
 LAYERS = {
@@ -94,8 +96,13 @@ def test_files_and_functions_stay_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= MAX_FILE_LINES
     functions = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > MAX_FUNCTION_LINES]
+    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > _most_lines(node)]
     assert not long
+
+
+def _most_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    is_kernel = any(ast.unparse(decorator).startswith("njit(") for decorator in function.decorator_list)
+    return MAX_KERNEL_LINES if is_kernel else MAX_FUNCTION_LINES
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
