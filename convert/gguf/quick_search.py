@@ -5,6 +5,9 @@ All arithmetic is float32 and in llama.cpp's order; numba neither reorders nor f
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -15,6 +18,8 @@ GROUP, LANES = 32, 16
 _ROUNDER = np.float32(12582912.0)  # adding it leaves no bits for a fraction: rounds half to even
 _F0, _F1 = np.float32(0), np.float32(1)
 _DELTA = np.float32(0.1)
+# numba refuses to start where it cannot keep what it compiled.
+_CAN_KEEP = os.access(Path(__file__).parent, os.W_OK)
 
 
 def search_groups(values: Floats, most: int, first: float, num_steps: int) -> tuple[Floats, Floats]:
@@ -40,7 +45,7 @@ def search_groups(values: Floats, most: int, first: float, num_steps: int) -> tu
 
 
 # Longer than other functions here: calls inside the loops would keep them from being done in parallel lanes.
-@njit(cache=True, error_model="numpy")
+@njit(cache=_CAN_KEEP, error_model="numpy")
 def _search(
     turned: Floats, most: np.float32, first: np.float32, num_steps: int, scales: Floats, minima: Floats
 ) -> None:
@@ -147,7 +152,7 @@ def search_sixteens(values: Floats) -> Floats:
     return scales[:num_groups]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=_CAN_KEEP, error_model="numpy")
 def _search_sixteens(turned: Floats, scales: Floats) -> None:
     largest, size = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     sum_xl, sum_l2 = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
