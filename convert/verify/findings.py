@@ -105,7 +105,7 @@ def _find_experts(layers: Sequence[StageError], found: dict[str, str]) -> None:
         if len(errors) < 3:
             continue
         usual = sorted(errors)[(len(errors) - 1) // 4]  # not the middle: of four experts two may be wrong
-        wrong = [expert for expert, error in enumerate(errors) if error > max(TIMES_USUAL * usual, SMALLEST_ERROR)]
+        wrong = [expert for expert, error in enumerate(errors) if error > max(TIMES_USUAL * usual, BROKEN)]
         if wrong:
             names = ", ".join(map(str, wrong[:8])) + (", ..." if len(wrong) > 8 else "")
             found[stage.label] = (

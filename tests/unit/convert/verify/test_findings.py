@@ -81,3 +81,9 @@ def test_experts_that_changed_places_are_named_even_when_they_are_half_of_all() 
 
 def test_a_broken_head_is_a_fault() -> None:
     assert where(layers(0.1, 0.1, 0.1), head_kl=2.0) == ["vocabulary projection"]
+
+
+def test_an_expert_that_rounds_worse_than_others_is_no_fault() -> None:
+    stages = layers(0.1, 0.1, 0.1)
+    stages[2] = replace(stages[2], expert_errors=(0.07, 0.02, 0.017, 0.066))  # seen with Q4_K_M
+    assert where(stages) == []
