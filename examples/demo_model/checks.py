@@ -143,7 +143,7 @@ def _video(rng: random.Random) -> Case:
     clip = tasks.random_clip(rng)
     before, after = clip.before.draw(2), clip.after.draw(2)
     frames = [before if index < 2 * clip.at else after for index in range(2 * clip.seconds)]
-    case = _case([{"type": "video", "video": frames, "fps": 2.0}], tasks.when(rng, clip))
+    case = _case([{"type": "video", "video": frames, "frame_rate": 2.0}], tasks.when(rng, clip))
     return Case(
         case.messages, None, case.expected, lambda answer: re.findall(r"second (\d+)", answer) == [str(clip.at)]
     )

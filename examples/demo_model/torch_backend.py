@@ -72,7 +72,7 @@ class TorchBackend:
                 counts[0] += 1
             elif item["type"] == "video":
                 frames = [_pixels(frame) for frame in item["video"]]
-                times = [index / item["fps"] for index in range(len(frames))]
+                times = [index / item["frame_rate"] for index in range(len(frames))]
                 parts = ""
                 for index in range(0, len(frames), 2):
                     pairs.append(np.stack(frames[index : index + 2]))
