@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Iterator
 from math import prod
@@ -18,6 +17,7 @@ import numpy as np
 
 from edge.config_json import model_config_from_dict
 from edge.weights.names_hf import hub_table
+from tests.peak_memory import peak_rss_bytes
 from tests.prompt_parts import DATA
 from tests.real_tokenizer import tokenizer_json
 from tests.system.folders import write_json
@@ -131,9 +131,7 @@ def main(folder: str, dtype: str, work: str) -> None:
         work=Path(work),
     )
     prepared.run(say=lambda line: print(line, file=sys.stderr, flush=True))
-    scale = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-    print(json.dumps({"planned": prepared.plan().memory_bytes, "peak": peak}))
+    print(json.dumps({"planned": prepared.plan().memory_bytes, "peak": peak_rss_bytes()}))
 
 
 if __name__ == "__main__":

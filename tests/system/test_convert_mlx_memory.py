@@ -11,12 +11,13 @@ import pytest
 from tests.unit.weights.checkpoints import tiny_config_json
 from tests.unit.weights.test_folder_memory import write_sparse_folder
 
+ROOT = Path(__file__).resolve().parents[2]
 PEAK = """
-import resource, sys
+import sys
 from convert.__main__ import main
+from tests.peak_memory import peak_rss_bytes
 code = main(["mlx", sys.argv[1], sys.argv[2], "--recipe", "4bit", "--no-search"])
-scale = 1 if sys.platform == "darwin" else 1024
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale)
+print("peak", peak_rss_bytes())
 sys.exit(code)
 """
 
@@ -35,7 +36,7 @@ def peak_bytes(folder: Path, *, num_layers: int) -> tuple[int, int]:
     raw["vision_config"]["out_hidden_size"] = 512
     source_bytes = write_sparse_folder(folder, raw, "hub")
     words = [sys.executable, "-c", PEAK, str(folder), str(folder.with_name(f"{folder.name}_out"))]
-    result = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     return int(result.stdout.split()[-1]), source_bytes
 

@@ -86,16 +86,17 @@ def test_folders_of_true_size_are_planned_quickly_in_little_memory(
     assert peak_bytes < 20_000_000  # 3 MB measured
 
 
+ROOT = Path(__file__).resolve().parents[3]
 LOAD = """
-import resource, sys
+import sys
 from pathlib import Path
 import mlx.core as mx
 from edge.model.qwen3vl import Qwen3VL
 from edge.weights.folder import load_folder
-scale = 1 if sys.platform == "darwin" else 1024
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+from tests.peak_memory import peak_rss_bytes
+before = peak_rss_bytes()
 loaded = load_folder(Path(sys.argv[1]), dtype=mx.bfloat16)
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale, loaded.num_bytes)
+print(before, peak_rss_bytes(), loaded.num_bytes)
 """
 
 
@@ -106,7 +107,8 @@ def test_loading_peaks_at_the_model_plus_the_tensors_of_one_rule(tmp_path: Path,
     raw["vision_config"]["out_hidden_size"] = 512
     raw = transformers5_config_json(raw) if layout == "transformers5" else raw
     write_sparse_folder(tmp_path, raw, layout)
-    result = subprocess.run([sys.executable, "-c", LOAD, str(tmp_path)], capture_output=True, text=True, check=True)
+    words = [sys.executable, "-c", LOAD, str(tmp_path)]
+    result = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
     before, peak, num_bytes = map(int, result.stdout.split())
     largest = 64 * 512 * 640 * 2  # gate_up_proj of one layer
     assert num_bytes > 8 * largest

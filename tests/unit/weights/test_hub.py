@@ -42,7 +42,8 @@ except EdgeError as error:
 
 
 def resolve(name: str, cache: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": "", **settings}
+    own = {"HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": "", "HF_HUB_OFFLINE": "0"}
+    environment = {**os.environ, **own, **settings}
     return subprocess.run(
         [sys.executable, "-c", RESOLVE, name], env=environment, capture_output=True, text=True, timeout=120
     )
