@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
@@ -32,18 +32,8 @@ FIXED = {
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSettings:
-    """How a picture becomes patches; the defaults are those of every published Qwen3-VL checkpoint.
-
-    Attributes:
-        min_pixels: Smaller pictures are enlarged to at least this many pixels.
-        max_pixels: Larger pictures are shrunk to at most this many pixels.
-        patch_size: Edge of a patch, in pixels.
-        temporal_patch_size: Frames in one patch (a picture is repeated).
-        merge_size: Patches along one axis that become one visual token.
-        mean: Subtracted from each channel, on the scale 0..1.
-        std: Divides each channel, on the scale 0..1.
-    """
+class _PatchSettings:
+    """What pictures and videos share: pixel limits, patch sizes and the values pixels are normalised with."""
 
     min_pixels: int = 65536
     max_pixels: int = 16777216
@@ -58,8 +48,8 @@ class ImageSettings:
         """Edge of one visual token, in pixels; resized sizes are multiples of it."""
         return self.patch_size * self.merge_size
 
-    def with_limits(self, *, min_pixels: int | None = None, max_pixels: int | None = None) -> ImageSettings:
-        """Return a copy with other pixel limits; None keeps the checkpoint's.
+    def with_limits(self, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Self:
+        """Return a copy with other limits; None keeps the checkpoint's.
 
         Raises:
             ConfigError: A limit is not positive, or the least exceeds the most.
@@ -69,7 +59,22 @@ class ImageSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoSettings:
+class ImageSettings(_PatchSettings):
+    """How a picture becomes patches; the defaults are those of every published Qwen3-VL checkpoint.
+
+    Attributes:
+        min_pixels: Smaller pictures are enlarged to at least this many pixels.
+        max_pixels: Larger pictures are shrunk to at most this many pixels.
+        patch_size: Edge of a patch, in pixels.
+        temporal_patch_size: Frames in one patch (a picture is repeated).
+        merge_size: Patches along one axis that become one visual token.
+        mean: Subtracted from each channel, on the scale 0..1.
+        std: Divides each channel, on the scale 0..1.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings(_PatchSettings):
     """How a video becomes frames and patches; the defaults are those of every published Qwen3-VL checkpoint.
 
     Attributes:
@@ -84,30 +89,11 @@ class VideoSettings:
 
     min_pixels: int = 4096
     max_pixels: int = 25165824
-    patch_size: int = 16
-    temporal_patch_size: int = 2
-    merge_size: int = 2
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     fps: float = 2.0
     min_frames: int = 4
     max_frames: int = 768
     cap_pixels_per_frame: bool = False
     max_frame_tokens: int = 768
-
-    @property
-    def factor(self) -> int:
-        """Edge of one visual token, in pixels; resized sizes are multiples of it."""
-        return self.patch_size * self.merge_size
-
-    def with_limits(self, *, min_pixels: int | None = None, max_pixels: int | None = None) -> VideoSettings:
-        """Return a copy with other limits on frames x height x width; None keeps the checkpoint's.
-
-        Raises:
-            ConfigError: A limit is not positive, or the least exceeds the most.
-        """
-        low, high = _checked_limits(self.min_pixels, self.max_pixels, min_pixels, max_pixels)
-        return replace(self, min_pixels=low, max_pixels=high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,8 +183,9 @@ def _fetch_header(repository: Repository, shard: str) -> bytes:
 
 def _fetch_range(repository: Repository, shard: str, length: int) -> bytes:
     from huggingface_hub import get_session, hf_hub_url
-    from huggingface_hub.utils._headers import build_hf_headers
-    from huggingface_hub.utils._http import hf_raise_for_status
+
+    # Public there, but re-exported without an __all__, which strict mypy wants.
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     url = hf_hub_url(repository.repo_id, shard, revision=repository.commit)
     with explain_hub_errors(repository.repo_id, repository.commit):
