@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from .dialogue import TOOLS
-from .pack import ROWS, TOOLS_HEAD, TOOLS_TAIL, tools_text
+from .pack import LANES, ROWS, TOOLS_HEAD, TOOLS_TAIL, tools_text
 
 EXTRA = (
     "Hello! This is a small model. Please show me a picture, a video or a sign and ask about the shapes, colors and "
@@ -18,7 +18,9 @@ def corpus(seed: int = 1, rows: int = 300) -> list[str]:
     rng = random.Random(seed)
     mix = {"describe": 1.0, "count": 1.0, "where": 1.0, "box": 1.0, "box_all": 1.0, "read": 0.1}
     texts = [TOOLS_HEAD, TOOLS_TAIL, EXTRA, tools_text(list(TOOLS))] * 5
-    for make in ROWS.values():
+    for name, make in ROWS.items():
+        if not LANES[name]:
+            continue
         for _ in range(rows):
             row = make(rng, 0.0, mix)
             texts.append(row.prefix)

@@ -9,6 +9,7 @@ import json
 import random
 from typing import Any  # JSON schemas have no narrower type
 
+from . import tasks
 from .scenes import Scene
 from .tasks import Question, plural
 
@@ -96,12 +97,13 @@ def picture_call(rng: random.Random, scene: Scene) -> Question:
     """Ask for a tool whose arguments stand in the picture."""
     if scene.sign is not None:
         call = call_text("save_note", {"text": scene.sign.text})
-        return Question("tool_picture", rng.choice(ASK["save_note"]), "I call save_note.", call)
+        return Question("tool_picture", rng.choice(ASK["save_note"]), tasks.sign_thought(scene), call)
     shape = rng.choice(scene.things).shape
     found = [thing for thing in scene.things if thing.shape == shape]
     many = plural(shape)
     call = call_text("record_count", {"label": shape, "count": len(found)})
-    return Question("tool_picture", rng.choice(ASK["record_count"]).format(labels=many), f"I count the {many}.", call)
+    thought = tasks.counting(scene, found, shape)
+    return Question("tool_picture", rng.choice(ASK["record_count"]).format(labels=many), thought, call)
 
 
 def missing_tool(rng: random.Random, name: str) -> Question:

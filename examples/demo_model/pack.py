@@ -17,10 +17,10 @@ from PIL import Image, ImageFilter
 from tokenizers import Tokenizer
 
 from . import dialogue, tasks, words
-from .scenes import COLOURS, GLYPHS, SHAPES, SIZE_PX, Scene, random_scene, sign_scene
+from .scenes import COLOURS, GLYPHS, SHAPES, SIZE_PX, Scene, letter_scene, random_scene, sign_scene
 from .tasks import Clip, Question
 
-LANE_TOKENS = {"image": 96, "sign": 38, "pair": 96, "video": 96, "tools": 96}
+LANE_TOKENS = {"image": 128, "sign": 38, "letters": 0, "pair": 128, "video": 128, "tools": 128}
 USER = "<|im_start|>user\n"
 ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n<think>\n"
 IMAGE = "<|vision_start|>" + "<|image_pad|>" * 16 + "<|vision_end|>"
@@ -34,7 +34,7 @@ TOOLS_TAIL = (
     '<tool_call></tool_call> XML tags:\n<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n'
     "</tool_call><|im_end|>\n"
 )
-LANES = {"image": 3, "sign": 1, "pair": 2, "video": 1, "tools": 3}
+LANES = {"image": 3, "sign": 1, "letters": 0, "pair": 2, "video": 2, "tools": 3}
 Frames = tuple[np.ndarray, np.ndarray]
 Seen = tuple[Frames, Scene]
 
@@ -168,11 +168,12 @@ def picture(scene: Scene, rng: random.Random, noise: float) -> np.ndarray:
 def class_targets(scene: Scene) -> np.ndarray:
     """Return (3, 64) in block order: class, colour and reading index of what covers each patch's centre."""
     out = np.zeros((3, 8, 8), np.int64)
-    found = [(thing.box(), 1 + SHAPES.index(thing.shape), thing.colour) for thing in scene.things]
-    if scene.sign is not None:
-        boxes = zip(scene.sign.text, scene.sign.glyph_boxes(), strict=True)
-        found = [(box, 6 + GLYPHS.index(char), scene.sign.colour) for char, box in boxes]
-    for index, (box, name, colour) in enumerate(found):
+    things = enumerate(scene.things)
+    found = [(index, thing.box(), 1 + SHAPES.index(thing.shape), thing.colour) for index, thing in things]
+    for sign in scene.signs:
+        boxes = enumerate(zip(sign.text, sign.glyph_boxes(), strict=True))
+        found += [(index, box, 6 + GLYPHS.index(char), sign.colour) for index, (char, box) in boxes]
+    for index, box, name, colour in found:
         rows = [row for row in range(8) if box[1] <= 16 * row + 8 <= box[3]]
         cols = [col for col in range(8) if box[0] <= 16 * col + 8 <= box[2]]
         row, col = int((box[1] + box[3]) / 2 // 16), int((box[0] + box[2]) / 2 // 16)
@@ -217,6 +218,11 @@ def _sign_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
         return tasks.read(rng, scene) if rng.random() < 0.75 else tasks.about_sign(rng, scene)
 
     return Row(USER + IMAGE, [_still(scene, rng, noise)], _turns(rng, ask, follow_up=0.0))
+
+
+def _letters_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
+    """A picture full of letters, for the tower alone."""
+    return Row(USER + IMAGE, [_still(letter_scene(rng), rng, noise)], iter(()))
 
 
 def _pair_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
@@ -309,4 +315,7 @@ def _turns(rng: random.Random, ask: Callable[[], Question], follow_up: float = 0
             yield history + after.text + ASSISTANT, after
 
 
-ROWS = {"image": _image_row, "sign": _sign_row, "pair": _pair_row, "video": _video_row, "tools": _tools_row}
+ROWS = {
+    "image": _image_row, "sign": _sign_row, "letters": _letters_row, "pair": _pair_row, "video": _video_row,
+    "tools": _tools_row,
+}  # fmt: skip

@@ -103,11 +103,20 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture's content: things in raster order of their cells, perhaps a sign, and the background."""
+    """A picture's content: things in raster order of their cells, perhaps a sign, and the background.
+
+    `more_signs` are further lines of text, in pictures from which the tower learns letters; no question is about them.
+    """
 
     things: tuple[Thing, ...]
     sign: Sign | None
     background: tuple[int, int, int]
+    more_signs: tuple[Sign, ...] = ()
+
+    @property
+    def signs(self) -> tuple[Sign, ...]:
+        """Every line of text, from top to bottom."""
+        return () if self.sign is None else (self.sign, *self.more_signs)
 
     def draw(self, scale: int = 2) -> Image.Image:
         """Draw the scene as an RGB picture of `SIZE_PX * scale` pixels square."""
@@ -121,11 +130,11 @@ class Scene:
                 pen.rectangle(points, fill=thing.rgb)
             else:
                 pen.polygon(points, fill=thing.rgb)
-        if self.sign is not None:
-            font = _font(round(self.sign.em * scale))
-            for char, box in zip(self.sign.text, self.sign.glyph_boxes(), strict=True):
-                centre = ((box[0] + box[2]) / 2 * scale, (box[1] + box[3]) / 2 * scale + 0.36 * self.sign.em * scale)
-                pen.text(centre, char, font=font, fill=self.sign.rgb, anchor="ms", stroke_width=self.sign.stroke)
+        for sign in self.signs:
+            font = _font(round(sign.em * scale))
+            for char, box in zip(sign.text, sign.glyph_boxes(), strict=True):
+                centre = ((box[0] + box[2]) / 2 * scale, (box[1] + box[3]) / 2 * scale + 0.36 * sign.em * scale)
+                pen.text(centre, char, font=font, fill=sign.rgb, anchor="ms", stroke_width=sign.stroke)
         return image
 
 
@@ -148,6 +157,21 @@ def random_thing(rng: random.Random, cell: int) -> Thing:
 
 def sign_scene(rng: random.Random, text: str) -> Scene:
     """Put `text` at a random place, in letters of at least 14 pixels each."""
+    return Scene((), _random_sign(rng, text, (0.0, SIZE_PX)), rng.choice(BACKGROUNDS))
+
+
+def letter_scene(rng: random.Random, *, lines: int = 3) -> Scene:
+    """Fill a picture with lines of three to five random letters or digits."""
+    signs = []
+    for line in range(lines):
+        glyphs = GLYPHS[:26] if rng.random() < 0.6 else GLYPHS[26:]
+        text = "".join(rng.choices(glyphs, k=rng.randint(3, 5)))
+        signs.append(_random_sign(rng, text, (line * SIZE_PX / lines, (line + 1) * SIZE_PX / lines)))
+    return Scene((), signs[0], rng.choice(BACKGROUNDS), tuple(signs[1:]))
+
+
+def _random_sign(rng: random.Random, text: str, band: tuple[float, float]) -> Sign:
+    """Put `text` between two heights."""
     em = rng.uniform(26.0, 34.0)
     stroke = rng.choice((0, 1, 1, 2))
     natural = [_font(64).getlength(char) / 64 for char in text]
@@ -155,13 +179,11 @@ def sign_scene(rng: random.Random, text: str) -> Scene:
     em = min(em, 122.0 / sum(widths))
     total = em * sum(widths)
     x = rng.uniform(3.0, SIZE_PX - 3.0 - total) if total < SIZE_PX - 6 else (SIZE_PX - total) / 2
-    y = rng.uniform(0.45 * em, SIZE_PX - 0.45 * em)
+    y = rng.uniform(band[0] + 0.45 * em, band[1] - 0.45 * em)
     colour = rng.choice(list(COLOURS))
     if colour == "yellow":
         colour = "black"
-    advances = tuple(width * em for width in widths)
-    sign = Sign(text, colour, x, y, em, advances, stroke, jitter(rng, colour))
-    return Scene((), sign, rng.choice(BACKGROUNDS))
+    return Sign(text, colour, x, y, em, tuple(width * em for width in widths), stroke, jitter(rng, colour))
 
 
 def with_things(scene: Scene, things: list[Thing]) -> Scene:

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from .scenes import COLOURS, SHAPES, SIZE_PX, Scene, Thing, random_scene, random_thing, with_things
+from .scenes import COLOURS, PLACES, SHAPES, SIZE_PX, Scene, Thing, random_scene, random_thing, with_things
 
 DESCRIBE = (
     "What is in this picture?", "Describe the picture.", "Describe this image.", "What do you see?",
@@ -83,7 +83,7 @@ def count(rng: random.Random, scene: Scene) -> Question:
     else:
         word, found = rng.choice(("object", "shape")), list(scene.things)
     text = rng.choice(COUNT).format(plural(word))
-    return Question("count", text, f"I count the {plural(word)}.", _there_are(len(found), word))
+    return Question("count", text, counting(scene, found, word), _there_are(len(found), word))
 
 
 def where(rng: random.Random, scene: Scene) -> Question:
@@ -128,7 +128,7 @@ def read(rng: random.Random, scene: Scene) -> Question:
     text = rng.choice(READ)
     if scene.sign is None:
         return Question("describe", text, "No text.", "There is no text.")
-    return Question("read", text, _sign_thought(scene), f'It says "{scene.sign.text}".')
+    return Question("read", text, sign_thought(scene), f'It says "{scene.sign.text}".')
 
 
 def about_sign(rng: random.Random, scene: Scene) -> Question:
@@ -169,7 +169,7 @@ def compare(rng: random.Random, pair: tuple[Scene, Scene, str]) -> Question:
     """Ask what changed between two pictures."""
     first, second, said = pair
     assert len(first.things) - len(second.things) in (-1, 0, 1), "a pair differs in one thing at most"
-    return Question("compare", rng.choice(COMPARE), "I compare them place by place.", said)
+    return Question("compare", rng.choice(COMPARE), _side_by_side(first, second), said)
 
 
 def one_of_two(rng: random.Random, pair: tuple[Scene, Scene, str]) -> Question:
@@ -179,9 +179,9 @@ def one_of_two(rng: random.Random, pair: tuple[Scene, Scene, str]) -> Question:
     if rng.random() < 0.5:
         text = f"What is in the {NTH[which]} picture?"
         return Question("one_of_two", text, *_description(scene))
-    found = scene.things
+    found = list(scene.things)
     text = f"How many objects are in the {NTH[which]} picture?"
-    return Question("one_of_two", text, "I count the objects.", _there_are(len(found), "object"))
+    return Question("one_of_two", text, counting(scene, found, "object"), _there_are(len(found), "object"))
 
 
 def random_clip(rng: random.Random) -> Clip:
@@ -208,9 +208,12 @@ def when(rng: random.Random, clip: Clip) -> Question:
     name = clip.thing.name
     if rng.random() < 0.6:
         answer = f"The {name} appears at second {clip.at}."
-        return Question("video", rng.choice(WHEN).format(name), f"The {name} is {clip.thing.place}.", answer)
+        seen = ", ".join(f"{second} {'yes' if second == clip.at else 'no'}" for second in range(clip.at + 1))
+        return Question("video", rng.choice(WHEN).format(name), f"The {name} is {clip.thing.place}. {seen}.", answer)
     answer = f"{_a(name).capitalize()} appears {clip.thing.place} at second {clip.at}."
-    return Question("video", rng.choice(HAPPENS), f"Something new: {_a(name)}.", answer)
+    views = (clip.after if second == clip.at else clip.before for second in range(clip.at + 1))
+    seen = "; ".join(f"{second}: {_listing(view.things)}" for second, view in enumerate(views))
+    return Question("video", rng.choice(HAPPENS), f"{seen}. Something new: {_a(name)}.", answer)
 
 
 def boxes_json(things: list[Thing]) -> str:
@@ -226,13 +229,14 @@ def relative_box(thing: Thing) -> list[int]:
 
 def _description(scene: Scene) -> tuple[str, str]:
     if scene.sign is not None:
-        return _sign_thought(scene), f'I see the text "{scene.sign.text}" in {scene.sign.colour}.'
+        return sign_thought(scene), f'I see the text "{scene.sign.text}" in {scene.sign.colour}.'
     found = [f"{_a(thing.name)} {thing.place}" for thing in scene.things]
     thought = f"{len(found)} object{'s' * (len(found) != 1)}."
     return thought, "I see " + ", ".join(found[:-1]) + (" and " if len(found) > 1 else "") + found[-1] + "."
 
 
-def _sign_thought(scene: Scene) -> str:
+def sign_thought(scene: Scene) -> str:
+    """Write the thought about a sign: what it is and how long."""
     assert scene.sign is not None
     text = scene.sign.text
     unit, kind = ("digit", "number") if text.isdigit() else ("letter", "word")
@@ -241,6 +245,28 @@ def _sign_thought(scene: Scene) -> str:
 
 def _listing(things: list[Thing] | tuple[Thing, ...]) -> str:
     return ", ".join(thing.name for thing in things) if things else "none"
+
+
+def counting(scene: Scene, found: list[Thing], word: str) -> str:
+    """Write the thought that goes through a picture and counts as it goes; `found` are the things to count."""
+    number, steps = 0, []
+    for thing in scene.things:
+        number += any(one is thing for one in found)
+        steps.append(f"{thing.name} {thing.place} {number}")
+    return f"I count the {plural(word)}: {', '.join(steps) or 'none'}."
+
+
+def _side_by_side(first: Scene, second: Scene) -> str:
+    """Write the thought that names what stands in each place of two pictures, and how it differs."""
+    old, new = ({thing.cell: thing for thing in scene.things} for scene in (first, second))
+    steps = []
+    for cell in sorted({*old, *new}):
+        before, after = old.get(cell), new.get(cell)
+        step = f"{PLACES[cell]}: {before.name if before else 'none'}, {after.name if after else 'none'}"
+        if before != after:
+            step += ", added" if before is None else ", gone" if after is None else ", changed"
+        steps.append(step)
+    return f"I compare them place by place. {'; '.join(steps)}."
 
 
 def _there_are(number: int, word: str) -> str:

@@ -23,7 +23,7 @@ from .model import block_order
 from .pack import IMAGE, VIDEO_PART
 from .scenes import SIZE_PX
 
-LONGEST_ANSWER = 120
+LONGEST_ANSWER = 200
 
 
 class TorchBackend:

@@ -32,9 +32,9 @@ from .pack import Batch, Packer
 
 CLASSES = (42, 8, 6)
 MIX: dict[str, Any] = {
-    "rows": {"image": 8, "sign": 10, "pair": 4, "video": 3, "tools": 3},
+    "rows": {"image": 4, "sign": 12, "letters": 10, "pair": 4, "video": 3, "tools": 3},
     "others": {"pair": 0.5, "video": 0.5},
-    "pictures": {"image": 20, "sign": 28},
+    "pictures": {"image": 20, "sign": 12, "letters": 12},
     "pictures_until": 600,
     "others_from": 1100,
     "noise": 0.15,
@@ -84,7 +84,7 @@ class Trainer(nn.Module):
             deepstack = [one.flatten(0, 1) for one in deep]
             aux = self._read_off(features, batch)
         if not lanes:
-            return aux * rows / 40, {"aux": aux.item()}, torch.zeros(0, dtype=torch.bool)
+            return MIX["aux"] * aux * min(1.0, rows / 10), {"aux": aux.item()}, torch.zeros(0, dtype=torch.bool)
         embedded = net.language_model.embed_tokens(torch.from_numpy(batch.lane_ids)).flatten(0, 1)
         hidden, early, balance = net.language_model(prefix, embedded, make_plan(batch), visual, deepstack)
         if batch.kind in ("pair", "video"):
@@ -173,7 +173,7 @@ def make_batches(folder: Path, queue: Any, seed: int, start: int) -> None:  # An
         rng = random.Random(seed * 1_000_003 + step)
         if step % 50 == 0 or step == start:
             read_mix(folder)
-        kinds = ["image", "sign"]
+        kinds = ["image", "sign", "letters"]
         alone = step < MIX["pictures_until"]
         if step >= MIX["others_from"]:
             kinds.append("tools")

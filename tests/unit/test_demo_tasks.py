@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from examples.demo_model import checks, corpus, dialogue, pack, tasks, tokenizer, words
-from examples.demo_model.scenes import SIZE_PX, Scene, Thing, random_scene, sign_scene
+from examples.demo_model.scenes import SIZE_PX, Scene, Thing, letter_scene, random_scene, sign_scene
 
 MIX = {"describe": 1.0, "count": 1.0, "where": 1.0, "box": 1.0, "box_all": 1.0, "read": 0.2}
 TEMPLATE = Path(pack.__file__).parent / "chat_template.jinja"
@@ -47,6 +47,48 @@ def test_a_sign_fits_and_its_letters_are_at_least_14_pixels_wide() -> None:
     assert min(box[2] - box[0] for box in boxes) >= 14
     assert min(box[0] for box in boxes) >= 0
     assert max(box[2] for box in boxes) <= SIZE_PX
+
+
+def test_a_picture_of_letters_has_lines_that_do_not_touch_and_labels_for_all() -> None:
+    for seed in range(50):
+        scene = letter_scene(random.Random(seed))
+        boxes = [box for sign in scene.signs for box in sign.glyph_boxes()]
+        assert len(scene.signs) == 3
+        assert all(checks.iou(a, b) == 0.0 for a in boxes for b in boxes if a is not b)
+        assert all(box[1] >= 0 and box[3] <= SIZE_PX for box in boxes)
+        assert int((pack.class_targets(scene)[2] > 0).sum()) == len(boxes)
+
+
+def test_the_thought_about_a_count_goes_through_the_picture() -> None:
+    scene = Scene((thing("circle", "red", 0), thing("star", "orange", 4), thing("circle", "blue", 8)), None, (255,) * 3)
+    assert tasks.counting(scene, [scene.things[0], scene.things[2]], "circle") == (
+        "I count the circles: red circle at the top left 1, orange star in the center 1, "
+        "blue circle at the bottom right 2."
+    )
+
+
+def test_the_thought_about_two_pictures_names_every_place_and_how_it_differs() -> None:
+    first = Scene((thing("circle", "red", 0), thing("star", "orange", 4), thing("cross", "blue", 5)), None, (255,) * 3)
+    second = Scene((thing("circle", "red", 0), thing("star", "green", 4), thing("cross", "red", 8)), None, (255,) * 3)
+    said = tasks.compare(random.Random(0), (first, second, "")).thought
+    assert said == (
+        "I compare them place by place. at the top left: red circle, red circle; "
+        "in the center: orange star, green star, changed; on the right: blue cross, none, gone; "
+        "at the bottom right: none, red cross, added."
+    )
+
+
+def test_the_thought_about_a_clip_ends_at_the_second_of_the_change() -> None:
+    for seed in range(20):
+        clip = tasks.random_clip(random.Random(seed))
+        said = tasks.when(random.Random(seed), clip)
+        words_of_thought = said.thought.split()
+        if "yes." in words_of_thought:
+            assert words_of_thought[-2:] == [str(clip.at), "yes."]
+            assert words_of_thought.count("no,") == clip.at
+        else:
+            assert f"; {clip.at}: " in said.thought
+            assert f"{clip.at + 1}: " not in said.thought
 
 
 def test_training_never_shows_a_held_out_word() -> None:
