@@ -1,6 +1,7 @@
 """Measure held-out accuracy: `python -m examples.demo_model.evaluate FOLDER --backend torch --json out.json`.
 
-Backends: `torch` is transformers in float32, greedy; `edge` is this project's runtime, greedy. Prints one row a task.
+Backends: `torch` is transformers in float32, greedy; `edge` is this project's runtime, greedy; `both` also counts the
+cases in which they write the same thought and the same answer, word for word. Prints one row a task.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Result:
     thought: int
     seconds: float
     wrong: list[dict[str, str]]
+    answers: list[tuple[str, str]]  # reasoning and text of every case
 
 
 def measure(task: str, number: int, run: Runner) -> Result:
@@ -45,7 +47,7 @@ def measure(task: str, number: int, run: Runner) -> Result:
             shown = question if isinstance(question, str) else question[-1]["text"]
             wrong.append({"question": shown, "expected": case.expected, "answer": text, "reasoning": reasoning})
     thought = sum(bool(reasoning) for reasoning, _ in answers)
-    return Result(task, number - len(wrong), number, thought, seconds, wrong[:12])
+    return Result(task, number - len(wrong), number, thought, seconds, wrong[:12], answers)
 
 
 def one_by_one(answer: Answer) -> Runner:
@@ -69,24 +71,38 @@ def table(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
+def _runner(folder: Path, backend: str) -> Runner:
+    if backend == "edge":
+        return one_by_one(edge_answer(folder))
+    from .torch_backend import TorchBackend
+
+    return TorchBackend(folder).answers
+
+
+def agreement(ones: list[Result], others: list[Result]) -> str:
+    """Format, for each task, in how many cases two backends wrote the same thought and answer."""
+    lines = ["| task | same words | of | torch | edge |", "|---|---|---|---|---|"]
+    for one, other in zip(ones, others, strict=True):
+        same = sum(a == b for a, b in zip(one.answers, other.answers, strict=True))
+        lines.append(f"| {one.task} | {same} | {one.total} | {one.right} | {other.right} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--backend", choices=("torch", "edge"), default="torch")
+    parser.add_argument("--backend", choices=("torch", "edge", "both"), default="torch")
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if args.backend == "torch":
-        from .torch_backend import TorchBackend
-
-        backend = TorchBackend(args.folder)
-        run: Runner = backend.answers
-    else:
-        run = one_by_one(edge_answer(args.folder))
-    results = [measure(task, args.cases, run) for task in args.tasks]
-    print(table(results))
+    found = [
+        [measure(task, args.cases, run) for task in args.tasks]
+        for run in (_runner(args.folder, name) for name in ("torch", "edge") if args.backend in (name, "both"))
+    ]
+    results = found[-1]
+    print(table(results) if len(found) == 1 else agreement(*found), flush=True)
     if args.json is not None:
         content = [
             {"task": r.task, "right": r.right, "total": r.total, "thought": r.thought, "seconds": r.seconds,
