@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any  # chat messages and JSON
 
-from . import dialogue, tasks, words
+from . import clips, dialogue, pairs, tasks, words
 from .scenes import Box, Scene, Thing, random_scene, sign_scene
 from .tasks import Question
 
@@ -129,21 +129,20 @@ def _read(rng: random.Random) -> Case:
 
 
 def _compare(rng: random.Random) -> Case:
-    pair = tasks.changed_pair(rng)
-    return _case([_image(pair[0]), _image(pair[1])], tasks.compare(rng, pair))
+    pair = pairs.changed_pair(rng)
+    return _case([_image(pair[0]), _image(pair[1])], pairs.compare(rng, pair))
 
 
 def _one_of_two(rng: random.Random) -> Case:
-    pair = tasks.changed_pair(rng)
-    return _case([_image(pair[0]), _image(pair[1])], tasks.one_of_two(rng, pair))
+    pair = pairs.changed_pair(rng)
+    return _case([_image(pair[0]), _image(pair[1])], pairs.one_of_two(rng, pair[:2]))
 
 
 def _video(rng: random.Random) -> Case:
     """A clip as its frames, two a second; right when the second named is the right one."""
-    clip = tasks.random_clip(rng)
-    before, after = clip.before.draw(2), clip.after.draw(2)
-    frames = [before if index < 2 * clip.at else after for index in range(2 * clip.seconds)]
-    case = _case([{"type": "video", "video": frames, "frame_rate": 2.0}], tasks.when(rng, clip))
+    clip = clips.random_clip(rng)
+    frames = [view.draw(2) for view in clip.views for _ in range(2)]
+    case = _case([{"type": "video", "video": frames, "frame_rate": 2.0}], clips.when(rng, clip))
     return Case(
         case.messages, None, case.expected, lambda answer: re.findall(r"second (\d+)", answer) == [str(clip.at)]
     )

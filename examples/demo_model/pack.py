@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 from tokenizers import Tokenizer
 
-from . import dialogue, tasks, words
+from . import clips, dialogue, pairs, tasks, words
+from .clips import Clip
 from .scenes import COLOURS, GLYPHS, SHAPES, SIZE_PX, Scene, letter_scene, random_scene, sign_scene
-from .tasks import Clip, Question
+from .tasks import Question
 
 LANE_TOKENS = {"image": 128, "sign": 38, "letters": 0, "pair": 128, "video": 128, "tools": 128}
 USER = "<|im_start|>user\n"
@@ -226,29 +227,36 @@ def _letters_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row
 
 
 def _pair_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
-    pair = tasks.changed_pair(rng)
-    seen = [_still(scene, rng, noise) for scene in pair[:2]]
+    """Two pictures, in half of the rows nearly the same ones."""
+    pair = pairs.changed_pair(rng) if rng.random() < 0.5 else None
+    first, second = pair[:2] if pair else pairs.mixed_pair(rng)
+    seen = [_still(scene, rng, noise) for scene in (first, second)]
 
     def ask() -> Question:
-        return tasks.compare(rng, pair) if rng.random() < 0.6 else tasks.one_of_two(rng, pair)
+        if rng.random() < 0.4:
+            return pairs.one_of_two(rng, (first, second))
+        return pairs.compare(rng, pair) if pair else pairs.differences(rng, (first, second))
 
     return Row(USER + IMAGE + IMAGE, seen, _turns(rng, ask, follow_up=0.0))
 
 
 def _video_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
-    clip = tasks.random_clip(rng)
+    """A clip, in half of the rows one in which things come and go."""
+    is_mixed = rng.random() < 0.5
+    clip = clips.mixed_clip(rng) if is_mixed else clips.random_clip(rng)
+    ask = clips.second_by_second if is_mixed else clips.when
     text, seen = clip_prefix(rng, clip, lambda scene: picture(scene, rng, noise))
-    return Row(USER + text, seen, _turns(rng, lambda: tasks.when(rng, clip), follow_up=0.0))
+    return Row(USER + text, seen, _turns(rng, lambda: ask(rng, clip), follow_up=0.0))
 
 
 def clip_prefix(rng: random.Random | None, clip: Clip, draw: Callable[[Scene], np.ndarray]) -> tuple[str, list[Seen]]:
     """Write a clip's part of the prompt and draw its frames, two for each temporal patch."""
-    times = tasks.clip_times(rng, clip)
-    before, after = (draw(clip.before), clip.before), (draw(clip.after), clip.after)
+    times = clips.clip_times(rng, clip)
+    drawn = {second: draw(view) for second, view in enumerate(clip.views)}
     text, seen = "", []
     for first, second in zip(times[::2], times[1::2], strict=True):
-        now = [before if time < clip.at - 1e-6 else after for time in (first, second)]
-        seen.append(((now[0][0], now[1][0]), now[1][1]))
+        shown = [clip.second_of(time) for time in (first, second)]
+        seen.append(((drawn[shown[0]], drawn[shown[1]]), clip.views[shown[1]]))
         text += f"<{(first + second) / 2:.1f} seconds>" + VIDEO_PART
     return text, seen
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from examples.demo_model import checks, corpus, dialogue, pack, tasks, tokenizer, words
+from examples.demo_model import checks, clips, corpus, dialogue, pack, pairs, tasks, tokenizer, words
 from examples.demo_model.scenes import SIZE_PX, Scene, Thing, letter_scene, random_scene, sign_scene
 
 MIX = {"describe": 1.0, "count": 1.0, "where": 1.0, "box": 1.0, "box_all": 1.0, "read": 0.2}
@@ -62,15 +62,15 @@ def test_a_picture_of_letters_has_lines_that_do_not_touch_and_labels_for_all() -
 def test_the_thought_about_a_count_goes_through_the_picture() -> None:
     scene = Scene((thing("circle", "red", 0), thing("star", "orange", 4), thing("circle", "blue", 8)), None, (255,) * 3)
     assert tasks.counting(scene, [scene.things[0], scene.things[2]], "circle") == (
-        "I count the circles: red circle at the top left 1, orange star in the center 1, "
-        "blue circle at the bottom right 2."
+        "I count the circles: red circle 1 at the top left, orange star 1 in the center, "
+        "blue circle 2 at the bottom right."
     )
 
 
 def test_the_thought_about_two_pictures_names_every_place_and_how_it_differs() -> None:
     first = Scene((thing("circle", "red", 0), thing("star", "orange", 4), thing("cross", "blue", 5)), None, (255,) * 3)
     second = Scene((thing("circle", "red", 0), thing("star", "green", 4), thing("cross", "red", 8)), None, (255,) * 3)
-    said = tasks.compare(random.Random(0), (first, second, "")).thought
+    said = pairs.compare(random.Random(0), (first, second, "")).thought
     assert said == (
         "I compare them place by place. at the top left: red circle, red circle; "
         "in the center: orange star, green star, changed; on the right: blue cross, none, gone; "
@@ -80,8 +80,8 @@ def test_the_thought_about_two_pictures_names_every_place_and_how_it_differs() -
 
 def test_the_thought_about_a_clip_ends_at_the_second_of_the_change() -> None:
     for seed in range(20):
-        clip = tasks.random_clip(random.Random(seed))
-        said = tasks.when(random.Random(seed), clip)
+        clip = clips.random_clip(random.Random(seed))
+        said = clips.when(random.Random(seed), clip)
         words_of_thought = said.thought.split()
         if "yes." in words_of_thought:
             assert words_of_thought[-2:] == [str(clip.at), "yes."]
@@ -192,8 +192,8 @@ def test_patch_labels_follow_the_block_order() -> None:
 def test_clip_seconds_equal_the_whole_part_of_the_written_times() -> None:
     rng = random.Random(4)
     for _ in range(100):
-        clip = tasks.random_clip(rng)
-        times = tasks.clip_times(rng, clip)
+        clip = clips.random_clip(rng)
+        times = clips.clip_times(rng, clip)
         seen = [first >= clip.at - 1e-6 for first in times[::2]]
         assert seen.index(True) == clip.at
         assert int((times[2 * clip.at] + times[2 * clip.at + 1]) / 2) == clip.at
