@@ -70,7 +70,8 @@ def mixed_pair(rng: random.Random) -> tuple[Scene, Scene]:
     """Make two pictures that differ in any number of places: nothing about one follows from the other."""
     first = random_scene(rng, low=1, high=4)
     free = [cell for cell in range(9) if cell not in {thing.cell for thing in first.things}]
-    things = [random_thing(rng, cell) for cell in rng.sample(free, rng.choice((0, 0, 1, 1, 2)))]
+    added = min(rng.choice((0, 0, 1, 1, 2)), 5 - len(first.things))
+    things = [random_thing(rng, cell) for cell in rng.sample(free, added)]
     for thing in first.things:
         way = rng.random()
         if way < 0.75:

@@ -78,6 +78,15 @@ def test_the_thought_about_two_pictures_names_every_place_and_how_it_differs() -
     )
 
 
+def test_mixed_pairs_and_clips_stay_within_what_the_heads_can_label() -> None:
+    rng = random.Random(0)
+    scenes = [scene for _ in range(500) for scene in pairs.mixed_pair(rng)]
+    views = [view for _ in range(100) for view in clips.mixed_clip(rng).views]
+    assert max(pack.class_targets(scene)[2].max() for scene in scenes + views) == 5
+    assert min(len(scene.things) for scene in scenes) == 1
+    assert min(len(view.things) for view in views) == 0
+
+
 def test_the_thought_about_a_clip_ends_at_the_second_of_the_change() -> None:
     for seed in range(20):
         clip = clips.random_clip(random.Random(seed))
