@@ -29,7 +29,7 @@ def quantize_rows(rows: mx.array, setting: Format, *, is_searched: bool) -> dict
     if setting is None:
         parts = {"weight": rows.astype(STORED_FLOAT)}
     elif setting.mode == "affine" and is_searched:
-        packed = quantize_affine(rows, group_size=setting.group_size, bits=setting.bits, dtype=STORED_FLOAT)
+        packed = quantize_affine(rows, group_size=setting.group_size, bits=setting.bits)
         parts = {"weight": packed.weight, "scales": packed.scales, "biases": packed.biases}
     else:
         names = ("weight", "scales", "biases")

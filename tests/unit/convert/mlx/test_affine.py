@@ -7,6 +7,7 @@ from collections.abc import Callable
 import mlx.core as mx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from convert.mlx.affine import quantize_affine
 
@@ -35,6 +36,17 @@ def squared_error(weight: mx.array, parts: tuple[mx.array, mx.array, mx.array], 
     return float(mx.square(exact - weight.astype(mx.float32)).sum())
 
 
+def group_errors(weight: mx.array, parts: tuple[mx.array, mx.array, mx.array], *, bits: int) -> NDArray[np.float64]:
+    """Measure each row, a group of its own, in float64."""
+    packed, scales, biases = parts
+    exact = mx.dequantize(
+        packed, scales.astype(mx.float32), biases.astype(mx.float32), group_size=weight.shape[1], bits=bits
+    )
+    gap = np.array(exact, np.float64) - np.array(weight.astype(mx.float32), np.float64)
+    errors: NDArray[np.float64] = np.square(gap).sum(axis=1)
+    return errors
+
+
 def searched(weight: mx.array, *, group_size: int, bits: int) -> tuple[mx.array, mx.array, mx.array]:
     packed = quantize_affine(weight, group_size=group_size, bits=bits)
     return packed.weight, packed.scales, packed.biases
@@ -54,17 +66,17 @@ def test_the_error_is_lower_than_that_of_mx_quantize(make: Maker, share: float, 
 
 
 @pytest.mark.parametrize("group_size", [32, 64, 128])
-@pytest.mark.parametrize("bits", [3, 4, 8])
-def test_no_group_becomes_worse(group_size: int, bits: int) -> None:
-    weight = with_outliers(mx.random.key(1)).reshape(-1, group_size)
-    for row in mx.split(weight[::40], weight[::40].shape[0]):  # (1, group size)
-        found = squared_error(row, searched(row, group_size=group_size, bits=bits), group_size=group_size, bits=bits)
-        peer = squared_error(row, plain(row, group_size=group_size, bits=bits), group_size=group_size, bits=bits)
-        assert found <= peer * (1 + 1e-5)
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 8])
+@pytest.mark.parametrize("make", [gaussian, with_outliers, shifted])
+def test_no_group_becomes_worse(make: Maker, bits: int, group_size: int) -> None:
+    weight = make(mx.random.key(1)).reshape(-1, group_size).astype(mx.bfloat16)
+    found = group_errors(weight, searched(weight, group_size=group_size, bits=bits), bits=bits)
+    peer = group_errors(weight, plain(weight, group_size=group_size, bits=bits), bits=bits)
+    assert np.all(found <= peer * (1 + 1e-5))
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("value", [0.0, 1.0, -0.25, 3.296875, 1e-30])
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.25, 3.296875, 1e-30, 30000.7])
 def test_a_constant_group_is_as_exact_as_with_mx_quantize(bits: int, value: float) -> None:
     weight = mx.full((3, 64), value)
     found = squared_error(weight, searched(weight, group_size=64, bits=bits), group_size=64, bits=bits)
@@ -85,13 +97,37 @@ def test_shapes_are_those_of_mx_quantize_for_experts() -> None:
     ]
 
 
-def test_rows_do_not_depend_on_their_neighbours() -> None:
+@pytest.mark.parametrize("bits", [3, 4, 8])
+def test_rows_do_not_depend_on_their_neighbours(bits: int) -> None:
     weight = mx.random.normal((9000, 64), key=mx.random.key(3))  # more than one block of groups
-    whole = searched(weight, group_size=64, bits=4)
-    part = searched(weight[5000:5100], group_size=64, bits=4)
+    whole = searched(weight, group_size=64, bits=bits)
+    part = searched(weight[5000:5100], group_size=64, bits=bits)
     assert all(mx.array_equal(a[5000:5100], b) for a, b in zip(whole, part, strict=True))
 
 
-def test_scales_lie_on_the_asked_grid() -> None:
-    packed = quantize_affine(gaussian(mx.random.key(4)), group_size=64, bits=4, dtype=mx.float16)
-    assert (packed.scales.dtype, packed.biases.dtype) == (mx.float16, mx.float16)
+@pytest.mark.parametrize("group_size", [32, 64, 128])
+def test_a_lone_group_has_the_bytes_it_has_among_others(group_size: int) -> None:
+    codes = mx.round(mx.random.normal((200, group_size), key=mx.random.key(5)) * 5)
+    weight = codes * 0.3 + 0.7  # near ties, where the order of a sum shows
+    whole = searched(weight, group_size=group_size, bits=4)
+    alone = [searched(row, group_size=group_size, bits=4) for row in mx.split(weight, 200)]
+    assert all(
+        mx.array_equal(mx.concatenate(list(rows)), part)
+        for rows, part in zip(zip(*alone, strict=True), whole, strict=True)
+    )
+
+
+@pytest.mark.parametrize("dtype", [mx.bfloat16, mx.float16, mx.float32])
+def test_the_weight_is_left_as_it_was(dtype: mx.Dtype) -> None:
+    weight = gaussian(mx.random.key(6)).astype(dtype)
+    former = weight + 0
+    mx.eval(weight, former)
+    searched(weight, group_size=64, bits=4)
+    assert mx.array_equal(weight, former)
+
+
+@pytest.mark.parametrize("bits", [3, 8])
+def test_a_weight_gives_the_same_bytes_in_every_type(bits: int) -> None:
+    weight = gaussian(mx.random.key(7)).astype(mx.float16).astype(mx.bfloat16)
+    narrow, wide = (searched(weight.astype(dtype), group_size=64, bits=bits) for dtype in (mx.bfloat16, mx.float32))
+    assert all(mx.array_equal(a, b) for a, b in zip(narrow, wide, strict=True))
