@@ -9,7 +9,8 @@ import sys
 import time
 from typing import TextIO
 
-GB = 1_000_000_000
+from edge.memory import GB
+
 _EVERY_S = 0.2
 
 

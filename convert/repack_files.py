@@ -9,7 +9,6 @@ from typing import Any
 
 from convert.mlx.config_out import make_config
 from convert.recipes import Choice
-from edge.config import LayerQuantization, ModelConfig
 from edge.prompt.tokenizer import SPLIT_PATTERN
 from edge.settings import ImageSettings, VideoSettings
 from edge.weights.gguf_config import read_generation, read_settings
@@ -45,14 +44,17 @@ def write_companions(pair: GgufPair, folder: Path) -> None:
     (folder / "chat_template.jinja").write_text(vocabulary.template, encoding="utf-8")
 
 
+def stored_forms(pair: GgufPair) -> dict[str, Choice]:
+    """Return how each parameter is stored: in the packed form of its blocks, or as floats."""
+    packed = pair.packed_modules()
+    return {name: Choice(packed.get(name.removesuffix(".weight"))) for name in expected_parameters(pair.config)}
+
+
 def _config_json(pair: GgufPair) -> Json:
-    config: ModelConfig = pair.config
-    packed = {f"{module}.weight": form for module, form in pair.packed_modules().items()}
-    choices = {name: Choice(packed.get(name)) for name in expected_parameters(config)}
-    counts: Counter[LayerQuantization] = Counter(packed.values())
+    counts = Counter(pair.packed_modules().values())
     base = counts.most_common(1)[0][0] if counts else None
-    ids = {"eos_token_id": list(config.eos_token_ids)}
-    return make_config(config, ids, base=base, choices=choices)
+    ids = {"eos_token_id": list(pair.config.eos_token_ids)}
+    return make_config(pair.config, ids, base=base, choices=stored_forms(pair))
 
 
 def _tokenizer_json(vocabulary: Vocabulary) -> Json:

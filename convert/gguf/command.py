@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from pathlib import Path
 
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES, choose_file_type
@@ -17,6 +16,7 @@ examples:
   python -m convert gguf Qwen/Qwen3-VL-4B-Instruct Qwen3VL-4B-Instruct-Q4_K_M.gguf --type Q4_K_M --mmproj f16
   python -m convert gguf ./my-model out/my-model-Q8_0.gguf --type Q8_0 --dry-run
 
+An interrupted conversion stays in OUT.gguf.partial; the same command goes on with it.
 llama.cpp prepares pictures otherwise than the reference: it pads with black to the next multiple of 32 pixels and takes
 8 to 4096 tokens a picture. Pictures whose sides are multiples of 32 go in unchanged."""
 
@@ -55,28 +55,29 @@ def run(arguments: argparse.Namespace) -> int:
     # Late: a wrong command line should not wait for them.
     from convert.gguf.imatrix import read_importance
     from convert.gguf.plan import Wanted, make_plan
-    from convert.gguf.report import describe_plan, progress
+    from convert.gguf.report import describe_plan
     from convert.gguf.write import write_plan
     from edge.weights.folder import open_checkpoint
     from edge.weights.hub import resolve_model
 
-    folder = resolve_model(arguments.source)
-    checkpoint = open_checkpoint(folder)
-    importance = {} if arguments.imatrix is None else read_importance(arguments.imatrix)
+    checkpoint = open_checkpoint(resolve_model(arguments.source))
     wanted = Wanted(arguments.out, file_type, projector_type, max_bytes)
-    plan = make_plan(checkpoint, folder, wanted, importance=importance, importance_path=arguments.imatrix)
+    if arguments.imatrix is None:
+        plan = make_plan(checkpoint, wanted)
+    else:
+        importance = read_importance(arguments.imatrix)
+        plan = make_plan(checkpoint, wanted, importance=importance, importance_path=arguments.imatrix)
     print(describe_plan(plan), flush=True)
     if arguments.dry_run:
         return 0
     existing = [file.path for file in plan.files if file.path.exists()]
     if existing and not arguments.overwrite:
         raise UsageError(f"{existing[0]} exists. Choose another name, or give --overwrite.")
-    with progress(plan.num_bytes, sys.stderr) as on_done:
-        files = write_plan(
-            plan, checkpoint, folder, importance=importance, num_processes=num_processes, on_done=on_done
-        )
-    for path in files:
-        print(f"{path}  {path.stat().st_size:,} bytes")
+    num_kept = write_plan(plan, checkpoint, num_processes=num_processes)
+    if num_kept:
+        print(f"{num_kept} pieces were kept from an interrupted run.")
+    for file in plan.files:
+        print(f"{file.path}  {file.num_bytes:,} bytes")
     return 0
 
 

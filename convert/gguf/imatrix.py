@@ -42,20 +42,22 @@ def read_importance(path: Path) -> Importance:
     return found
 
 
-def check_importance(importance: Importance, shapes: Mapping[str, Shape], *, where: Path) -> None:
-    """Check that entries have one weight per input, and per expert where tensors are stacks.
+def choose_importance(importance: Importance, shapes: Mapping[str, Shape], *, where: Path) -> Importance:
+    """Return the entries of the tensors that will be written; others are left aside, as llama.cpp does.
 
     Raises:
-        WeightError: An entry has another length than its tensor.
+        WeightError: An entry has not one weight per input, and per expert where the tensor is a stack.
     """
-    for name, values in importance.items():
-        shape = shapes.get(name)
-        wanted = shape[-1] * (shape[0] if len(shape) == 3 else 1) if shape else len(values)
+    found = {name: values for name, values in importance.items() if name in shapes}
+    for name, values in found.items():
+        shape = shapes[name]
+        wanted = shape[-1] * (shape[0] if len(shape) == 3 else 1)
         if len(values) != wanted:
             raise WeightError(
                 f"{where}: {name} has {len(values)} weights, expected {wanted}. "
                 "Choose the importance file of this very model."
             )
+    return found
 
 
 def _read_gguf(path: Path) -> Importance:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from convert.disk import Extent
 from convert.gguf.metadata import Pairs, packed_text, split_pairs
 from edge.weights.ggml_types import BlockType
 from edge.weights.gguf_reader import DEFAULT_ALIGNMENT, MAGIC
@@ -32,6 +33,11 @@ class TensorPlan:
         """Bytes of its values."""
         return self.type.num_bytes(prod(self.shape))
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of axis 0."""
+        return self.num_bytes // self.shape[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -40,6 +46,11 @@ class Place:
     path: Path
     start: int
     tensor: TensorPlan
+
+    def extent(self, start: int, stop: int) -> Extent:
+        """Return where rows `start` to `stop` of axis 0 go."""
+        row_bytes = self.tensor.row_bytes
+        return Extent(self.path.name, self.start + start * row_bytes, self.start + stop * row_bytes)
 
 
 @dataclass(frozen=True, slots=True)

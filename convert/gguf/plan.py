@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 
-from convert.gguf.imatrix import Importance, check_importance
+from convert.disk import Extent
+from convert.gguf.imatrix import Importance, choose_importance
 from convert.gguf.layout import FilePlan, Place, TensorPlan, plan_files
 from convert.gguf.metadata import projector_pairs, text_pairs
 from convert.gguf.source import Unit, list_units
@@ -27,6 +29,7 @@ from edge.weights.table import Table
 
 # Values in one piece of work: three float32 copies of it are the memory of a process.
 JOB_VALUES = 1 << 24
+NO_IMPORTANCE: Importance = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,26 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Rows of one unit."""
+    """Rows of one unit.
+
+    Attributes:
+        unit: Its number.
+        start: First row.
+        stop: Row behind the last one.
+        extents: Where the rows of each tensor go, in the order in which they are read.
+        num_tensors: Tensors that the job makes, parts of one as a fraction.
+    """
 
     unit: int
     start: int
     stop: int
-    num_bytes: int
+    extents: tuple[Extent, ...]
+    num_tensors: float
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes to write."""
+        return sum(extent.num_bytes for extent in self.extents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,46 +84,42 @@ class Plan:
     """A whole conversion.
 
     Attributes:
+        wanted: What it was made for.
+        importance: Weights of inputs by tensor, perhaps empty.
         files: Text file or its parts, then the projector.
         units: What is read together.
         places: Parameter -> where its tensors go (two for the patch convolution).
         jobs: Pieces of work in the order of the files.
-        num_values: Numbers in all tensors.
     """
 
+    wanted: Wanted
+    importance: Importance
     files: tuple[FilePlan, ...]
     units: tuple[Unit, ...]
     places: Mapping[str, tuple[Place, ...]]
     jobs: tuple[Job, ...]
-    num_values: int
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(file.num_bytes for file in self.files)
 
 
 def make_plan(
-    checkpoint: Checkpoint, folder: Path, wanted: Wanted, *, importance: Importance, importance_path: Path | None = None
+    checkpoint: Checkpoint, wanted: Wanted, *, importance: Importance = NO_IMPORTANCE, importance_path: Path = Path()
 ) -> Plan:
     """Plan a conversion.
 
     Args:
-        checkpoint: The source.
-        folder: Where its tokenizer and settings lie.
+        checkpoint: The source; tokenizer and settings lie in its folder.
         wanted: Files and types.
-        importance: Weights of inputs by tensor, perhaps empty.
+        importance: Weights of inputs by tensor.
         importance_path: For messages.
 
     Raises:
         ConfigError: llama.cpp cannot run such a model, or files of the folder are missing.
         WeightError: The importance file is of another model.
     """
-    config = checkpoint.config
+    config, folder = checkpoint.config, checkpoint.source.folder
     files: list[FilePlan] = []
     table = text_table(config)
     shapes = table.source_shapes()
-    check_importance(importance, shapes, where=importance_path or Path())
+    chosen = choose_importance(importance, shapes, where=importance_path)
     text = [_plan_text(name, shape, wanted.file_type, config, bool(importance)) for name, shape in shapes.items()]
     pairs = text_pairs(folder, config, file_type=wanted.file_type, shapes=shapes)
     files += plan_files(wanted.out, pairs, text, max_bytes=wanted.max_bytes)
@@ -116,13 +129,7 @@ def make_plan(
         tables.append(projector_table(config))
     places = _find_places(tables, files)
     units = tuple(unit for unit in list_units(checkpoint, expected_parameters(config)) if unit.names[0] in places)
-    return Plan(
-        files=tuple(files),
-        units=units,
-        places=places,
-        jobs=tuple(_cut_jobs(units, places)),
-        num_values=sum(prod(place.tensor.shape) for file in files for place in file.places),
-    )
+    return Plan(wanted, chosen, tuple(files), units, places, tuple(_cut_jobs(units, places)))
 
 
 def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig, has_imatrix: bool) -> TensorPlan:
@@ -152,11 +159,11 @@ def _cut_jobs(units: Sequence[Unit], places: Mapping[str, tuple[Place, ...]]) ->
     jobs = []
     for index, unit in enumerate(units):
         num_values = sum(map(prod, unit.shapes))
-        num_bytes = sum(place.tensor.num_bytes for name in unit.names for place in places[name])
+        own_places = [place for name in unit.names for place in places[name]]
         num_rows = unit.num_rows
         step = max(1, JOB_VALUES * num_rows // num_values) if unit.can_slice else num_rows
         for start in range(0, num_rows, step):
             stop = min(num_rows, start + step)
-            jobs.append(Job(index, start, stop, num_bytes * (stop - start) // num_rows))
-    first_place = {index: places[unit.names[0]][0] for index, unit in enumerate(units)}
-    return sorted(jobs, key=lambda job: (str(first_place[job.unit].path), first_place[job.unit].start, job.start))
+            extents = tuple(place.extent(start, stop) for place in own_places)
+            jobs.append(Job(index, start, stop, extents, len(own_places) * (stop - start) / num_rows))
+    return sorted(jobs, key=lambda job: (job.extents[0].file_name, job.extents[0].start))

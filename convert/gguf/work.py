@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
@@ -17,22 +17,30 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
+from convert.disk import OpenFiles
 from convert.gguf.encode import Floats, check_finite, encode_rows
 from convert.gguf.imatrix import Importance
-from convert.gguf.layout import Place
+from convert.gguf.layout import Place, TensorPlan
 from convert.gguf.plan import Job
 from convert.gguf.source import Unit, read_rows
 from edge.weights.folder import Checkpoint, open_checkpoint
 from edge.weights.names_hf import PATCH_EMBED
 
-PARTIAL = ".partial"
-
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker needs to know; small enough to send."""
+    """What a worker needs to know; small enough to send.
+
+    Attributes:
+        folder: The source.
+        partial: Where the unfinished files lie.
+        units: What is read together.
+        places: Parameter -> where its tensors go.
+        importance: Weights of inputs by tensor.
+    """
 
     folder: Path
+    partial: Path
     units: tuple[Unit, ...]
     places: Mapping[str, tuple[Place, ...]]
     importance: Importance
@@ -42,59 +50,45 @@ class Worker:
     """An open checkpoint and the files to write to."""
 
     def __init__(self, task: Task, checkpoint: Checkpoint) -> None:
-        """Open nothing yet: files are opened when the first row goes there."""
+        """Open the files."""
         self._task = task
         self._checkpoint = checkpoint
-        self._files: dict[Path, int] = {}
+        names = {place.path.name for places in task.places.values() for place in places}
+        self._files = OpenFiles(task.partial, sorted(names))
 
-    def run(self, job: Job) -> Job:
-        """Convert and write the rows of a job.
+    def run(self, job: Job) -> str:
+        """Convert and write the rows of a job; return the hash of their bytes.
 
         Raises:
             WeightError: A value is not finite.
-            OSError: The disk is full or gone.
+            OutputError: The disk is full or fails.
         """
-        unit = self._task.units[job.unit]
-        for name, rows in read_rows(self._checkpoint, unit, job.start, job.stop).items():
-            check_finite(rows, name)
-            places = self._task.places[name]
-            if name == PATCH_EMBED:
-                for place, frame in zip(places, _frames(rows), strict=True):
-                    self._write(place, frame, 0)
-            else:
-                self._write(places[0], rows, job.start)
+        digest = self._files.write(job.extents, self._encode(job))
         mx.clear_cache()
-        return job
+        return digest
 
     def close(self) -> None:
         """Close the files."""
-        for descriptor in self._files.values():
-            os.close(descriptor)
-        self._files.clear()
+        self._files.close()
 
-    def _write(self, place: Place, rows: Floats, start: int) -> None:
-        """Write rows of the first axis, one expert at a time where there are several."""
-        tensor = place.tensor
-        step_bytes = tensor.num_bytes // tensor.shape[0]
+    def _encode(self, job: Job) -> Iterator[memoryview]:
+        """Yield the bytes of each tensor's rows."""
+        unit = self._task.units[job.unit]
+        for name, rows in read_rows(self._checkpoint, unit, job.start, job.stop).items():
+            check_finite(rows, name)
+            parts = _frames(rows) if name == PATCH_EMBED else [rows]
+            for place, part in zip(self._task.places[name], parts, strict=True):
+                yield self._encode_tensor(place.tensor, part, job.start)
+
+    def _encode_tensor(self, tensor: TensorPlan, rows: Floats, start: int) -> memoryview:
         weights = self._task.importance.get(tensor.name)
-        if weights is None:
-            self._put(place, start * step_bytes, encode_rows(rows.reshape(-1, rows.shape[-1]), tensor.type))
-        elif rows.ndim == 3:
-            by_expert = weights.reshape(tensor.shape[0], -1)
-            for offset, matrix in enumerate(rows, start=start):
-                data = encode_rows(matrix, tensor.type, importance=by_expert[offset])
-                self._put(place, offset * step_bytes, data)
-        else:
-            self._put(place, start * step_bytes, encode_rows(rows, tensor.type, importance=weights))
-
-    def _put(self, place: Place, offset: int, data: memoryview) -> None:
-        path = place.path.with_name(place.path.name + PARTIAL)
-        if path not in self._files:
-            self._files[path] = os.open(path, os.O_WRONLY)
-        position = place.start + offset
-        while data:
-            written = os.pwrite(self._files[path], data, position)
-            data, position = data[written:], position + written
+        if weights is None or rows.ndim < 3:
+            return encode_rows(rows.reshape(-1, rows.shape[-1]), tensor.type, importance=weights)
+        by_expert = weights.reshape(tensor.shape[0], -1)[start : start + len(rows)]
+        experts = (
+            encode_rows(matrix, tensor.type, importance=own) for matrix, own in zip(rows, by_expert, strict=True)
+        )
+        return memoryview(b"".join(experts))
 
 
 def _frames(rows: Floats) -> list[Floats]:
@@ -113,8 +107,8 @@ def start_worker(task: Task) -> None:
     _worker = Worker(task, open_checkpoint(task.folder))
 
 
-def run_job(job: Job) -> Job:
-    """Run a job in this process, after `start_worker`."""
+def run_job(job: Job) -> str:
+    """Run a job in this process, after `start_worker`; return the hash of its bytes."""
     assert _worker is not None, "start_worker runs first"
     return _worker.run(job)
 

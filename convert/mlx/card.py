@@ -86,7 +86,7 @@ def write_companions(
     made = make_config(config, raw, base=making.base, choices=layout.choices)
     (folder / "config.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     (folder / INDEX_NAME).write_bytes(layout.index_json())
-    sums = {shard.file_name: sha256_of(folder / shard.file_name) for shard in layout.shards}
+    sums = {shard.name: sha256_of(folder / shard.name) for shard in layout.shards}
     (folder / SUMS_NAME).write_text("".join(f"{value}  {name}\n" for name, value in sums.items()), encoding="utf-8")
     card = make_card(config, layout, identity=identity, hashes=hashes, making=making)
     (folder / "README.md").write_text(card, encoding="utf-8")

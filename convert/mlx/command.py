@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is None and not arguments.dry_run:
         raise UsageError("OUT is missing: name the folder to make, or add --dry-run.")
     # Late: --help and wrong usage answer at once.
-    from convert.mlx.layout import GB
     from convert.mlx.run import Settings
+    from edge.memory import GB
 
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -92,33 +92,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     from convert.mlx.card import missing_companions
-    from convert.mlx.partial import check_out, partial_path
     from convert.mlx.report import describe_bytes
     from convert.mlx.run import convert_folder, make_plan
     from convert.mlx.source import open_source
     from convert.mlx.stream import open_stream
+    from convert.partial import check_out, partial_path
     from edge.weights.hub import resolve_model
 
     out: Path = arguments.out
     check_out(out)
-    try:
-        if arguments.stream and _is_hub_id(arguments.source):
-            folder = partial_path(out) / ".source"
-            source: Source = open_stream(arguments.source, folder, revision=arguments.revision)
-        elif arguments.stream:
-            raise UsageError(f"--stream downloads a hub id; {arguments.source} is a local folder. Leave --stream out.")
-        else:
-            local = resolve_model(arguments.source, revision=arguments.revision)
-            source = open_source(local, name=arguments.source)
-        plan = make_plan(source.checkpoint.config, settings)
-        missing = missing_companions(source.folder)
-        num_kept = convert_folder(source, out, settings=settings, plan=plan)
-    except KeyboardInterrupt:
-        print(
-            f"\nInterrupted. What is done is kept in {partial_path(out)}; run the same command again to go on.",
-            file=sys.stderr,
-        )
-        return 130
+    if arguments.stream and _is_hub_id(arguments.source):
+        folder = partial_path(out) / ".source"
+        source: Source = open_stream(arguments.source, folder, revision=arguments.revision)
+    elif arguments.stream:
+        raise UsageError(f"--stream downloads a hub id; {arguments.source} is a local folder. Leave --stream out.")
+    else:
+        local = resolve_model(arguments.source, revision=arguments.revision)
+        source = open_source(local, name=arguments.source)
+    plan = make_plan(source.checkpoint.config, settings)
+    missing = missing_companions(source.folder)
+    num_kept = convert_folder(source, out, settings=settings, plan=plan)
     kept = f" ({num_kept} pieces were kept from an interrupted run)" if num_kept else ""
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."

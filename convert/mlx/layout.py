@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from convert.disk import Extent
+from convert.partial import OutputFile
 from convert.recipes import Choice, Format
 from edge.config import ModelConfig
+from edge.memory import GB
 from edge.weights.header import ITEM_BITS
 from edge.weights.names_hf import expected_parameters, packed_targets
 
-GB = 1_000_000_000
 SHARD_BYTES = 5 * GB
-_STORED_DTYPES = {"float": "BF16", "U32": "U32", "U8": "U8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,9 @@ class StoredTensor:
         """Bytes of one row of axis 0."""
         return self.num_bytes // self.shape[0]
 
-
-@dataclass(frozen=True, slots=True)
-class ShardLayout:
-    """One safetensors file: its header bytes, and its length with all tensors."""
-
-    file_name: str
-    header: bytes
-    num_bytes: int
+    def extent(self, start: int, stop: int) -> Extent:
+        """Return where rows `start` to `stop` of axis 0 lie."""
+        return Extent(self.file_name, self.offset + start * self.row_bytes, self.offset + stop * self.row_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class FolderLayout:
         num_parameters: Numbers in the unpacked model.
     """
 
-    shards: tuple[ShardLayout, ...]
+    shards: tuple[OutputFile, ...]
     parts: Mapping[str, Mapping[str, StoredTensor]]
     choices: Mapping[str, Choice]
     num_parameters: int
@@ -96,7 +92,7 @@ class FolderLayout:
 
 
 def lay_out_folder(
-    config: ModelConfig, choices: Mapping[str, Choice], *, shard_bytes: int = SHARD_BYTES
+    config: ModelConfig, choices: Mapping[str, Choice], *, shard_bytes: int = SHARD_BYTES, float_dtype: str = "BF16"
 ) -> FolderLayout:
     """Lay out the folder.
 
@@ -104,9 +100,10 @@ def lay_out_folder(
         config: The model.
         choices: Parameter -> format, for every parameter.
         shard_bytes: Most bytes of tensors in one file; a single larger parameter gets a file of its own.
+        float_dtype: Stored type of floats and of scales that are floats.
     """
     shapes = expected_parameters(config)
-    sketches = {name: _sketch(name, shape, choices[name].format) for name, shape in shapes.items()}
+    sketches = {name: _sketch(name, shape, choices[name].format, float_dtype) for name, shape in shapes.items()}
     groups = _fill_shards(sketches, shard_bytes)
     parts: dict[str, dict[str, StoredTensor]] = {}
     shards = []
@@ -124,12 +121,16 @@ def lay_out_folder(
 Sketch = dict[str, tuple[str, str, tuple[int, ...]]]  # part -> name, dtype, shape
 
 
-def _sketch(name: str, shape: tuple[int, ...], setting: Format) -> Sketch:
+def _sketch(name: str, shape: tuple[int, ...], setting: Format, float_dtype: str) -> Sketch:
     if setting is None:
-        return {name.rpartition(".")[2]: (name, "BF16", shape)}
+        return {name.rpartition(".")[2]: (name, float_dtype, shape)}
     targets = packed_targets(name, shape, setting)
     return {
-        target.name.rpartition(".")[2]: (target.name, _STORED_DTYPES[target.stored_as], target.shape)
+        target.name.rpartition(".")[2]: (
+            target.name,
+            float_dtype if target.stored_as == "float" else target.stored_as,
+            target.shape,
+        )
         for target in targets
     }
 
@@ -148,7 +149,7 @@ def _fill_shards(sketches: Mapping[str, Sketch], shard_bytes: int) -> list[list[
     return groups
 
 
-def _place(sketches: Mapping[str, Sketch], file_name: str) -> tuple[dict[str, dict[str, StoredTensor]], ShardLayout]:
+def _place(sketches: Mapping[str, Sketch], file_name: str) -> tuple[dict[str, dict[str, StoredTensor]], OutputFile]:
     """Give each tensor its bytes; words come first, so that every tensor lies at a multiple of its item size."""
     flat = [(parameter, part, *entry) for parameter, sketch in sketches.items() for part, entry in sketch.items()]
     flat.sort(key=lambda item: -ITEM_BITS[item[3]])  # stable: the model's order within a width
@@ -166,4 +167,4 @@ def _place(sketches: Mapping[str, Sketch], file_name: str) -> tuple[dict[str, di
         tensor = StoredTensor(name, dtype, shape, file_name, offset)
         placed[parameter][part] = tensor
         offset += tensor.num_bytes
-    return placed, ShardLayout(file_name, header, offset)
+    return placed, OutputFile(file_name, header, offset)

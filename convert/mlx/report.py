@@ -12,10 +12,11 @@ from math import prod
 
 import mlx.core as mx
 
-from convert.mlx.layout import GB, FolderLayout
+from convert.mlx.layout import FolderLayout
 from convert.recipes import format_name
 from edge.config import ModelConfig
 from edge.memory import (
+    GB,
     MACOS_GPU_SHARE,
     RESERVE_BYTES,
     Precision,

@@ -11,25 +11,26 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 
 from convert.checkpoint import Piece, read_piece
+from convert.disk import Extent, explain_disk_errors
 from convert.mlx.card import Making, tool_versions, write_companions
 from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
-from convert.mlx.partial import PartialFolder, check_out, check_space, explain_disk_errors
 from convert.mlx.quantize import array_bytes, quantize_rows
 from convert.mlx.source import Source
+from convert.partial import PartialOutput, check_out
 from convert.progress import Progress
 from convert.recipes import Choice, Format, Recipe, choose_formats, format_name
 from edge.config import ModelConfig
 from edge.weights.folder import Checkpoint
 
 _MAX_LANES = 4
-_CACHE_BYTES = 2**27  # freed buffers that MLX keeps for the next block
+_CACHE_BYTES = 2**27  # freed buffers that MLX keeps for the next piece
 Numbered = tuple[int, Piece]
 
 
@@ -92,31 +93,28 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
     """
     check_out(out)
     pieces = source.pieces()
-    partial = PartialFolder(out, plan.layout)
     progress = Progress(
         total_bytes=sum(_source_bytes(source, piece) for piece in pieces), total_items=len(plan.choices)
     )
-    with partial.opened(_make_key(source, settings, plan), pieces) as folder:
-        num_kept = len(folder.done)
-        for number in folder.done:
-            progress.skip(_source_bytes(source, pieces[number]), pieces[number].num_targets)
-        written = sum(_written_bytes(pieces[number], plan.layout) for number in folder.done)
-        check_space(folder.path, plan.layout.file_bytes - written + source.extra_bytes)
-        hashes = source.start_hashes()
-        try:
-            pending = [(number, piece) for number, piece in enumerate(pieces) if number not in folder.done]
+    output = PartialOutput(out, files=plan.layout.shards, pieces=[_extents(piece, plan.layout) for piece in pieces])
+
+    def skip(number: int) -> None:
+        progress.skip(_source_bytes(source, pieces[number]), pieces[number].num_targets)
+
+    key = _make_key(source, settings, plan)
+    with closing(progress), output.opened(key, extra_bytes=source.extra_bytes, on_kept=skip):
+        num_kept = len(output.done)
+        with closing(source.start_hashes()) as hashes:
+            pending = [(number, piece) for number, piece in enumerate(pieces) if number not in output.done]
             for batch in source.batches(pending):
-                for number, piece, digest in _work_through(batch, source.checkpoint, folder, plan, settings):
+                for number, piece, digest in _work_through(batch, source.checkpoint, output, plan, settings):
                     hashes.raise_if_failed()
-                    folder.record(number, digest)
+                    output.record(number, digest)
                     progress.advance(_source_bytes(source, piece), piece.num_targets)
             sums = hashes.result()
-        finally:
-            hashes.close()
-            progress.close()
-        with explain_disk_errors(folder.path):
+        with explain_disk_errors(output.path):
             write_companions(
-                folder.path,
+                output.path,
                 source_folder=source.folder,
                 config=plan.config,
                 layout=plan.layout,
@@ -125,7 +123,7 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
                 making=Making(settings.recipe, settings.base, settings.command, settings.is_searched),
             )
             source.close()
-        folder.finish()
+        output.finish_folder()
     return num_kept
 
 
@@ -150,18 +148,19 @@ def _source_bytes(source: Source, piece: Piece) -> int:
     )
 
 
-def _written_bytes(piece: Piece, layout: FolderLayout) -> int:
-    rows = piece.stop - piece.start
-    return sum(
-        tensor.row_bytes * rows for target in piece.rule.targets for tensor in layout.parts[target.name].values()
-    )
+def _extents(piece: Piece, layout: FolderLayout) -> list[Extent]:
+    return [
+        tensor.extent(piece.start, piece.stop)
+        for target in piece.rule.targets
+        for tensor in layout.parts[target.name].values()
+    ]
 
 
 def _work_through(
-    batch: Sequence[Numbered], checkpoint: Checkpoint, folder: PartialFolder, plan: Plan, settings: Settings
+    batch: Sequence[Numbered], checkpoint: Checkpoint, output: PartialOutput, plan: Plan, settings: Settings
 ) -> Iterator[tuple[int, Piece, str]]:
     """Do the pieces of a batch in a few threads; yield each with the hash of what it wrote."""
-    lanes = _Lanes(checkpoint, folder, plan, is_searched=settings.is_searched)
+    lanes = _Lanes(checkpoint, output, plan, is_searched=settings.is_searched)
     waiting = list(reversed(batch))
     running: dict[Future[str], Numbered] = {}
     with lanes.pool() as pool:
@@ -169,7 +168,7 @@ def _work_through(
             while waiting or running:
                 while waiting and len(running) <= lanes.count:  # one more than threads, so that none waits
                     number, piece = waiting.pop()
-                    running[pool.submit(lanes.convert, piece)] = (number, piece)
+                    running[pool.submit(lanes.convert, number, piece)] = (number, piece)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     number, piece = running.pop(future)
                     yield number, piece, future.result()
@@ -181,10 +180,9 @@ def _work_through(
 class _Lanes:
     """Threads that convert a piece each, every one with an MLX stream of its own."""
 
-    def __init__(self, checkpoint: Checkpoint, folder: PartialFolder, plan: Plan, *, is_searched: bool) -> None:
-        on_gpu = mx.default_device().type == mx.gpu
-        self.count = 2 if on_gpu else min(_MAX_LANES, os.cpu_count() or 1)
-        self._checkpoint, self._folder, self._plan = checkpoint, folder, plan
+    def __init__(self, checkpoint: Checkpoint, output: PartialOutput, plan: Plan, *, is_searched: bool) -> None:
+        self.count = min(_MAX_LANES, os.cpu_count() or 1)  # on a GPU too: the search runs on the processor
+        self._checkpoint, self._output, self._plan = checkpoint, output, plan
         self._is_searched = is_searched
         self._lane = threading.local()
 
@@ -199,16 +197,18 @@ class _Lanes:
         finally:
             mx.set_cache_limit(former)
 
-    def convert(self, piece: Piece) -> str:
+    def convert(self, number: int, piece: Piece) -> str:
         """Read, quantize and write a piece; return the hash of its bytes."""
         with mx.stream(self._lane.stream):
             targets = read_piece(self._checkpoint.source, piece)
             mx.eval(list(targets.values()))
             arrays = {name: self._quantize(name, rows) for name, rows in targets.items()}
-            return self._folder.write_piece(
-                piece,
-                {name: {part: array_bytes(array) for part, array in parts.items()} for name, parts in arrays.items()},
-            )
+            contents = [
+                array_bytes(arrays[target.name][part])
+                for target in piece.rule.targets
+                for part in self._plan.layout.parts[target.name]
+            ]
+            return self._output.write_piece(number, contents)
 
     def _quantize(self, name: str, rows: mx.array) -> dict[str, mx.array]:
         setting = self._plan.choices[name].format

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import mlx.core as mx
 
-from convert.checkpoint import Piece, cut_rule, sha256_of
+from convert.checkpoint import Piece, cut_rule, mark_files, sha256_of
 from edge.errors import UsageError, WeightError
 from edge.weights.folder import Checkpoint, open_checkpoint
 
@@ -73,12 +73,8 @@ class Source:
 
     def shard_marks(self) -> dict[str, str]:
         """Return what tells a shard from a changed one: its known hash, or length and time."""
-        marks = {}
-        for file in self.checkpoint.source.files:
-            status = file.path.stat()
-            known = self.identity.known_hashes.get(file.path.name)
-            marks[file.path.name] = known or f"{status.st_size} bytes of {status.st_mtime_ns}"
-        return marks
+        marks = mark_files(file.path for file in self.checkpoint.source.files)
+        return {name: self.identity.known_hashes.get(name, mark) for name, mark in marks.items()}
 
     @property
     def extra_bytes(self) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.checkpoint import Piece, sha256_of
-from convert.mlx.partial import explain_disk_errors
+from convert.disk import explain_disk_errors
 from convert.mlx.source import Identity, Source, check_hash, open_checked
 from edge.errors import WeightError
 from edge.weights.header import MAX_HEADER_BYTES

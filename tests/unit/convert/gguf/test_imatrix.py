@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from convert.gguf.encode import encode_rows
-from convert.gguf.imatrix import check_importance, read_importance
+from convert.gguf.imatrix import choose_importance, read_importance
 from convert.gguf.plan import Wanted, make_plan
 from convert.gguf.types import FILE_TYPES
 from convert.gguf.write import write_plan
@@ -90,7 +90,7 @@ def test_other_files_are_explained(raw: bytes, message: str, tmp_path: Path) -> 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightError, match=r"a\.weight has 8 weights, expected 64"):
-        check_importance({"a.weight": np.ones(8, np.float32)}, {"a.weight": (2, 5, 32)}, where=tmp_path / "i")
+        choose_importance({"a.weight": np.ones(8, np.float32)}, {"a.weight": (2, 5, 32)}, where=tmp_path / "i")
 
 
 def test_blocks_are_weighed_by_expert_and_input(tmp_path: Path) -> None:
@@ -103,8 +103,9 @@ def test_blocks_are_weighed_by_expert_and_input(tmp_path: Path) -> None:
         dense: random_weights.random(256, np.float32) + 0.01,
     }
     checkpoint = open_checkpoint(folder)
-    plan = make_plan(checkpoint, folder, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q4_K_S"], None), importance=importance)
-    file = open_gguf(write_plan(plan, checkpoint, folder, importance=importance, num_processes=1)[0])
+    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q4_K_S"], None), importance=importance)
+    write_plan(plan, checkpoint, num_processes=1)
+    file = open_gguf(plan.files[0].path)
     prefix = "language_model.model.layers.1"
     parameters = source_parameters(raw)
     stack = np.array(parameters[f"{prefix}.mlp.switch_mlp.up_proj.weight"])

@@ -67,7 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[GgufFile, GgufFil
     (folder / "tokenizer.json").write_text(tokenizer_json())
     (folder / "generation_config.json").unlink()
     wanted = Wanted(folder.parent / "t.gguf", FILE_TYPES["BF16"], FILE_TYPES["F16"])
-    plan = make_plan(open_checkpoint(folder), folder, wanted, importance={})
+    plan = make_plan(open_checkpoint(folder), wanted)
     for file in plan.files:
         file.path.write_bytes(file.head)
         os.truncate(file.path, file.num_bytes)
@@ -129,11 +129,9 @@ def test_other_pixel_limits_are_kept(tmp_path: Path) -> None:
     path = folder / "preprocessor_config.json"
     path.write_text(path.read_text().replace("65536", "16384").replace("16777216", "16384"))
     checkpoint = open_checkpoint(folder)
-    plan = make_plan(
-        checkpoint, folder, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], FILE_TYPES["F16"]), importance={}
-    )
-    projector = write_plan(plan, checkpoint, folder, importance={}, num_processes=1)[1]
-    metadata = open_gguf(projector).metadata
+    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], FILE_TYPES["F16"]))
+    write_plan(plan, checkpoint, num_processes=1)
+    metadata = open_gguf(plan.files[1].path).metadata
     assert (metadata["clip.vision.image_min_pixels"], metadata["clip.vision.image_max_pixels"]) == (16384, 16384)
 
 
@@ -152,9 +150,7 @@ def test_tokens_have_llama_cpps_kinds(tmp_path: Path) -> None:
 
 def test_files_start_with_their_head_and_align_tensors(tmp_path: Path) -> None:
     folder = write_source(tmp_path / "s", source_json(is_moe=False))
-    plan = make_plan(
-        open_checkpoint(folder), folder, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q6_K"], None), importance={}
-    )
+    plan = make_plan(open_checkpoint(folder), Wanted(tmp_path / "t.gguf", FILE_TYPES["Q6_K"], None))
     (file,) = plan.files
     assert len(file.head) % 32 == 0
     assert all(place.start % 32 == 0 for place in file.places)

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from convert.__main__ import main
+from convert.partial import PartialOutput
+from convert.repack import repack
+from edge.errors import UsageError
 from edge.loading import gguf_processor
 from edge.prompt.processor import Processor
 from edge.weights.folder import open_checkpoint
@@ -100,3 +103,34 @@ def test_a_folder_that_holds_something_is_kept(
     (tmp_path / "out" / "mine").write_text("x")
     assert main(["repack", str(tmp_path / "t.gguf"), str(tmp_path / "out")]) == 2
     assert "out exists. Choose another OUT" in capsys.readouterr().err
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def test_a_stopped_repack_goes_on_to_the_same_files(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _quiet("gguf", str(source), str(tmp_path / "t.gguf"), "--type", "Q8_0", "--mmproj", "F16", "--processes", "1")
+    pair = open_pair(tmp_path / "t.gguf")
+    repack(pair, tmp_path / "expected", dtype=mx.float32)
+    record, calls = PartialOutput.record, iter(range(10**6))
+
+    def stopping(self: PartialOutput, number: int, digest: str) -> None:
+        if next(calls) == 7:
+            raise _StoppedError
+        record(self, number, digest)
+
+    monkeypatch.setattr(PartialOutput, "record", stopping)
+    with pytest.raises(_StoppedError):
+        repack(pair, tmp_path / "out", dtype=mx.float32)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError, match="holds an unfinished conversion with another --dtype"):
+        repack(pair, tmp_path / "out", dtype=mx.float16)
+    repack(pair, tmp_path / "out", dtype=mx.float32)
+    assert _contents(tmp_path / "out") == _contents(tmp_path / "expected")
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -15,11 +16,13 @@ import numpy as np
 import pytest
 
 from convert.__main__ import main
+from convert.disk import OutputError
 from convert.gguf.plan import Wanted, make_plan
 from convert.gguf.types import FILE_TYPES
-from convert.gguf.work import PARTIAL, Worker
-from convert.gguf.write import JOURNAL, write_plan
-from edge.errors import WeightError
+from convert.gguf.work import Worker
+from convert.gguf.write import write_plan
+from convert.partial import JOURNAL, partial_path
+from edge.errors import UsageError, WeightError
 from edge.weights.folder import Checkpoint, open_checkpoint
 from edge.weights.gguf_reader import open_gguf
 from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions, write_source
@@ -96,11 +99,11 @@ def test_a_stopped_conversion_goes_on_to_the_same_files(
 ) -> None:
     out = tmp_path / "t.gguf"
     checkpoint = open_checkpoint(source)
-    plan = make_plan(checkpoint, source, Wanted(out, FILE_TYPES["Q4_0"], FILE_TYPES["F16"]), importance={})
+    plan = make_plan(checkpoint, Wanted(out, FILE_TYPES["Q4_0"], FILE_TYPES["F16"]))
     run = Worker.run
     calls: list[object] = []
 
-    def stop_later(self: Worker, job: object) -> object:
+    def stop_later(self: Worker, job: object) -> str:
         if len(calls) == num_done:
             raise _StoppedError
         calls.append(job)
@@ -108,43 +111,74 @@ def test_a_stopped_conversion_goes_on_to_the_same_files(
 
     monkeypatch.setattr(Worker, "run", stop_later)
     with pytest.raises(_StoppedError):
-        write_plan(plan, checkpoint, source, importance={}, num_processes=1)
+        write_plan(plan, checkpoint, num_processes=1)
     assert not out.exists()
-    assert out.with_name(out.name + PARTIAL).stat().st_size == plan.files[0].num_bytes
+    assert (partial_path(out) / out.name).stat().st_size == plan.files[0].num_bytes
     monkeypatch.setattr(Worker, "run", run)
-    sizes: list[int] = []
-    write_plan(plan, checkpoint, source, importance={}, num_processes=1, on_done=sizes.append)
-    assert len(sizes) == 1 + len(plan.jobs) - num_done
+    assert write_plan(plan, checkpoint, num_processes=1) == num_done
     assert _bytes(out) == _bytes(finished)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".gguf", ".gguf"]
 
 
-def test_a_journal_of_another_plan_is_not_believed(source: Path, finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "projector", "difference"), [("Q5_0", "F16", "another --type"), ("Q4_0", "F32", "another file layout")]
+)
+def test_unfinished_files_of_another_plan_are_refused(
+    kind: str, projector: str, difference: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "t.gguf"
-    out.with_name(out.name + JOURNAL).write_text("0" * 64 + "\n0 0 280\n")
-    out.with_name(out.name + PARTIAL).write_bytes(bytes(finished.stat().st_size))
-    assert _run(source, out, "--type", "Q4_0", "--mmproj", "f16", "--processes", "1") == 0
-    assert _bytes(out) == _bytes(finished)
+    checkpoint = open_checkpoint(source)
+    plan = make_plan(checkpoint, Wanted(out, FILE_TYPES["Q4_0"], FILE_TYPES["F16"]))
+    monkeypatch.setattr(Worker, "run", _stop)
+    with pytest.raises(_StoppedError):
+        write_plan(plan, checkpoint, num_processes=1)
+    other = make_plan(checkpoint, Wanted(out, FILE_TYPES[kind], FILE_TYPES[projector]))
+    with pytest.raises(UsageError, match=f"holds an unfinished conversion with {difference}\\. Repeat the command"):
+        write_plan(other, checkpoint, num_processes=1)
+
+
+def _stop(self: Worker, job: object) -> str:
+    raise _StoppedError
+
+
+def _stop_by(number: signal.Signals, command: list[str], out: Path) -> subprocess.CompletedProcess[str]:
+    """Send a signal as soon as three pieces are done, and wait for the workers, which hold stderr, too.
+
+    A terminal sends Ctrl-C to the workers as well.
+    """
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    journal = partial_path(out) / JOURNAL
+    while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") > 3):
+        time.sleep(0.02)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    _, error = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, stderr=error)
 
 
 @pytest.mark.slow
-def test_a_killed_process_leaves_no_worker_and_is_resumed(tmp_path: Path) -> None:
-    raw = source_json(experts=16)
-    write_source(tmp_path / "Tiny", raw)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_or_interrupted_process_is_resumed(number: signal.Signals, tmp_path: Path) -> None:
+    write_source(tmp_path / "Tiny", source_json(experts=16))
     out = tmp_path / "t.gguf"
     command = [sys.executable, "-m", "convert", "gguf", str(tmp_path / "Tiny"), str(out), "--type", "Q4_K_M"]
-    process = subprocess.Popen([*command, "--processes", "2"], cwd=ROOT, stdout=subprocess.DEVNULL)
-    journal = out.with_name(out.name + JOURNAL)
-    while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") > 3):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    stopped = _stop_by(number, [*command, "--processes", "2"], out)
+    if number == signal.SIGINT:
+        line = f"\nInterrupted. What is done is kept in {out}.partial; run the same command again to go on.\n"
+        assert (stopped.returncode, stopped.stderr) == (130, line)
+    else:
+        assert stopped.returncode == -signal.SIGKILL  # multiprocessing's tracker may warn of what it cleans up
     assert not out.exists()
-    assert subprocess.run([*command, "--processes", "1"], cwd=ROOT, capture_output=True, check=False).returncode == 0
+    resumed = subprocess.run([*command, "--processes", "1"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert "pieces were kept from an interrupted run." in resumed.stdout
     (tmp_path / "again").mkdir()
-    command[5] = str(tmp_path / "again" / "t.gguf")
-    assert subprocess.run([*command, "--processes", "1"], cwd=ROOT, capture_output=True, check=False).returncode == 0
-    assert out.read_bytes() == (tmp_path / "again" / "t.gguf").read_bytes()
+    assert _run(tmp_path / "Tiny", tmp_path / "again" / "t.gguf", "--type", "Q4_K_M", "--processes", "1") == 0
+    assert _bytes(out) == _bytes(tmp_path / "again" / "t.gguf")
 
 
 def test_infinite_weights_are_refused(tmp_path: Path) -> None:
@@ -156,19 +190,19 @@ def test_infinite_weights_are_refused(tmp_path: Path) -> None:
     write_hub_folder(tmp_path / "m", raw, parameters | {name: mx.array(values)})
     write_companions(tmp_path / "m")
     checkpoint = open_checkpoint(tmp_path / "m")
-    plan = make_plan(checkpoint, tmp_path / "m", Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], None), importance={})
+    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], None))
     with pytest.raises(WeightError, match=r"layers\.0\.mlp\.up_proj\.weight: found values that are infinite"):
-        write_plan(plan, checkpoint, tmp_path / "m", importance={}, num_processes=1)
+        write_plan(plan, checkpoint, num_processes=1)
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convert.gguf.write.shutil.disk_usage", lambda path: _Free(1000))
+    monkeypatch.setattr("convert.disk.shutil.disk_usage", lambda path: _Free(1000))
     checkpoint: Checkpoint = open_checkpoint(source)
-    plan = make_plan(checkpoint, source, Wanted(tmp_path / "t.gguf", FILE_TYPES["F16"], None), importance={})
-    with pytest.raises(WeightError, match=r"the files need .* GB, free are 0\.0 GB"):
-        write_plan(plan, checkpoint, source, importance={}, num_processes=1)
+    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["F16"], None))
+    with pytest.raises(OutputError, match=r"GB are needed, 0\.00 GB are free"):
+        write_plan(plan, checkpoint, num_processes=1)
     assert not list(tmp_path.iterdir())
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from convert.mlx.partial import JOURNAL, OutputError, PartialFolder, check_space, partial_path
+from convert.disk import OutputError, check_space
+from convert.partial import JOURNAL, PartialOutput, partial_path
 from edge.errors import UsageError
 from tests.unit.convert.mlx.conversion import convert, files_of, settings_of, write_source
 
@@ -33,14 +34,14 @@ class Stopped(BaseException):
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:
     """Let `count` pieces be recorded, then raise."""
-    record, calls = PartialFolder.record, iter(range(10**6))
+    record, calls = PartialOutput.record, iter(range(10**6))
 
-    def stopping(self: PartialFolder, number: int, digest: str) -> None:
+    def stopping(self: PartialOutput, number: int, digest: str) -> None:
         if next(calls) >= count:
             raise error
         record(self, number, digest)
 
-    monkeypatch.setattr(PartialFolder, "record", stopping)
+    monkeypatch.setattr(PartialOutput, "record", stopping)
 
 
 @pytest.mark.parametrize("count", [0, 1, 17, 60])
