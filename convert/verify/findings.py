@@ -7,6 +7,7 @@ before. A block is suspect when it errs several times as much as its like, or mo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from statistics import median
 
 from convert.verify.results import Finding, StageError
@@ -27,12 +28,17 @@ def find_faults(stages: Sequence[StageError], *, head_kl: float) -> tuple[Findin
         stages: Errors of all blocks.
         head_kl: KL of the vocabulary projection alone.
     """
+    finite = [stage for stage in stages if isfinite(stage.own)]
     groups = [
-        [stage for stage in stages if stage.kind == "vision block"],
-        [stage for stage in stages if stage.kind in _MERGERS],
-        [stage for stage in stages if stage.kind == "layer"],
+        [stage for stage in finite if stage.kind == "vision block"],
+        [stage for stage in finite if stage.kind in _MERGERS],
+        [stage for stage in finite if stage.kind == "layer"],
     ]
-    found: dict[str, str] = {}
+    found: dict[str, str] = {
+        stage.label: "gives values that are infinite or no number. Its weights are damaged, or overflow."
+        for stage in stages
+        if not isfinite(stage.own)
+    }
     for group in groups:
         _find_outliers(group, found)
     _find_media_faults(groups[2], found)
@@ -45,7 +51,7 @@ def find_faults(stages: Sequence[StageError], *, head_kl: float) -> tuple[Findin
                 "Its weights or their order are wrong, or it has too few bits."
             )
     findings = [Finding(stage.label, found[stage.label]) for stage in stages if stage.label in found]
-    if head_kl > HEAD_KL:
+    if not head_kl <= HEAD_KL:  # so that a KL that is no number is told, too
         findings.append(Finding("vocabulary projection", f"alone it costs {head_kl:.2f} nats per token."))
     return tuple(findings)
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from convert.disk import explain_disk_errors
 from convert.verify.results import CandidateResult, Report
 
 _WIDTH, _HEIGHT = 900, 380
 _INK, _FAINT = (30, 32, 40), (222, 224, 230)
 _COLOURS = ((46, 92, 180), (201, 52, 48), (62, 140, 78), (180, 120, 30), (120, 70, 160), (60, 150, 160))
-_SMALLEST = 1e-8
+_SMALLEST, _LARGEST = 1e-8, 1e4
 Point = tuple[float, float]
 
 
@@ -33,7 +34,7 @@ class _Frame:
     high: float
 
     def y(self, value: float) -> float:
-        share = (math.log10(max(value, _SMALLEST)) - self.low) / (self.high - self.low)
+        share = (_log(value) - self.low) / (self.high - self.low)
         return self.bottom - share * (self.bottom - self.top)
 
 
@@ -58,7 +59,8 @@ def plot_candidate(result: CandidateResult, path: Path) -> None:
         label = _short(result.stages[index].label)
         pen.text((frame.left + index * step - 12, frame.bottom + 8), label, fill=_INK, font=_font(12))
     _draw_kinds(pen, result)
-    picture.save(path)
+    with explain_disk_errors(path):
+        picture.save(path)
 
 
 def plot_front(report: Report, path: Path) -> None:
@@ -82,7 +84,8 @@ def plot_front(report: Report, path: Path) -> None:
         pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour)
         above = -18 if number % 2 else 2  # neighbours' names side by side would overlap
         pen.text((x + 8, y + above), f"{result.name} {result.bits_per_weight:.2f}", fill=colour, font=_font(12))
-    picture.save(path)
+    with explain_disk_errors(path):
+        picture.save(path)
 
 
 def front(results: Sequence[CandidateResult]) -> list[CandidateResult]:
@@ -109,7 +112,7 @@ def _draw_kinds(pen: ImageDraw.ImageDraw, result: CandidateResult) -> None:
 
 def _frame(pen: ImageDraw.ImageDraw, values: Sequence[float], *, top: int, bottom: int) -> _Frame:
     """Draw the axis with a line for each power of ten around the values."""
-    logs = [math.log10(max(value, _SMALLEST)) for value in values]
+    logs = [_log(value) for value in values]
     low, high = math.floor(min(logs)), math.ceil(max(logs))
     frame = _Frame(90, top, _WIDTH - 30, bottom, low, high if high > low else low + 1)
     for power in range(low, int(frame.high) + 1):
@@ -117,6 +120,11 @@ def _frame(pen: ImageDraw.ImageDraw, values: Sequence[float], *, top: int, botto
         pen.line((frame.left, y, frame.right, y), fill=_FAINT)
         pen.text((20, y - 8), f"1e{power}", fill=_INK, font=_font(12))
     return frame
+
+
+def _log(value: float) -> float:
+    """Return the logarithm within what a picture can show; what is no number counts as the largest."""
+    return math.log10(max(min(_LARGEST, value), _SMALLEST))  # min gives its first argument where the other is NaN
 
 
 def _line(pen: ImageDraw.ImageDraw, points: Sequence[Point], colour: tuple[int, int, int]) -> None:

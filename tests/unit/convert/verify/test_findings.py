@@ -87,3 +87,12 @@ def test_an_expert_that_rounds_worse_than_others_is_no_fault() -> None:
     stages = layers(0.1, 0.1, 0.1)
     stages[2] = replace(stages[2], expert_errors=(0.07, 0.02, 0.017, 0.066))  # seen with Q4_K_M
     assert where(stages) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_block_without_numbers_is_the_fault(value: float) -> None:
+    stages = layers(0.05, 0.06, 0.05, 0.05)
+    stages[2] = replace(stages[2], own=value, worst=value, with_media=value, without_media=value)
+    findings = find_faults(stages, head_kl=value)
+    assert [finding.where for finding in findings] == ["layer 2", "vocabulary projection"]
+    assert "infinite or no number" in findings[0].what

@@ -67,7 +67,12 @@ def test_the_front_holds_what_no_smaller_one_beats() -> None:
     assert [result.name for result in front(results)] == ["a", "c"]
 
 
-@pytest.mark.parametrize("stages", [STAGES, STAGES[:1], STAGES * 40], ids=["two", "one", "many"])
+BROKEN = replace(STAGES[1], carried=float("nan"), own=float("inf"))
+
+
+@pytest.mark.parametrize(
+    "stages", [STAGES, STAGES[:1], STAGES * 40, (*STAGES, BROKEN)], ids=["two", "one", "many", "no numbers"]
+)
 def test_plots_are_drawn_for_any_number_of_blocks(stages: tuple[StageError, ...], tmp_path: Path) -> None:
     plot_candidate(replace(RESULT, stages=stages), tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as picture:
