@@ -115,7 +115,10 @@ def read_rows(info: TensorInfo, name: str, *, start: int, stop: int) -> mx.array
         WeightError: The rows hold inf or NaN, the dtype is not a float, or the file cannot be read.
     """
     if info.dtype not in _READ_AS:
-        raise WeightError(f"{info.path}: {name} is stored as {info.dtype}, expected {', '.join(_READ_AS)}.")
+        raise WeightError(
+            f"{info.path}: {name} is stored as {info.dtype}, expected {', '.join(_READ_AS)}. "
+            "Choose the bf16 or FP8 checkpoint."
+        )
     numpy_type, meaning, exponent = _READ_AS[info.dtype]
     row_items = prod(info.shape[1:])
     offset = info.start + start * row_items * ITEM_BITS[info.dtype] // 8

@@ -1,4 +1,4 @@
-"""Write bytes at their places in files, and say in one line when the disk is full or fails."""
+"""Write files whole or at given places, and say in one line when the disk is full or fails."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from edge.errors import EdgeError
 from edge.memory import GB
 
+MB = 1_000_000
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _READ_BYTES = 2**22
 
@@ -110,9 +111,26 @@ def check_space(path: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(parent).free
     if free < needed_bytes:
         raise OutputError(
-            f"{parent}: {needed_bytes / GB:.2f} GB are needed, {free / GB:.2f} GB are free. Make room, or choose "
-            "another OUT or a smaller format."
+            f"{parent}: {describe_bytes(needed_bytes)} are needed, {describe_bytes(free)} are free. Make room, or "
+            "choose another disk or a smaller output."
         )
+
+
+def describe_bytes(num_bytes: int) -> str:
+    """Write a size in GB, or MB where it is smaller than one."""
+    return f"{num_bytes / GB:.2f} GB" if num_bytes >= GB else f"{num_bytes / MB:.2f} MB"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is never seen half.
+
+    Raises:
+        OutputError: The disk is full or fails.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with explain_disk_errors(path):
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
 
 
 @contextmanager

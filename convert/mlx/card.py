@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from convert.checkpoint import sha256_of
+from convert.disk import describe_bytes
 from convert.mlx.config_out import make_config
 from convert.mlx.layout import FolderLayout
-from convert.mlx.report import describe_bytes, describe_macs, make_rows, markdown_table
+from convert.mlx.report import describe_macs, make_rows, markdown_table
 from convert.mlx.source import SUMS_NAME, Identity
 from convert.recipes import Format, Recipe
 from edge.config import ModelConfig

@@ -91,8 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
+    from convert.disk import describe_bytes
     from convert.mlx.card import missing_companions
-    from convert.mlx.report import describe_bytes
     from convert.mlx.run import convert_folder, make_plan
     from convert.mlx.source import open_source
     from convert.mlx.stream import open_stream

@@ -12,6 +12,7 @@ from math import prod
 
 import mlx.core as mx
 
+from convert.disk import MB
 from convert.mlx.layout import FolderLayout
 from convert.recipes import format_name
 from edge.config import ModelConfig
@@ -26,7 +27,6 @@ from edge.memory import (
 from edge.model.vision import vision_peak_bytes
 from edge.weights.names_hf import expected_parameters
 
-MB = 1_000_000
 MAC_GIB = (8, 16, 24, 32, 36, 48, 64, 96, 128)
 _ON_METAL = Precision(itemsize=2, is_attention_fused=True)
 _PICTURE = (1, 64, 64)  # 1024 x 1024 pixels
@@ -152,11 +152,6 @@ def markdown_table(rows: Sequence[Row]) -> list[str]:
             f"{row.bits_per_weight:.2f} | {row.reason} |"
         )
     return lines
-
-
-def describe_bytes(num_bytes: int) -> str:
-    """Write a size in GB, or MB where it is smaller than one."""
-    return f"{num_bytes / GB:.2f} GB" if num_bytes >= GB else f"{num_bytes / MB:.2f} MB"
 
 
 def _describe_context(tokens: int, config: ModelConfig) -> str:

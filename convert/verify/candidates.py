@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from convert.checkpoint import mark_files
 from convert.verify.mlx_blocks import MlxBlocks
 from convert.verify.samples import Sample, SampleSet, make_samples
 from convert.verify.stages import Array
-from convert.verify.store import digest_of, files_identity
+from convert.verify.store import digest_of
 from edge.config import ModelConfig
 from edge.errors import ConfigError, PromptError, WeightError
 from edge.loading import gguf_processor
@@ -65,7 +66,7 @@ class Candidate:
     @property
     def digest(self) -> str:
         """Tell the candidate, and the type it computes in, from others."""
-        return digest_of(files_identity(self.files), str(default_dtype()))
+        return digest_of(mark_files(self.files), str(default_dtype()))
 
 
 def open_candidate(source: str) -> Candidate:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from convert.disk import write_text
 
 CARD = "README.md"
 _BEGIN, _END = "<!-- verify {name} -->", "<!-- end of verify {name} -->"
@@ -19,6 +20,9 @@ def write_section(folder: Path, name: str, section: str) -> Path:
 
     Returns:
         The card's path.
+
+    Raises:
+        OutputError: The disk is full or fails.
     """
     path = folder / CARD
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -30,7 +34,5 @@ def write_section(folder: Path, name: str, section: str) -> Path:
     else:
         gap = "\n" if text and not text.endswith("\n\n") else ""
         text = f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{gap}{block}"
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, text)
     return path

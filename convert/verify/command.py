@@ -85,6 +85,7 @@ def require_reference_extra() -> None:
 
 def _publish(arguments: argparse.Namespace, report: Report, measurement: Measurement) -> None:
     """Print the report; write cards, JSON and pictures."""
+    from convert.disk import explain_disk_errors, write_text
     from convert.verify.card import write_section
     from convert.verify.plot import plot_candidate, plot_front
     from convert.verify.report import card_section, text_report, to_json
@@ -93,8 +94,9 @@ def _publish(arguments: argparse.Namespace, report: Report, measurement: Measure
     text = text_report(report)
     print(text)
     folder = arguments.report or measurement.work_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(text + "\n", encoding="utf-8")
+    with explain_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "report.md", text + "\n")
     write_json(folder / "report.json", to_json(report))
     if len(report.candidates) > 1:
         plot_front(report, folder / "front.png")

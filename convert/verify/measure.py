@@ -12,12 +12,14 @@ from typing import Literal
 import numpy as np
 import torch
 
+from convert.checkpoint import mark_files
+from convert.disk import check_space
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
 from convert.verify.results import Report
 from convert.verify.samples import SampleSet, make_samples, read_conversations
 from convert.verify.scores import TOP_TOKENS, TeacherLogits
-from convert.verify.store import StateStore, digest_of, files_identity
+from convert.verify.store import StateStore, digest_of
 from convert.verify.teacher import PassPlan, Say, plan_pass, run_teacher
 from convert.verify.torch_blocks import TorchBlocks
 from edge.memory import GB
@@ -112,6 +114,7 @@ class Measurement:
 
         Raises:
             MemoryPlanError: One block does not fit into memory.
+            OutputError: The states do not fit on the disk, or cannot be written.
         """
         plan, samples, config = self.plan(), self.samples, self.checkpoint.config
         say(
@@ -121,6 +124,7 @@ class Measurement:
         )
         plan.check()
         store = StateStore(self.work_folder)
+        check_space(self.work_folder, plan.disk_bytes - store.num_bytes())
         blocks = TorchBlocks(self.checkpoint, dtype=_torch_dtype(self.dtype))
         logits = run_teacher(blocks, samples, config=config, store=store, say=say)
         num_parameters = sum(math.prod(target.shape) for rule in self.checkpoint.rules for target in rule.targets)
@@ -157,7 +161,7 @@ def _torch_dtype(dtype: Dtype) -> torch.dtype:
 
 def _digest(checkpoint: Checkpoint, samples: SampleSet, dtype: Dtype) -> str:
     """Name everything that decides the reference's numbers."""
-    files = files_identity([file.path for file in checkpoint.source.files])
+    files = mark_files(file.path for file in checkpoint.source.files)
     versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
     # The configuration without what does not decide them; its sizes and ids print as they are.
     return digest_of(files, replace(checkpoint.config, quantization=None), samples.digest, dtype, versions)

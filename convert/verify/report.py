@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from convert.disk import describe_bytes
 from convert.verify.results import CandidateResult, Report
-from edge.memory import GB
 
 Cells = Sequence[Sequence[str]]
 CARD_HEADER = "## Compared with the original"
 
 
 def to_json(report: Report) -> dict[str, Any]:  # Any: JSON
-    """Return everything, for `verify.json`."""
+    """Return everything, for the JSON files."""
     return asdict(report)
 
 
@@ -45,7 +45,7 @@ def comparison_table(report: Report) -> list[str]:
     rows = [
         [
             result.name,
-            _size(result.num_bytes),
+            describe_bytes(result.num_bytes),
             f"{result.bits_per_weight:.2f}",
             _nats(result.overall.mean_kl),
             _nats(result.overall.p99_kl),
@@ -82,7 +82,7 @@ def _intro(report: Report) -> str:
 
 
 def _sections(result: CandidateResult) -> list[str]:
-    lines = [f"Size {_size(result.num_bytes)}, {result.bits_per_weight:.2f} bits per weight.", ""]
+    lines = [f"Size {describe_bytes(result.num_bytes)}, {result.bits_per_weight:.2f} bits per weight.", ""]
     lines += [*_kind_table(result), "", *_position_table(result), "", *_stage_table(result)]
     lines += ["", *_verdict(result), *(line for note in result.notes for line in ("", note))]
     return lines
@@ -153,10 +153,6 @@ def _table(header: Sequence[str], rows: Cells) -> list[str]:
 
 def _nats(value: float) -> str:
     return f"{value:.5f}" if value >= 5e-5 else f"{value:.1e}"
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / GB:.2f} GB" if num_bytes >= GB / 10 else f"{num_bytes / 1e6:.2f} MB"
 
 
 def _share(value: float | None) -> str:

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from convert.disk import OutputError, explain_disk_errors, write_text
 from convert.verify.stages import Array, Experts, LayerOutput
 
 _FORMAT = 1  # raise it when the files change their meaning
@@ -26,7 +28,13 @@ class StateStore:
     """Outputs of steps in one folder; the last step read or written stays in memory."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        """Make the folder, or take up what an earlier run left in it.
+
+        Raises:
+            OutputError: It cannot be made.
+        """
+        with explain_disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._last: tuple[str, dict[str, NDArray[Any]]] | None = None  # Any: float32 states and int32 experts
 
@@ -46,10 +54,20 @@ class StateStore:
         self.save_arrays(name, arrays)
 
     def save_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:  # Any: of any dtype
-        """Keep named arrays as a step."""
+        """Keep named arrays as a step.
+
+        Raises:
+            OutputError: The disk is full or fails.
+        """
         path = self._path(name)
         partial = path.with_suffix(".partial")
-        save_file(dict(arrays), partial)
+        try:
+            save_file(dict(arrays), partial)
+        except SafetensorError as error:
+            raise OutputError(
+                f"{path}: cannot be written ({error}). Make room, or choose another folder with --work; the same "
+                "command goes on."
+            ) from None
         os.replace(partial, path)
         self._last = (name, dict(arrays))
 
@@ -91,16 +109,9 @@ class StateStore:
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file that is never seen half."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def digest_of(*parts: object) -> str:
     """Digest values that print what they are; 20 hexadecimal digits."""
     return hashlib.sha256(repr((_FORMAT, *parts)).encode()).hexdigest()[:20]
-
-
-def files_identity(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
-    """Tell files by name, size and time of change; reading 60 GB to tell them better would take minutes."""
-    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)]

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convert.checkpoint import mark_files
+from convert.disk import OutputError
 from convert.verify.stages import LayerOutput
-from convert.verify.store import StateStore, digest_of, files_identity
+from convert.verify.store import StateStore, digest_of
 
 
 def outputs(count: int = 12) -> list[LayerOutput]:
@@ -41,7 +43,17 @@ def test_a_step_that_was_cut_off_does_not_count(tmp_path: Path, monkeypatch: pyt
 def test_digests_tell_files_apart(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"1")
-    first = digest_of(files_identity([path]))
-    assert digest_of(files_identity([path])) == first
+    first = digest_of(mark_files([path]))
+    assert digest_of(mark_files([path])) == first
     path.write_bytes(b"12")
-    assert digest_of(files_identity([path])) != first
+    assert digest_of(mark_files([path])) != first
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    store = StateStore(tmp_path / "states")
+    (tmp_path / "states").rmdir()
+    with pytest.raises(OutputError, match=r"layer-00\.safetensors: cannot be written .* the same command goes on\.$"):
+        store.save("layer-00", outputs())
+    (tmp_path / "states").write_text("a file")
+    with pytest.raises(OutputError, match="states: cannot be written"):
+        StateStore(tmp_path / "states")
