@@ -1,7 +1,7 @@
 """A candidate through this runtime's own model, one block at a time.
 
-Blocks of a folder are read when they run and dropped behind it; a model that is in memory already (a GGUF pair) is
-taken as it is. Placing features and adding DeepStack levels is the runtime's code too, so its faults show.
+Blocks of a folder or a GGUF pair are read when they run and dropped behind it. Placing features and adding DeepStack
+levels is the runtime's code too, so its faults show.
 """
 
 from __future__ import annotations
@@ -34,20 +34,18 @@ from edge.weights.gguf_pair import GgufPair
 from edge.weights.table import Rule
 
 _DECODER = "language_model.model"
-
-
 Read = Callable[[str], Iterable[tuple[str, mx.array]]]
 
 
 class MlxBlocks:
     """`Blocks` of a model of this runtime."""
 
-    def __init__(self, model: Qwen3VL, *, read: Read | None, dtype: mx.Dtype) -> None:
+    def __init__(self, model: Qwen3VL, *, read: Read, dtype: mx.Dtype) -> None:
         """Wrap a model.
 
         Args:
-            model: Filled; or empty, with a reader.
-            read: Gives the parameters whose paths begin with a prefix, in `dtype`; None for a model in memory.
+            model: Empty.
+            read: Gives the parameters whose paths begin with a prefix, in `dtype`.
             dtype: Compute type of the blocks.
         """
         self._model = model
@@ -176,7 +174,7 @@ class MlxBlocks:
         mx.clear_cache()
 
     def _load(self, *paths: str) -> None:
-        if self._read is None or self._loaded == paths:
+        if self._loaded == paths:
             return
         self.release()
         for path in paths:

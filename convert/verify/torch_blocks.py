@@ -184,11 +184,6 @@ class TorchBlocks:
         """Read the weights of the last norm."""
         return _to_numpy(self._weights.vector(f"{_TEXT}norm.weight"))
 
-    @property
-    def largest_tensor_bytes(self) -> int:
-        """Bytes of the largest stored tensor, mapped while it is copied."""
-        return self._weights.largest_tensor_bytes
-
     def _class(self, name: str) -> Torch:
         return getattr(self._code, self._prefix + name)
 

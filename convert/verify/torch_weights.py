@@ -47,11 +47,6 @@ class TorchWeights:
             )
         self._checkpoint = checkpoint
 
-    @property
-    def largest_tensor_bytes(self) -> int:
-        """Bytes of the largest stored tensor."""
-        return max(info.num_bytes for info in self._checkpoint.source.tensors.values())
-
     def make(self, build: Callable[[], Module], *, prefix: str, dtype: torch.dtype) -> Module:
         """Build a module without memory, then fill its parameters.
 
