@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(describe_plan(plan), flush=True)
     if arguments.dry_run:
         return 0
-    existing = [file.path for file in plan.files if file.path.exists()]
-    if existing and not arguments.overwrite:
-        raise UsageError(f"{existing[0]} exists. Choose another name, or give --overwrite.")
+    for file in plan.files:
+        if file.path.is_dir() or (file.path.exists() and not arguments.overwrite):
+            raise UsageError(f"{file.path} exists. Choose another name, or give --overwrite to replace files.")
     num_kept = write_plan(plan, checkpoint, num_processes=num_processes)
     if num_kept:
         print(f"{num_kept} pieces were kept from an interrupted run.")

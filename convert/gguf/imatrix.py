@@ -72,7 +72,7 @@ def _read_gguf(path: Path) -> Importance:
         if f"{base}.counts" not in file.tensors:
             raise WeightError(f"{path}: {base} has sums, but no counts. {_AGAIN}")
         sums, counts = (_floats(file.read_bytes(f"{base}.{part}"), path) for part in ("in_sum2", "counts"))
-        if len(sums) % len(counts):
+        if not len(counts) or len(sums) % len(counts):
             raise WeightError(f"{path}: {base} has {len(sums)} sums for {len(counts)} counts. {_AGAIN}")
         counts = counts[:, None]
         # An expert that saw no token counts all inputs alike.

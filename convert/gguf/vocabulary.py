@@ -62,6 +62,7 @@ def _kind(text: str, added: Mapping[str, tuple[int, bool]]) -> int:
 
 
 def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool]]]:
+    entries: list[tuple[Any, Any]]  # Any: JSON, checked below
     path = folder / "tokenizer.json"
     if path.is_file():
         raw = read_json_object(path)
@@ -73,11 +74,11 @@ def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool
         path = folder / "tokenizer_config.json"
         vocabulary = read_json_object(folder / "vocab.json")
         decoder = read_json_object(path).get("added_tokens_decoder")
-        entries = [(int(number), entry) for number, entry in (decoder if isinstance(decoder, dict) else {}).items()]
+        entries = list(decoder.items()) if isinstance(decoder, dict) else []
     if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
         raise ConfigError(f"{path}: expected a vocabulary from token to number, found none. Download it again.")
     try:
-        return vocabulary, {entry["content"]: (int(number or 0), bool(entry["special"])) for number, entry in entries}
+        return vocabulary, {entry["content"]: (int(number), bool(entry["special"])) for number, entry in entries}
     except (KeyError, TypeError, ValueError):
         raise ConfigError(f"{path}: an added token lacks content, id or special. Download it again.") from None
 

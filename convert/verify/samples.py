@@ -145,7 +145,8 @@ def make_samples(conversations: Iterable[Mapping[str, Json]], processor: Process
 def _build(item: Mapping[str, Json], processor: Processor, name: str) -> tuple[Prompt, tuple[int, int] | None]:
     messages, tools = item["messages"], item.get("tools")
     try:
-        if not messages or messages[-1].get("role") != "assistant":
+        last = messages[-1] if messages else None
+        if not isinstance(last, dict) or last.get("role") != "assistant":
             return processor.build(messages, tools=tools), None
         prompt = processor.build(messages, tools=tools, options=PromptOptions(add_generation_prompt=False))
         asked = processor.build(messages[:-1], tools=tools)
@@ -170,7 +171,7 @@ def _read_line(line: str, *, where: str, folder: Path) -> dict[str, Json]:
     try:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise PromptError(f"{where}: not readable JSON ({error}).") from None
+        raise PromptError(f"{where}: not readable JSON ({error}). Write one JSON object per line.") from None
     if not isinstance(item, dict) or not isinstance(item.get("messages"), list):
         raise PromptError(f'{where}: expected an object with "messages", found {line[:60]!r}.')
     unknown = sorted(set(item) - _KEYS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from convert.__main__ import main
-from tests.unit.convert.gguf.sources import source_json, write_source
+from tests.unit.convert.gguf.sources import source_json, tokenizer_text, write_source
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,19 @@ def test_an_existing_file_is_kept(source: Path, tmp_path: Path, capsys: pytest.C
     assert out.read_bytes()[:4] == b"GGUF"
 
 
+def test_a_folder_in_the_place_of_the_file_is_refused_before_the_work(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.gguf").mkdir()
+    assert main(["gguf", str(source), str(tmp_path / "t.gguf"), "--mmproj", "none", "--overwrite"]) == 2
+    assert "t.gguf exists. Choose another name" in capsys.readouterr().err
+
+
+def _tokenizer_without_id() -> dict[str, object]:
+    raw: dict[str, object] = json.loads(tokenizer_text())
+    return raw | {"added_tokens": [{"content": "<|im_end|>", "special": True}]}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -65,6 +78,7 @@ def test_an_existing_file_is_kept(source: Path, tmp_path: Path, capsys: pytest.C
         ("chat_template.jinja", None, "expected a chat template, found none"),
         ("preprocessor_config.json", None, "expected preprocessor_config.json"),
         ("tokenizer.json", {"model": {"vocab": {}}}, "expected Qwen's splitting of text"),
+        ("tokenizer.json", _tokenizer_without_id(), "an added token lacks content, id or special"),
     ],
 )
 def test_missing_companions_are_named(

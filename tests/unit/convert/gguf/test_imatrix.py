@@ -93,6 +93,11 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         choose_importance({"a.weight": np.ones(8, np.float32)}, {"a.weight": (2, 5, 32)}, where=tmp_path / "i")
 
 
+def test_weights_of_tensors_that_are_not_written_are_left_aside(tmp_path: Path) -> None:
+    weights = {"a.weight": np.ones(32, np.float32), "mm.0.weight": np.ones(5, np.float32)}
+    assert list(choose_importance(weights, {"a.weight": (3, 32)}, where=tmp_path / "i")) == ["a.weight"]
+
+
 def test_blocks_are_weighed_by_expert_and_input(tmp_path: Path) -> None:
     raw = source_json()
     folder = write_source(tmp_path / "s", raw)

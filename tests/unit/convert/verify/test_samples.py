@@ -85,6 +85,11 @@ def test_a_missing_prompt_file_is_named(tmp_path: Path) -> None:
         read_conversations(str(tmp_path / "absent.jsonl"))
 
 
+def test_a_message_that_is_no_object_is_refused_by_name() -> None:
+    with pytest.raises(PromptError, match=r"^odd: "):
+        make_samples([{"name": "odd", "messages": ["hello"]}], processor())
+
+
 def test_an_empty_conversation_is_refused_by_name() -> None:
     with pytest.raises(PromptError, match="empty: "):
         make_samples([{"name": "empty", "messages": []}], processor())
