@@ -213,7 +213,7 @@ def _image_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
 
 
 def _sign_row(rng: random.Random, noise: float, mix: dict[str, float]) -> Row:
-    scene = sign_scene(rng, words.sign_text(rng))
+    scene = sign_scene(rng, words.practice_text(rng))
 
     def ask() -> Question:
         return tasks.read(rng, scene) if rng.random() < 0.75 else tasks.about_sign(rng, scene)

@@ -39,6 +39,11 @@ def sign_text(rng: random.Random, *, held_out: bool = False) -> str:
     return number if set(number) - set("01") else "42"
 
 
+def practice_text(rng: random.Random) -> str:
+    """Draw random letters in half of the cases, else as `sign_text`: a reader should not guess words."""
+    return _random_letters(rng) if rng.random() < 0.5 else sign_text(rng)
+
+
 def _random_letters(rng: random.Random) -> str:
     """Two to five letters that cannot be taken for a number, and never a held-out word."""
     while True:
