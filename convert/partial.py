@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from convert.disk import Extent, OpenFiles, check_space, explain_disk_errors, write_all
+from convert.disk import Extent, OpenFiles, check_space, explain_disk_errors, explain_interrupt, write_all
 from edge.errors import UsageError
 
 JOURNAL = ".journal.jsonl"
 _LAYOUT = "file layout"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +81,14 @@ class PartialOutput:
             self.path.mkdir(parents=True, exist_ok=True)
             self._journal = os.open(self.path / JOURNAL, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            self._lock()
-            with explain_disk_errors(self.path):
-                recorded = self._read_journal({**key, _LAYOUT: self._hash_layout()})
-                self._prepare_files()
-                self._check_pieces(recorded, on_kept)
-            self._check_space(extra_bytes)
-            yield self
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"Interrupted. What is done is kept in {self.path}; run the same command again to go on."
-            ) from None
+            with explain_interrupt(self.path):
+                self._lock()
+                with explain_disk_errors(self.path):
+                    recorded = self._read_journal({**key, _LAYOUT: self._hash_layout()})
+                    self._prepare_files()
+                    self._check_pieces(recorded, on_kept)
+                self._check_space(extra_bytes)
+                yield self
         finally:
             self._files.close()
             os.close(self._journal)
@@ -186,6 +185,24 @@ class PartialOutput:
     def _check_space(self, extra_bytes: int) -> None:
         kept_bytes = sum(extent.num_bytes for number in self.done for extent in self._pieces[number])
         check_space(self.path, sum(file.num_bytes for file in self._output_files) - kept_bytes + extra_bytes)
+
+
+def fill_files(items: Iterable[tuple[Item, int]], *, max_bytes: int | None) -> list[list[Item]]:
+    """Put items into files in their order.
+
+    Args:
+        items: Each with its bytes.
+        max_bytes: Most bytes of one file; a single larger item gets a file of its own. None makes one file.
+    """
+    groups: list[list[Item]] = [[]]
+    filled = 0
+    for item, num_bytes in items:
+        if max_bytes is not None and groups[-1] and filled + num_bytes > max_bytes:
+            groups.append([])
+            filled = 0
+        groups[-1].append(item)
+        filled += num_bytes
+    return groups
 
 
 def partial_path(out: Path) -> Path:

@@ -85,17 +85,14 @@ def repack(pair: GgufPair, out: Path, *, dtype: mx.Dtype) -> AddedError:
     progress = Progress(total_bytes=sum(sizes), total_items=len(pieces))
     output = PartialOutput(out, files=layout.shards, pieces=pieces)
     added = AddedError()
-    with (
-        closing(progress),
-        output.opened(_make_key(pair, dtype), on_kept=lambda number: progress.skip(sizes[number], 1)),
-    ):
+    key = _make_key(pair, dtype)
+    with closing(progress), output.opened(key, on_kept=lambda number: progress.skip(sizes[number], 1)):
         for number, rule in enumerate(pair.rules):
             if number in output.done:
                 continue
             arrays = dict(read_parameters(replace(pair, rules=(rule,)), dtype=dtype, added=added))
-            output.record(
-                number, output.write_piece(number, [array_bytes(arrays[tensor.name]) for tensor in tensors[number]])
-            )
+            contents = [array_bytes(arrays[tensor.name]) for tensor in tensors[number]]
+            output.record(number, output.write_piece(number, contents))
             progress.advance(sizes[number], 1)
         with explain_disk_errors(output.path):
             write_companions(pair, output.path)

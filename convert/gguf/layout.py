@@ -13,6 +13,7 @@ from pathlib import Path
 
 from convert.disk import Extent
 from convert.gguf.metadata import Pairs, packed_text, split_pairs
+from convert.partial import fill_files
 from edge.weights.ggml_types import BlockType
 from edge.weights.gguf_reader import DEFAULT_ALIGNMENT, MAGIC
 from edge.weights.ops import Shape
@@ -68,7 +69,7 @@ def plan_files(path: Path, pairs: Pairs, tensors: Sequence[TensorPlan], *, max_b
 
     Parts are named as llama.cpp's are: `X-00001-of-00003.gguf`.
     """
-    groups = _split(tensors, max_bytes)
+    groups = fill_files(((tensor, tensor.num_bytes) for tensor in tensors), max_bytes=max_bytes)
     if len(groups) == 1:
         return [_plan_file(path, pairs, groups[0])]
     stem, num = path.name.removesuffix(".gguf"), len(groups)
@@ -80,18 +81,6 @@ def plan_files(path: Path, pairs: Pairs, tensors: Sequence[TensorPlan], *, max_b
         )
         for index, group in enumerate(groups)
     ]
-
-
-def _split(tensors: Sequence[TensorPlan], max_bytes: int | None) -> list[list[TensorPlan]]:
-    groups: list[list[TensorPlan]] = [[]]
-    used = 0
-    for tensor in tensors:
-        if max_bytes is not None and groups[-1] and used + tensor.num_bytes > max_bytes:
-            groups.append([])
-            used = 0
-        groups[-1].append(tensor)
-        used += tensor.num_bytes
-    return groups
 
 
 def _plan_file(path: Path, pairs: Pairs, tensors: Sequence[TensorPlan]) -> FilePlan:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 from convert.disk import Extent
-from convert.partial import OutputFile
+from convert.partial import OutputFile, fill_files
 from convert.recipes import Choice, Format
 from edge.config import ModelConfig
 from edge.memory import GB
@@ -104,7 +104,7 @@ def lay_out_folder(
     """
     shapes = expected_parameters(config)
     sketches = {name: _sketch(name, shape, choices[name].format, float_dtype) for name, shape in shapes.items()}
-    groups = _fill_shards(sketches, shard_bytes)
+    groups = fill_files(((name, _sketch_bytes(sketch)) for name, sketch in sketches.items()), max_bytes=shard_bytes)
     parts: dict[str, dict[str, StoredTensor]] = {}
     shards = []
     for index, group in enumerate(groups):
@@ -135,18 +135,8 @@ def _sketch(name: str, shape: tuple[int, ...], setting: Format, float_dtype: str
     }
 
 
-def _fill_shards(sketches: Mapping[str, Sketch], shard_bytes: int) -> list[list[str]]:
-    """Fill files in the model's order; the parts of a parameter stay together."""
-    groups: list[list[str]] = [[]]
-    filled = 0
-    for name, sketch in sketches.items():
-        size = sum(prod(shape) * ITEM_BITS[dtype] // 8 for _, dtype, shape in sketch.values())
-        if groups[-1] and filled + size > shard_bytes:
-            groups.append([])
-            filled = 0
-        groups[-1].append(name)
-        filled += size
-    return groups
+def _sketch_bytes(sketch: Sketch) -> int:
+    return sum(prod(shape) * ITEM_BITS[dtype] // 8 for _, dtype, shape in sketch.values())
 
 
 def _place(sketches: Mapping[str, Sketch], file_name: str) -> tuple[dict[str, dict[str, StoredTensor]], OutputFile]:

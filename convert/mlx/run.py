@@ -93,13 +93,12 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
     """
     check_out(out)
     pieces = source.pieces()
-    progress = Progress(
-        total_bytes=sum(_source_bytes(source, piece) for piece in pieces), total_items=len(plan.choices)
-    )
+    sizes = [_source_bytes(source, piece) for piece in pieces]
+    progress = Progress(total_bytes=sum(sizes), total_items=len(plan.choices))
     output = PartialOutput(out, files=plan.layout.shards, pieces=[_extents(piece, plan.layout) for piece in pieces])
 
     def skip(number: int) -> None:
-        progress.skip(_source_bytes(source, pieces[number]), pieces[number].num_targets)
+        progress.skip(sizes[number], pieces[number].num_targets)
 
     key = _make_key(source, settings, plan)
     with closing(progress), output.opened(key, extra_bytes=source.extra_bytes, on_kept=skip):
@@ -110,7 +109,7 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
                 for number, piece, digest in _work_through(batch, source.checkpoint, output, plan, settings):
                     hashes.raise_if_failed()
                     output.record(number, digest)
-                    progress.advance(_source_bytes(source, piece), piece.num_targets)
+                    progress.advance(sizes[number], piece.num_targets)
             sums = hashes.result()
         with explain_disk_errors(output.path):
             write_companions(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from convert.checkpoint import mark_files
-from convert.disk import check_space
+from convert.disk import check_space, explain_interrupt
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
 from convert.verify.results import Report
@@ -115,6 +115,7 @@ class Measurement:
         Raises:
             MemoryPlanError: One block does not fit into memory.
             OutputError: The states do not fit on the disk, or cannot be written.
+            KeyboardInterrupt: The user interrupted, with a line that says how to go on.
         """
         plan, samples, config = self.plan(), self.samples, self.checkpoint.config
         say(
@@ -126,15 +127,16 @@ class Measurement:
         store = StateStore(self.work_folder)
         check_space(self.work_folder, plan.disk_bytes - store.num_bytes())
         blocks = TorchBlocks(self.checkpoint, dtype=_torch_dtype(self.dtype))
-        logits = run_teacher(blocks, samples, config=config, store=store, say=say)
-        num_parameters = sum(math.prod(target.shape) for rule in self.checkpoint.rules for target in rule.targets)
-        results = tuple(
-            replace(
-                run_candidate(item, samples, teacher=store, logits=logits, num_parameters=num_parameters, say=say),
-                notes=notes,
+        with explain_interrupt(self.work_folder):
+            logits = run_teacher(blocks, samples, config=config, store=store, say=say)
+            num_parameters = sum(math.prod(target.shape) for rule in self.checkpoint.rules for target in rule.targets)
+            results = tuple(
+                replace(
+                    run_candidate(item, samples, teacher=store, logits=logits, num_parameters=num_parameters, say=say),
+                    notes=notes,
+                )
+                for item, notes in zip(self.candidates, self.notes, strict=True)
             )
-            for item, notes in zip(self.candidates, self.notes, strict=True)
-        )
         return Report(
             reference=self.reference,
             dtype=self.dtype,

@@ -224,7 +224,7 @@ def test_a_run_that_was_cut_off_goes_on_and_reports_the_same(
 
     for module in ("teacher", "compare"):
         monkeypatch.setattr(f"convert.verify.{module}.run_stage", cut_off)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"What is done is kept in .*; run the same command again to go on"):
         measure(folder, work=tmp_path / "work")
     calls = -1000
     assert measure(folder, work=tmp_path / "work") == expected
