@@ -1,4 +1,4 @@
-"""Train the demo model: `python -m examples.demo_model.train --state DIR --minutes 60`. Resumes from DIR/state.pt.
+"""Train the demo model: `python -m examples.demo_model.train --state DIR --minutes 160`. Resumes from DIR/state.pt.
 
 Muon for matrices, AdamW for the rest, an average of the weights for export. First the vision tower alone learns to
 label patches, then everything learns to answer. The rate falls to zero at the wall-clock deadline. DIR/mix.json, if
@@ -364,7 +364,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="folder of the training state")
-    parser.add_argument("--minutes", type=float, default=60.0, help="training time in all, over every resume")
+    parser.add_argument("--minutes", type=float, default=160.0, help="training time in all, over every resume")
     parser.add_argument("--muon-lr", type=float, default=0.005)
     parser.add_argument("--adam-lr", type=float, default=0.003)
     parser.add_argument("--hold", type=float, default=0.4, help="share of the time before the rate falls")
