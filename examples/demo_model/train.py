@@ -32,16 +32,16 @@ from .pack import Batch, Packer
 
 CLASSES = (42, 8, 6)
 MIX: dict[str, Any] = {
-    "rows": {"image": 4, "sign": 12, "letters": 10, "pair": 4, "video": 3, "tools": 3},
+    "rows": {"image": 4, "sign": 18, "letters": 8, "pair": 6, "video": 6, "tools": 1},
     "others": {"pair": 0.5, "video": 0.5},
     "pictures": {"image": 20, "sign": 12, "letters": 12},
-    "pictures_until": 600,
-    "others_from": 1100,
+    "pictures_until": 850,
+    "others_from": 1300,
     "noise": 0.15,
     "aux": 1.0,
     "rate": 1.0,
-    "vision_rate": 1.0,
-    "questions": {"describe": 1.0, "count": 1.2, "where": 1.2, "box": 2.5, "box_all": 0.3, "read": 0.05},
+    "vision_rate": 0.8,
+    "questions": {"describe": 1.0, "count": 1.2, "where": 0.4, "box": 2.2, "box_all": 0.3, "read": 0.05},
 }
 
 
