@@ -120,8 +120,8 @@ class Measurement:
         plan, samples, config = self.plan(), self.samples, self.checkpoint.config
         say(
             f"{self.reference}: {len(samples.samples)} prompts, {samples.num_tokens} tokens, {len(samples.media)} "
-            f"pictures and videos; one block at a time in at most {plan.memory_bytes / GB:.1f} GB of memory, states "
-            f"take {plan.disk_bytes / GB:.2f} GB in {self.work_folder}"
+            f"pictures and videos; the reference takes one block at a time, at most {plan.memory_bytes / GB:.1f} GB of "
+            f"memory, and {plan.disk_bytes / GB:.2f} GB for states in {self.work_folder}"
         )
         plan.check()
         store = StateStore(self.work_folder)
