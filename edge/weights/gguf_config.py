@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from edge.config import ModelConfig, ModelType, MoeConfig, RopeConfig, TextConfig, VisionConfig
@@ -129,6 +130,9 @@ def read_config(text: GgufFile, projector: GgufFile) -> ModelConfig:
 def read_settings(projector: GgufFile, config: ModelConfig) -> tuple[ImageSettings, VideoSettings]:
     """Read how pictures and videos are prepared; pixel limits are the checkpoints' own, as in their hub folders.
 
+    A GGUF file has no limits for videos. Where it allows smaller pictures only than the published checkpoints do, its
+    model knows no larger frames either, and each frame of a video is held to the same limit.
+
     Raises:
         ConfigError: A value has the wrong type.
     """
@@ -150,8 +154,9 @@ def read_settings(projector: GgufFile, config: ModelConfig) -> tuple[ImageSettin
         merge_size=vision.spatial_merge_size,
         mean=mean,
         std=std,
+        cap_pixels_per_frame=images.max_pixels < ImageSettings().max_pixels,
     )
-    return images, videos
+    return images, replace(videos, max_frame_tokens=min(videos.max_frame_tokens, images.max_pixels // images.factor**2))
 
 
 def read_generation(text: GgufFile, config: ModelConfig) -> GenerationSettings:

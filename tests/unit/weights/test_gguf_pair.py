@@ -13,10 +13,11 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
+from PIL import Image
 
 from convert.__main__ import main
 from edge.errors import ConfigError, EdgeError, WeightError
-from edge.loading import gguf_processor, load
+from edge.loading import DEMO_FOLDER, gguf_processor, load
 from edge.prompt.processor import Processor
 from edge.weights.folder import load_folder, open_checkpoint
 from edge.weights.ggml import decode
@@ -60,6 +61,18 @@ def test_config_and_settings_equal_those_of_the_folder(made: Path) -> None:
     assert ours.images == theirs.images
     assert dataclasses.replace(ours.generation, pad_token_id=None) == theirs.generation
     assert ours.template.source == theirs.template.source
+
+
+def test_a_pair_for_small_pictures_takes_small_frames_too(tmp_path: Path) -> None:
+    """A GGUF file has no limits for videos; the demo checkpoint has seen frames of 128x128 only."""
+    pair = open_pair(convert(DEMO_FOLDER, tmp_path / "demo-F16.gguf", "--type", "F16"))
+    frames = [Image.radial_gradient("L").convert("RGB") for _ in range(8)]  # 256x256
+    content = [{"type": "video", "video": frames, "frame_rate": 2.0}, {"type": "text", "text": "What happens?"}]
+    messages = [{"role": "user", "content": content}]
+    ours = gguf_processor(pair).build(messages)
+    theirs = Processor.from_folder(DEMO_FOLDER, open_checkpoint(DEMO_FOLDER).config).build(messages)
+    assert ours.media[0].grid_thw == theirs.media[0].grid_thw == (4, 8, 8)
+    assert ours.token_ids.tolist() == theirs.token_ids.tolist()
 
 
 def test_the_tokenizer_equals_that_of_the_folder(made: Path) -> None:
