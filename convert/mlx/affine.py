@@ -1,4 +1,4 @@
-"""Search scales and biases of MLX's affine form by mean-square error: same files as `mx.quantize`, less error.
+"""Search scales and biases of MLX's affine form by mean-square error: the form of `mx.quantize`, less error.
 
 A group of weights w is stored as codes q, one scale s and one bias b; the weight read back is q * s + b. `mx.quantize`
 spans the group's range and rounds s and b to the stored type afterwards, with the codes already chosen. Here s and b

@@ -25,7 +25,7 @@ from convert.mlx.quantize import array_bytes, quantize_rows
 from convert.mlx.source import Source
 from convert.partial import PartialOutput, check_out
 from convert.progress import Progress
-from convert.recipes import Choice, Format, Recipe, choose_formats, format_name
+from convert.recipes import Format, Recipe, choose_formats, format_name
 from edge.config import ModelConfig
 from edge.weights.folder import Checkpoint
 
@@ -60,7 +60,6 @@ class Plan:
     """What will be written."""
 
     config: ModelConfig
-    choices: dict[str, Choice]
     layout: FolderLayout
 
 
@@ -71,7 +70,7 @@ def make_plan(config: ModelConfig, settings: Settings) -> Plan:
         UsageError: An override fits nothing.
     """
     choices = choose_formats(config, base=settings.base, recipe=settings.recipe, overrides=settings.overrides)
-    return Plan(config, choices, lay_out_folder(config, choices, shard_bytes=settings.shard_bytes))
+    return Plan(config, lay_out_folder(config, choices, shard_bytes=settings.shard_bytes))
 
 
 def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan) -> int:
@@ -94,7 +93,7 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
     check_out(out)
     pieces = source.pieces()
     sizes = [_source_bytes(source, piece) for piece in pieces]
-    progress = Progress(total_bytes=sum(sizes), total_items=len(plan.choices))
+    progress = Progress(total_bytes=sum(sizes), total_items=len(plan.layout.choices))
     output = PartialOutput(out, files=plan.layout.shards, pieces=[_extents(piece, plan.layout) for piece in pieces])
 
     def skip(number: int) -> None:
@@ -129,7 +128,7 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
 def _make_key(source: Source, settings: Settings, plan: Plan) -> dict[str, str]:
     """Say what decides the output's bytes; journals of another key are not continued."""
     files = sorted(source.shard_marks().items())
-    formats = sorted({(name, format_name(choice.format)) for name, choice in plan.choices.items()})
+    formats = sorted({(name, format_name(choice.format)) for name, choice in plan.layout.choices.items()})
     return {
         "source": json.dumps([source.identity.name, source.identity.revision, files]),
         "recipe": json.dumps([settings.recipe.name, formats]),
@@ -210,7 +209,7 @@ class _Lanes:
             return self._output.write_piece(number, contents)
 
     def _quantize(self, name: str, rows: mx.array) -> dict[str, mx.array]:
-        setting = self._plan.choices[name].format
+        setting = self._plan.layout.choices[name].format
         parts = quantize_rows(rows, setting, is_searched=self._is_searched)
         return parts if setting is not None else {name.rpartition(".")[2]: parts["weight"]}
 

@@ -19,6 +19,7 @@ from .scenes import Box, Scene, Thing, random_scene, sign_scene
 from .tasks import Question
 
 SEED = 7_777_000
+LONGEST_ANSWER = 200  # tokens, thought included; the longest right one has some 110
 Message = dict[str, Any]
 
 

@@ -10,7 +10,7 @@ from typing import Any  # messages and tool declarations are JSON
 
 import edge
 
-LONGEST_ANSWER = 200
+from .checks import LONGEST_ANSWER
 
 
 class EdgeBackend:

@@ -16,6 +16,7 @@ COMPARE = (
 )  # fmt: skip
 DIFFER = ("In how many places do the pictures differ?", "How many differences are there?", "Count the differences.")
 NTH = ("first", "second")
+NOTHING = "none"
 
 
 def changed_pair(rng: random.Random) -> tuple[Scene, Scene, str]:
@@ -88,18 +89,22 @@ def another_thing(rng: random.Random, thing: Thing) -> Thing:
 
 def differences(rng: random.Random, pair: tuple[Scene, Scene]) -> Question:
     """Ask in how many places two pictures differ."""
-    old, new = ({thing.cell: thing.name for thing in scene.things} for scene in pair)
-    number = sum(old.get(cell) != new.get(cell) for cell in {*old, *new})
+    number = sum(before != after for _, before, after in _places(*pair))
     return Question("differences", rng.choice(DIFFER), side_by_side(*pair), there_are(number, "difference"))
 
 
 def side_by_side(first: Scene, second: Scene) -> str:
     """Write the thought that names what stands in each place of two pictures, and how it differs."""
-    old, new = ({thing.cell: thing.name for thing in scene.things} for scene in (first, second))
     steps = []
-    for cell in sorted({*old, *new}):
-        step = f"{PLACES[cell]}: {old.get(cell, 'none')}, {new.get(cell, 'none')}"
-        if old.get(cell) != new.get(cell):
-            step += ", added" if cell not in old else ", gone" if cell not in new else ", changed"
+    for place, before, after in _places(first, second):
+        step = f"{place}: {before}, {after}"
+        if before != after:
+            step += ", added" if before == NOTHING else ", gone" if after == NOTHING else ", changed"
         steps.append(step)
     return f"I compare them place by place. {'; '.join(steps)}."
+
+
+def _places(first: Scene, second: Scene) -> list[tuple[str, str, str]]:
+    """List each place where something stands, with what stands there in either picture."""
+    old, new = ({thing.cell: thing.name for thing in scene.things} for scene in (first, second))
+    return [(PLACES[cell], old.get(cell, NOTHING), new.get(cell, NOTHING)) for cell in sorted({*old, *new})]

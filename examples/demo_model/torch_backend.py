@@ -18,12 +18,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import Qwen3VLMoeForConditionalGeneration
 
-from .checks import Case
+from .checks import LONGEST_ANSWER, Case
 from .model import block_order
 from .pack import IMAGE, VIDEO_PART
 from .scenes import SIZE_PX
-
-LONGEST_ANSWER = 200
 
 
 class TorchBackend:

@@ -24,7 +24,7 @@ def make(raw: Json, recipe: str = "4bit", **overrides: str) -> Json:
     patterns = {name.replace("__", "."): value for name, value in overrides.items()}
     settings = settings_of(recipe, overrides=patterns)
     plan = make_plan(config, settings)
-    return make_config(config, raw, base=settings.base, choices=plan.choices)
+    return make_config(config, raw, base=settings.base, choices=plan.layout.choices)
 
 
 YARN = {

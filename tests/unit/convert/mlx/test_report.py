@@ -98,6 +98,6 @@ def test_what_cannot_be_grouped_is_listed_with_the_reason() -> None:
 
 def test_a_parameter_larger_than_a_file_gets_one_of_its_own() -> None:
     config = model_config_from_dict(tiny_config_json())
-    choices = make_plan(config, settings_of("bf16")).choices
+    choices = make_plan(config, settings_of("bf16")).layout.choices
     layout = lay_out_folder(config, choices, shard_bytes=1)
     assert len(layout.shards) == len(choices)
