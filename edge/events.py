@@ -117,6 +117,79 @@ class FinishEvent:
     statistics: Statistics
 
 
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """How far the work before the first token has come; `done` goes up to `total` in each stage.
+
+    Attributes:
+        stage: "queued" (requests before this one), "vision" (blocks of the tower) or "prefill" (prompt tokens).
+        done: Units done, 0 <= done <= total.
+        total: Units in all.
+    """
+
+    stage: Literal["queued", "vision", "prefill"]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks for.
+
+    Attributes:
+        index: Place among the calls of this answer, from 0.
+        id: A name for the call, unique within a conversation; the result's message repeats it.
+        name: The tool's name.
+        arguments: The arguments, as the text of a JSON object.
+    """
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDeltaEvent:
+    """A piece of a call while it is written: the first has id and name, all join to the arguments' JSON text."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallEvent:
+    """A call that is complete and whose arguments are a JSON object."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class NoteEvent:
+    """A line for the user about this answer, such as a call that could not be read and came out as text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """A generated token, sent only when token ids or logprobs were asked for.
+
+    Attributes:
+        token_id: Its id.
+        is_reasoning: Whether it belongs to the thought.
+        logprob: Natural logarithm of its probability before sampling's cuts; None when not asked for.
+        top_logprobs: The most likely tokens of this step and their logprobs, best first; empty when not asked for.
+    """
+
+    token_id: int
+    is_reasoning: bool
+    logprob: float | None = None
+    top_logprobs: tuple[tuple[int, float], ...] = ()
+
+
 Event = PromptEvent | TextEvent | ReasoningEvent | FinishEvent
 
 

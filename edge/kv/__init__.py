@@ -1,0 +1,1 @@
+"""What a decoder layer remembers: keys and values, plain or packed, shared prefixes, and vision results."""

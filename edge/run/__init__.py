@@ -1,0 +1,1 @@
+"""One model thread: requests become rows that are prefilled and decoded together."""
