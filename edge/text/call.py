@@ -113,10 +113,13 @@ class CallReader:
         """Give what is new of the arguments; the first piece names the call."""
         if self._members.name is None:
             return []
-        ready = self._arguments if self._arguments is not None else self._members.open_arguments(self.raw)
-        if self.status == "broken" and self._arguments is None:
-            ready = self._members.open_arguments(self.raw[:-1])  # without the character that broke it
-        piece, self._sent = ready[self._sent :], len(ready)
+        if self._arguments is not None:
+            piece = self._arguments[self._sent :]
+        else:
+            # The character that broke a call is not sent.
+            end = len(self.raw) - (self.status == "broken")
+            piece = self._members.open_arguments(self.raw, self._sent, end)
+        self._sent += len(piece)
         if self.is_announced:
             return [ToolCallDeltaEvent(self.index, "", "", piece)] if piece else []
         self.is_announced = True
@@ -158,14 +161,17 @@ class _Members:
             return None, "it has no name"
         text = "{}"
         if self._object is not None:
-            text = self.open_arguments(raw)
+            text = raw[slice(*self._object)]
         elif self._string is not None:
             text = json.loads(raw[slice(*self._string)])
         return (text, None) if _is_object(text) else (None, "its arguments are not a JSON object")
 
-    def open_arguments(self, raw: str) -> str:
-        """Return what is there of arguments written as an object."""
-        return "" if self._object is None else raw[slice(*self._object)]
+    def open_arguments(self, raw: str, skip: int, end: int) -> str:
+        """Return what stands before `end` of arguments written as an object, without its first `skip` characters."""
+        if self._object is None:
+            return ""
+        start, stop = self._object
+        return raw[start + skip : end if stop is None else min(stop, end)]
 
     def _start_value(self, character: str, at: int) -> str | None:
         if self._key == "name" and character != '"':

@@ -52,8 +52,11 @@ def _read_python(text: str) -> Json:
 
 
 def _walk(value: Json) -> Iterator[dict[str, Json]]:
-    if isinstance(value, dict):
-        yield value
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _walk(item)
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            yield value
+            left += reversed(value.values())
+        elif isinstance(value, list | tuple):
+            left += reversed(value)

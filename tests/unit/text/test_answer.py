@@ -6,6 +6,7 @@ import pytest
 
 from edge.events import NoteEvent
 from edge.text.answer import AnswerReader
+from tests.real_tokenizer import real_tokenizer
 from tests.unit.text.reading import BytesAsTokens, Joined, join
 
 END, OTHER_END, SPECIAL = 300, 301, 302
@@ -65,6 +66,16 @@ def test_calls_are_read_from_tokens_with_characters_split_over_them() -> None:
     assert answer.num_calls == 2
     assert [call.index for call in answer.tool_calls] == [0, 1]
     assert answer.tool_calls[0].id != answer.tool_calls[1].id
+
+
+def test_calls_are_read_from_the_tokens_of_the_real_vocabulary() -> None:
+    tokenizer = real_tokenizer()
+    text = "Which?\n</think>\n\nI look, 日本.\n" + CALL.decode() + "\n" + CALL.decode() + "<|im_end|>"
+    end = tokenizer.special_ids["<|im_end|>"]
+    answer = AnswerReader(tokenizer, starts_in_reasoning=True, stops=["</tool"], end_token_ids=[end], has_tools=True)
+    joined = read(answer, tokenizer.encode(text))
+    assert (joined.thought, joined.text, answer.is_stopped) == ("Which?", "I look, 日本.", True)
+    assert joined.calls == [(0, "f", '{"a": "日"}'), (1, "f", '{"a": "日"}')]
 
 
 def test_an_end_token_inside_a_call_leaves_it_as_text_with_a_note() -> None:

@@ -24,6 +24,12 @@ def test_complete_objects_are_found(text: str, expected: list[object]) -> None:
     assert list(find_objects(text)) == expected
 
 
+@pytest.mark.parametrize("depth", [500, 5000])
+def test_deep_nesting_does_no_harm(depth: int) -> None:
+    found = list(find_objects('{"a":' * depth + '{"z": 1}' + "}" * depth))
+    assert found[-1] == {"z": 1}
+
+
 @pytest.mark.parametrize("unit", ["[", "{", '{"a":', '[{"a":[', '{"', "{'a': ", "[1,"])
 def test_hostile_text_takes_no_long_time(unit: str) -> None:
     text = unit * (40_000 // len(unit))
