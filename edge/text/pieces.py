@@ -86,7 +86,7 @@ class PieceReader:
             self._pass_text(passed, events)
             if found is None:
                 break
-            self._found(found, events)
+            self._found(found)
             events += self.feed(rest)
         self._flush_blanks(events)
         return events
@@ -108,13 +108,12 @@ class PieceReader:
         passed, found, rest = self._search.feed(text)
         self._pass_text(passed, events)
         if found is not None:
-            self._found(found, events)
+            self._found(found)
         return rest
 
-    def _found(self, pattern: str, events: list[PieceEvent]) -> None:
+    def _found(self, pattern: str) -> None:
         if pattern in self._stops:
             self.stop = pattern
-            self._flush_blanks(events)
         else:
             self._call = CallReader(self._next_index)
 

@@ -105,6 +105,17 @@ def test_a_broken_call_says_what_is_wrong(text: str, reason: str) -> None:
     assert reader.raw + rest == text
 
 
+@pytest.mark.parametrize(
+    "pieces", [['{"name": "f", "arguments": {"a": x}}'], list('{"name": "f", "arguments": {"a": x}}')]
+)
+def test_what_breaks_a_call_is_not_sent_as_arguments(pieces: list[str]) -> None:
+    reader, sent = CallReader(0), ""
+    for piece in pieces:
+        if reader.status == "open":
+            sent += "".join(delta.arguments for delta in reader.feed(piece)[0])
+    assert (reader.status, sent) == ("broken", '{"a": ')
+
+
 def test_a_call_is_whole_without_its_closing_tag_if_its_json_is() -> None:
     reader = CallReader(0)
     reader.feed('{"name": "f", "arguments": {"a": 1}}\n</tool')
