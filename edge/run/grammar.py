@@ -170,6 +170,8 @@ def _own_grammar(grammar: Mapping[str, str]) -> dict[str, str]:
             f"grammar: expected at most {MAX_GRAMMAR_CHARACTERS} characters, found {len(text)}. Shorten it.",
             field="grammar",
         )
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise RequestError("grammar: expected Unicode text, found a lone surrogate. Remove it.", field="grammar")
     if kind == "lark":
         return {"lark_grammar": text}
     from llguidance import regex_to_lark

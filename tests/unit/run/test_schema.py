@@ -72,5 +72,5 @@ def test_what_nobody_would_enforce_is_refused_by_its_place(schema: Json, message
 
 
 def test_a_tool_is_named_in_the_message() -> None:
-    with pytest.raises(RequestError, match="^tools: .* at /items of the parameters of 'a'\\."):
+    with pytest.raises(RequestError, match=r"^tools: .* at /items of the parameters of 'a'\."):
         check_schema({"items": {"not": {}}}, field="tools", of_what=" of the parameters of 'a'")
