@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import RequestError
@@ -38,7 +38,7 @@ class Tool:
 
     Attributes:
         name: Its name.
-        parameters: Checked JSON Schema of its arguments.
+        parameters: JSON Schema of its arguments as given; it is checked where it is enforced.
         is_strict: Whether its calls are asked to obey the schema even where calling is free.
     """
 
@@ -51,7 +51,7 @@ def read_tools(tools: Sequence[Mapping[str, Json]] | None) -> list[Tool]:
     """Read tool declarations, in OpenAI's shape or the bare function.
 
     Raises:
-        RequestError: A name is missing or comes twice, or a schema cannot be enforced.
+        RequestError: A name is missing or comes twice.
     """
     found: list[Tool] = []
     for i, entry in enumerate(tools or ()):
@@ -61,7 +61,7 @@ def read_tools(tools: Sequence[Mapping[str, Json]] | None) -> list[Tool]:
             raise RequestError(f"tools: expected a function with a name at place {i}, found none.", field="tools")
         if any(tool.name == name for tool in found):
             raise RequestError(f"tools: expected each name once, found {name!r} twice. Rename one.", field="tools")
-        found.append(Tool(name, _arguments_schema(function.get("parameters"), name), function.get("strict") is True))
+        found.append(Tool(name, function.get("parameters"), function.get("strict") is True))
     return found
 
 
@@ -99,6 +99,8 @@ def build_grammar(
     if tool_choice == "auto" and not has_schema and not any(tool.is_strict for tool in chosen):
         return None
     is_named = is_forced and tool_choice != "required"
+    if tool_choice == "auto" and not has_schema:  # a schema that nobody asked to enforce may hold anything
+        chosen = [tool if tool.is_strict else replace(tool, parameters={"type": "object"}) for tool in chosen]
     calls = _call_rules(chosen, token_names, is_repeated=parallel_tool_calls and not is_named)
     if is_forced:
         return _written([{"lark_grammar": "\n".join(["start: calls", *calls])}])
@@ -180,15 +182,15 @@ def _own_grammar(grammar: Mapping[str, str]) -> dict[str, str]:
     return {"lark_grammar": f"start: /{regex_to_lark(text, use_ascii='d')}/"}
 
 
-def _arguments_schema(parameters: Json, name: str) -> Json:
+def _arguments_schema(tool: Tool) -> Json:
     """Check a tool's parameters; arguments are an object, and a tool without parameters takes an empty one."""
-    if parameters is None or parameters == {}:
+    if tool.parameters is None or tool.parameters == {}:
         return {"type": "object", "properties": {}, "additionalProperties": False}
-    of_what = f" of the parameters of {name!r:.60}"
-    schema = check_schema(parameters, field="tools", of_what=of_what)
+    of_what = f" of the parameters of {tool.name!r:.60}"
+    schema = check_schema(tool.parameters, field="tools", of_what=of_what)
     if not isinstance(schema, dict) or schema.get("type", "object") != "object":
         raise RequestError(
-            f'tools: expected parameters of type "object" for {name!r:.60}, found another type. Change it.',
+            f'tools: expected type "object"{of_what}, found another type. Change it.',
             field="tools",
         )
     schema = {**schema, "type": "object"}
@@ -214,7 +216,7 @@ def parser_limits() -> LLParserLimits:
     """Bound what one grammar may cost: at most about 150 MB of lexer states, some 15 ms a token."""
     from llguidance import LLParserLimits
 
-    return LLParserLimits(max_lexer_states=100_000, verbose_errors=False)
+    return LLParserLimits(max_lexer_states=100_000, max_grammar_size=20_000, verbose_errors=False)
 
 
 def plain_reason(report: str) -> str:
@@ -236,7 +238,10 @@ def _call_rules(tools: Sequence[Tool], token_names: Collection[str], *, is_repea
     ]
     for i, tool in enumerate(tools):
         head = f'{{"name": {json.dumps(tool.name, ensure_ascii=False)}, "arguments": '
-        rules += [f'call_{i}: {_literal(head)} arguments_{i} "}}"', f"arguments_{i}: {_json_rule(tool.parameters)}"]
+        rules += [
+            f'call_{i}: {_literal(head)} arguments_{i} "}}"',
+            f"arguments_{i}: {_json_rule(_arguments_schema(tool))}",
+        ]
     return rules
 
 
