@@ -112,10 +112,11 @@ class ConstraintFactory:
 
 
 class Constraint:
-    """What may come next in one answer; used by one thread at a time.
+    """What may come next in one answer; made on one thread, then used by another, one at a time.
 
     A row calls `allowed` before it samples and `accept` with what it took, from the first token after the thought
-    (the token `</think>` itself is the thought's) to the end token.
+    (the token `</think>` itself is the thought's) to the end token. When a token is read, its forward pass can be
+    queued first; `accept`, `is_finished` and `allowed` then run beside it, a fraction of a millisecond in all.
     """
 
     def __init__(self, vocabulary: _Vocabulary, text: str, *, field: str, follows_thought: bool) -> None:

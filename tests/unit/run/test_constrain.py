@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import validator_for
 
 import edge
 from edge.errors import RequestError
@@ -77,6 +80,54 @@ def test_random_text_under_a_schema_validates(seed: int) -> None:
     schema = random_schema(random.Random(seed))
     Draft202012Validator.check_schema(schema)
     check_instance(written(seed, schema=schema)[0], schema)
+
+
+LOCAL = {"$defs": {"q": {"$anchor": "z", "type": "integer", "maximum": 3}}}
+PARTS = [
+    {"properties": {"a": {"type": "integer", "maximum": 5}}, "required": ["a"], "type": "object"},
+    {"properties": {"b": {"enum": ["x"]}, "a": {"minimum": 3}}, "required": ["b"]},
+]
+KINDS = [
+    {"type": "object", "properties": {"k": {"const": kind}, "v": {"type": value}}, "required": ["k", "v"]}
+    for kind, value in (("x", "integer"), ("y", "boolean"))
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"minimum": 3, "maxLength": 2, "maxItems": 1},
+        {"type": "number", "multipleOf": 0.5, "minimum": -3, "maximum": 30},
+        {"type": "integer", "exclusiveMinimum": 1.5, "exclusiveMaximum": 4},
+        {"type": "number", "minimum": 0.1, "maximum": 0.30},
+        {"type": "object", "patternProperties": {"^a": {"type": "integer"}}, "properties": {"ab": {"maximum": 3}}},
+        {"type": "object", "minProperties": 2, "maxProperties": 3, "additionalProperties": {"type": "boolean"}},
+        {"type": "object", "required": ["q"], "additionalProperties": {"type": "boolean"}},
+        {"type": "object", "properties": {"a": True, "b": False}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"$ref": "#"}}, "additionalProperties": False},
+        {"allOf": PARTS},
+        {"allOf": [{"type": "string", "pattern": "a"}, {"pattern": "b$"}, {"maxLength": 6}]},
+        {"oneOf": KINDS},
+        {"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": 3}]},
+        {
+            "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+            "type": "object",
+            "additionalProperties": {"type": "null"},
+        },
+        {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "integer"}], "type": "array"},
+        {"prefixItems": [{"type": "integer"}], "items": {"type": "boolean"}, "minItems": 2, "type": "array"},
+        {"enum": [1, "a", None, [1, {"a": "ü"}], {"b": {}}], "type": ["string", "array", "integer"]},
+        {"$ref": "#z", **LOCAL},
+        {"$ref": "#/$defs/q", "minimum": 1, **LOCAL},
+        {"type": "string", "format": "email", "maxLength": 40},
+    ],
+)
+def test_each_keyword_is_kept(schema: Json, seed: int) -> None:
+    text = written(seed, schema=schema)[0]
+    validator_for(schema, default=Draft202012Validator)(schema, format_checker=FormatChecker()).validate(
+        json.loads(text)
+    )
 
 
 def calls_of(text: str, tokens: list[int]) -> list[Json]:
@@ -287,6 +338,11 @@ def test_nothing_asked_gives_no_constraint() -> None:
     assert FACTORY.make(tool_choice="none") is None
 
 
+def test_llguidance_is_imported_only_when_a_constraint_is_asked_for() -> None:
+    code = "import sys, edge.run.constrain, edge.run.sample; sys.exit('llguidance' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_many_threads_make_constraints_of_one_vocabulary() -> None:
     factory = ConstraintFactory(TOKENIZER, vocab_size=VOCAB, end_ids=END_IDS)
     masks: list[bytes] = []
@@ -304,6 +360,17 @@ def test_many_threads_make_constraints_of_one_vocabulary() -> None:
     assert len(set(masks)) == 1
 
 
+def test_a_constraint_made_on_one_thread_is_used_on_another() -> None:
+    constraint = made(schema=PERSON)
+    found: list[bool] = []
+    tokens = TOKENIZER.encode_plain('{"name": "a"}')
+    thread = threading.Thread(target=lambda: found.append(takes(constraint, tokens)))
+    thread.start()
+    thread.join()
+    assert found == [True]
+
+
+@pytest.mark.slow
 def test_the_real_vocabulary_takes_calls_as_models_write_them() -> None:
     tokenizer = real_tokenizer()
     factory = ConstraintFactory(tokenizer, vocab_size=151_936, end_ids=(151_645, 151_643))
