@@ -53,6 +53,7 @@ def refused(**settings: Json) -> RequestError:
         {"oneOf": [{"type": "string"}, {"minLength": 3}]},
         {"type": "array", "uniqueItems": True},
         {"const": "\ud800"},
+        {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(1000)}},
         False,
         "xml",
         5,
