@@ -23,6 +23,8 @@ PLAIN_FORM = "plain"
 _PACKED_FORMS: dict[str, tuple[KvBits, int]] = {
     f"packed-{bits}-{group_size}": (bits, group_size) for bits in (8, 4) for group_size in (64, 32)
 }
+_PLAIN_DTYPES = (mx.float32, mx.bfloat16, mx.float16)
+_PACKED_DTYPES = [mx.uint32, mx.float32, mx.float32]
 # float32 scale and bias of a group.
 _GROUP_BYTES = 8
 
@@ -92,9 +94,15 @@ def restore_memory(form: str, state: tuple[mx.array, ...]) -> LayerMemory:
     """Make the memory that had this form and state.
 
     Raises:
-        KeyError: There is no such form.
+        ValueError: There is no such form, or the state is not one of it.
     """
-    if form == PLAIN_FORM:
+    looks = [(array.dtype, array.shape[:-1]) for array in state]
+    is_row = all(array.ndim == 4 and array.shape[0] == 1 for array in state)
+    if form == PLAIN_FORM and is_row and len(state) == 2 and looks[0] == looks[1] and state[0].dtype in _PLAIN_DTYPES:
         return PlainMemory.from_state(state)
-    bits, group_size = _PACKED_FORMS[form]
-    return PackedMemory.from_state(state, bits=bits, group_size=group_size)
+    if form in _PACKED_FORMS and is_row and [dtype for dtype, _ in looks] == _PACKED_DTYPES:
+        bits, group_size = _PACKED_FORMS[form]
+        num_groups = state[0].shape[-1] * 32 // bits // group_size
+        if len({shape for _, shape in looks}) == 1 and state[1].shape[-1] == state[2].shape[-1] == num_groups:
+            return PackedMemory.from_state(state, bits=bits, group_size=group_size)
+    raise ValueError(f"expected the state of a memory of form {form!r}, found {[array.shape for array in state]}")

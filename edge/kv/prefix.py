@@ -95,12 +95,12 @@ class PrefixPool:
         Entries that the new one continues go, and so do the least recently used ones over the limits. A turn that
         an entry holds already is not kept twice. A key longer than its memories, or cut inside a picture, is cut.
         """
-        key, memories = _whole(key, memories)
+        key, memories = whole(key, memories)
         for index, (other, _) in enumerate(self._entries):
-            if _holds(other, key):
+            if holds(other, key):
                 self._use(index)
                 return
-        self._entries = [entry for entry in self._entries if not _holds(key, entry[0])]
+        self._entries = [entry for entry in self._entries if not holds(key, entry[0])]
         self._entries.append((key, memories))
         while len(self._entries) > 1 and (len(self._entries) > self._max_entries or self.nbytes > self._max_bytes):
             del self._entries[0]
@@ -162,13 +162,7 @@ def fork_first(memories: RowMemory, num_tokens: int) -> list[LayerMemory]:
     return forks
 
 
-def _held(key: PrefixKey, memories: RowMemory) -> PrefixKey:
-    """Cut the key to the tokens whose keys and values the memories hold."""
-    num_tokens = min((memory.num_tokens for memory in memories), default=0)
-    return key if num_tokens >= len(key.token_ids) else key.first(num_tokens)
-
-
-def _whole(key: PrefixKey, memories: RowMemory) -> tuple[PrefixKey, RowMemory]:
+def whole(key: PrefixKey, memories: RowMemory) -> tuple[PrefixKey, RowMemory]:
     """Cut both to the tokens that both have, and to the beginning of a picture that is not there whole."""
     num_tokens = len(_held(key, memories).token_ids)
     num_tokens = min((s.start for s in key.spans if s.start < num_tokens < s.end), default=num_tokens)
@@ -177,10 +171,16 @@ def _whole(key: PrefixKey, memories: RowMemory) -> tuple[PrefixKey, RowMemory]:
     return key.first(num_tokens), memories
 
 
-def _holds(long: PrefixKey, short: PrefixKey) -> bool:
-    """Whether everything in `short` is the beginning of `long` too, or all of it."""
+def holds(long: PrefixKey, short: PrefixKey) -> bool:
+    """Tell whether everything in `short` is the beginning of `long` too, or all of it."""
     num_tokens = len(short.token_ids)
     return len(long.token_ids) >= num_tokens and _common_tokens(long, short, limit=num_tokens) == num_tokens
+
+
+def _held(key: PrefixKey, memories: RowMemory) -> PrefixKey:
+    """Cut the key to the tokens whose keys and values the memories hold."""
+    num_tokens = min((memory.num_tokens for memory in memories), default=0)
+    return key if num_tokens >= len(key.token_ids) else key.first(num_tokens)
 
 
 def _common_tokens(kept: PrefixKey, wanted: PrefixKey, *, limit: int) -> int:

@@ -80,6 +80,31 @@ def test_a_memory_is_restored_from_its_form_and_state(kv_bits: KvBits | None) ->
             assert np.array_equal(np.array(one), np.array(other))
 
 
-def test_an_unknown_form_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        restore_memory("packed-3-64", ())
+STATES = {
+    "plain": (mx.zeros((1, 2, 5, 96)), mx.zeros((1, 2, 5, 96))),
+    "packed-8-32": (mx.zeros((1, 4, 5, 24), mx.uint32), mx.zeros((1, 4, 5, 3)), mx.zeros((1, 4, 5, 3))),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "state"),
+    [
+        ("packed-3-64", STATES["packed-8-32"]),
+        ("plain", STATES["packed-8-32"]),
+        ("packed-8-32", STATES["plain"]),
+        ("packed-4-32", STATES["packed-8-32"]),
+        ("plain", STATES["plain"][:1]),
+        ("plain", tuple(array.astype(mx.int32) for array in STATES["plain"])),
+        ("plain", (STATES["plain"][0], STATES["plain"][1][:, :, :4])),
+        ("plain", tuple(array[0] for array in STATES["plain"])),
+        ("plain", ()),
+    ],
+)
+def test_a_state_of_another_form_is_an_error(form: str, state: tuple[mx.array, ...]) -> None:
+    with pytest.raises(ValueError, match=f"expected the state of a memory of form '{form}'"):
+        restore_memory(form, state)
+
+
+@pytest.mark.parametrize("form", STATES)
+def test_a_state_of_its_form_is_restored(form: str) -> None:
+    assert restore_memory(form, STATES[form]).num_tokens == 5
