@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.kv import prefix
 from edge.kv.layer import LayerMemory, RowMemory
 from edge.kv.plain import STEP_TOKENS, PlainMemory
-from edge.kv.prefix import MIN_SHARED_TOKENS, PrefixKey, PrefixPool, SpanKey, shared_tokens
+from edge.kv.prefix import MIN_SHARED_TOKENS, PrefixKey, PrefixPool, SpanKey, fork_first, shared_tokens
 
 PICTURE = (7, 7, 7, 7)
 SYSTEM = list(range(100, 140))
@@ -176,6 +176,21 @@ def test_a_short_fork_of_a_long_turn_does_not_hold_its_buffers() -> None:
     hit = pool(turn).find(key([*turn[:20], 1]))
     assert hit is not None
     assert prefix.row_bytes(hit[0]) == 2 * STEP_BYTES
+
+
+def test_a_short_fork_leaves_its_source_to_write_in_place() -> None:
+    memory = PlainMemory()
+    memory.append(*(mx.zeros((1, 8, 40 * STEP_TOKENS - 10, 64)) for _ in range(2)))
+    mx.eval(memory.state)
+    fork = fork_first([memory], 20)
+    one = mx.ones((1, 8, 1, 64))
+    mx.eval(one)
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    memory.append(one, one)
+    mx.eval(memory.state)
+    assert mx.get_peak_memory() - before < memory.nbytes / 100
+    assert fork[0].num_tokens == 20
 
 
 def test_a_turn_is_cut_to_what_its_memories_hold() -> None:
