@@ -22,6 +22,8 @@ from edge.kv.kept_file import (
     TEMPORARY_SUFFIX,
     KeptFileError,
     KeptHead,
+    Steps,
+    finish,
     kept_bytes,
     make_head,
     read_head,
@@ -75,23 +77,33 @@ class PrefixStore:
         return sum(info.st_size for _, info in self._files(SUFFIX))
 
     def save(self, key: PrefixKey, memories: RowMemory) -> bool:
+        """Write a prefix at once; see `save_steps`."""
+        return finish(self.save_steps(key, memories))
+
+    def save_steps(self, key: PrefixKey, memories: RowMemory) -> Steps[bool]:
         """Write a prefix, and delete those it continues and those for which there is no room now.
+
+        Between two steps, one array each, rows may go on, the saved one included: it is forked first.
 
         Returns:
             Whether the prefix is on disk now. A full disk, or a prefix over the budget, is one line in the log.
         """
-        key, memories = whole(key, [memory.fork() for memory in memories])  # cutting must not reach the caller's
+        key, memories = whole(key, [memory.fork() for memory in memories])
         if len(key.token_ids) < MIN_SHARED_TOKENS:
             return False
         head = make_head(self._identity, key, memories)
         try:
-            return self._is_held(head) or self._write(head, memories)
+            return self._is_held(head) or (yield from self._write(head, memories))
         except OSError as error:
             _log.warning("A conversation of %d tokens is not kept on disk: %s", len(key.token_ids), error)
             return False
 
     def find(self, wanted: PrefixKey, *, longer_than: int = 0) -> tuple[list[LayerMemory], int] | None:
-        """Restore the longest beginning of a prompt.
+        """Restore the longest beginning of a prompt at once; see `find_steps`."""
+        return finish(self.find_steps(wanted, longer_than=longer_than))
+
+    def find_steps(self, wanted: PrefixKey, *, longer_than: int = 0) -> Steps[tuple[list[LayerMemory], int] | None]:
+        """Restore the longest beginning of a prompt, one array a step.
 
         Args:
             wanted: The prompt.
@@ -104,7 +116,7 @@ class PrefixStore:
         for shared, name in sorted(found, reverse=True):
             if shared < MIN_SHARED_TOKENS or shared <= longer_than:
                 return None
-            memories = self._restore(name)
+            memories = yield from self._restore(name)
             if memories is not None:
                 return fork_first(memories, shared), shared
         return None
@@ -114,7 +126,7 @@ class PrefixStore:
         for name, _ in [*self._files(SUFFIX), *self._files(TEMPORARY_SUFFIX)]:
             self._delete(name)
 
-    def _write(self, head: KeptHead, memories: RowMemory) -> bool:
+    def _write(self, head: KeptHead, memories: RowMemory) -> Steps[bool]:
         num_bytes = kept_bytes(head, memories)
         if num_bytes > self._max_bytes:
             _log.warning("A conversation needs %d bytes on disk, allowed are %d: not kept", num_bytes, self._max_bytes)
@@ -123,7 +135,7 @@ class PrefixStore:
             if other.form == head.form and holds(head.key, other.key):
                 self._delete(name)
         self._make_room(num_bytes)
-        write_kept(self._folder / _file_name(head), head, memories)
+        yield from write_kept(self._folder / _file_name(head), head, memories)
         return True
 
     def _make_room(self, num_bytes: int) -> None:
@@ -166,11 +178,12 @@ class PrefixStore:
             _warn(name, error)
             return None
 
-    def _restore(self, name: str) -> list[LayerMemory] | None:
+    def _restore(self, name: str) -> Steps[list[LayerMemory] | None]:
         try:
-            _, memories = read_kept(self._folder / name)
+            _, memories = yield from read_kept(self._folder / name)
         except (KeptFileError, OSError) as error:
-            self._heads[name] = (self._heads[name][0], None)
+            if name in self._heads:
+                self._heads[name] = (self._heads[name][0], None)
             _warn(name, error)
             return None
         self._use(name)
@@ -179,7 +192,7 @@ class PrefixStore:
     def _use(self, name: str) -> None:
         """Note that a file was used now, which is what its time says."""
         path = self._folder / name
-        with suppress(OSError):
+        with suppress(OSError, KeyError):
             os.utime(path)
             info = path.stat()
             self._heads[name] = ((info.st_size, info.st_mtime_ns), self._heads[name][1])

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import mlx.core as mx
 import numpy as np
@@ -75,8 +76,25 @@ def kept_bytes(head: KeptHead, memories: RowMemory) -> int:
     return len(header) + 16 * len(head.key.token_ids) + sum(a.nbytes for m in memories for a in m.state) + _SUM_BYTES
 
 
-def write_kept(path: Path, head: KeptHead, memories: RowMemory) -> None:
-    """Write a kept prefix; the file has its name only when it is complete, and only its owner may read it.
+Result = TypeVar("Result")
+Steps = Generator[None, None, Result]
+"""Work in bounded pieces: one with each `next`. Closed before its end it leaves nothing behind."""
+
+
+def finish(steps: Steps[Result]) -> Result:
+    """Do all steps at once; returns their result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+
+
+def write_kept(path: Path, head: KeptHead, memories: RowMemory) -> Steps[None]:
+    """Write a kept prefix, one array a step.
+
+    The file has its name only when it is complete, and only its owner may read it.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
@@ -88,10 +106,12 @@ def write_kept(path: Path, head: KeptHead, memories: RowMemory) -> None:
             for part in _parts(head, memories):
                 digest.update(part)
                 file.write(part)
+                yield
             file.write(digest.digest())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(OSError):  # deleted with all others meanwhile
+            os.unlink(temporary)
         raise
 
 
@@ -106,8 +126,8 @@ def read_head(path: Path) -> KeptHead:
         return _read_head(file, _read_header(file, path))
 
 
-def read_kept(path: Path) -> tuple[KeptHead, list[LayerMemory]]:
-    """Read a kept prefix and check the sum over the file.
+def read_kept(path: Path) -> Steps[tuple[KeptHead, list[LayerMemory]]]:
+    """Read a kept prefix, one array a step, and check the sum over the file.
 
     Raises:
         KeptFileError: The file is damaged, of another version, or something else.
@@ -126,6 +146,7 @@ def read_kept(path: Path) -> tuple[KeptHead, list[LayerMemory]]:
             digest.update(raw.data)
             if name not in _HEAD_NAMES:
                 arrays[name] = _to_array(raw, info)
+            yield
         if infos[-1][0] != _SUM_NAME or _read_bytes(file, infos[-1][1]).tobytes() != digest.digest():
             raise KeptFileError("its content does not fit its sum")
     return head, _restore(head, arrays)

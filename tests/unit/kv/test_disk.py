@@ -18,7 +18,7 @@ from safetensors.numpy import save as foreign_file
 from edge.errors import ConfigError
 from edge.kv import disk
 from edge.kv.disk import PrefixStore
-from edge.kv.kept_file import read_kept
+from edge.kv.kept_file import finish, read_kept
 from edge.kv.make import KvBits
 from edge.kv.prefix import PrefixKey, SpanKey
 from tests.unit.kv.kept import NUM_TOKENS, is_row_equal, make_key, make_row
@@ -155,6 +155,24 @@ def test_one_over_the_budget_is_not_kept_and_costs_no_other(tmp_path: Path, capl
     assert len(caplog.messages) == 1
 
 
+def test_a_row_goes_on_while_it_is_saved_and_restored_in_steps(tmp_path: Path) -> None:
+    memories, kept = make_row(), store(tmp_path)
+    num_steps = 0
+    for _ in kept.save_steps(make_key(), memories):
+        num_steps += 1
+        for memory, other in zip(memories, make_row(seed=9), strict=True):
+            memory.trim(1)
+            memory.append(*(part[:, :, :1] for part in other.state))
+    assert num_steps == 3 + 4
+    steps = kept.find_steps(make_key(more=NEXT))
+    for _ in range(6):
+        next(steps)
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value[1] == NUM_TOKENS
+    assert is_row_equal(end.value.value[0], make_row())
+
+
 def test_a_full_disk_is_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +192,18 @@ def test_everything_is_deleted_and_what_is_not_ours_stays(tmp_path: Path) -> Non
     kept.delete_all()
     assert [left.name for left in files(tmp_path)] == ["mine.txt"]
     assert kept.find(make_key(more=NEXT)) is None
+
+
+def test_what_is_deleted_while_it_is_written_does_not_come_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = store(tmp_path)
+    steps = kept.save_steps(make_key(), make_row())
+    next(steps)
+    kept.delete_all()
+    assert finish(steps) is False
+    assert files(tmp_path) == []
+    assert len(caplog.messages) == 1
 
 
 def test_old_half_written_files_go_and_new_ones_stay(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from edge.kv.kept_file import KeptFileError, KeptHead, kept_bytes, make_head, read_head, read_kept, write_kept
+from edge.kv.kept_file import KeptFileError, KeptHead, finish, kept_bytes, make_head, read_head, read_kept, write_kept
 from edge.kv.make import KvBits
 from edge.kv.prefix import SpanKey
 from tests.unit.kv.kept import is_row_equal, make_key, make_row
@@ -24,7 +24,7 @@ from tests.unit.kv.reference import HEADS, random_tokens
 def write(path: Path, *, kv_bits: KvBits | None = None, dtype: mx.Dtype = mx.float32) -> KeptHead:
     memories = make_row(kv_bits=kv_bits, dtype=dtype)
     head = make_head("abc", make_key(), memories)
-    write_kept(path, head, memories)
+    finish(write_kept(path, head, memories))
     return head
 
 
@@ -34,7 +34,7 @@ def test_a_row_comes_back_bit_for_bit_and_goes_on_alike(
     tmp_path: Path, kv_bits: KvBits | None, dtype: mx.Dtype
 ) -> None:
     written = write(tmp_path / "a", kv_bits=kv_bits, dtype=dtype)
-    head, memories = read_kept(tmp_path / "a")
+    head, memories = finish(read_kept(tmp_path / "a"))
     expected = make_row(kv_bits=kv_bits, dtype=dtype)
     assert is_row_equal(memories, expected)
     assert head.digest() == written.digest()
@@ -95,6 +95,16 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_write_closed_before_its_end_leaves_nothing(tmp_path: Path) -> None:
+    memories = make_row()
+    steps = write_kept(tmp_path / "a", make_head("abc", make_key(), memories), memories)
+    for _ in range(4):
+        next(steps)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+    steps.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def other_heads() -> list[KeptHead]:
     head = make_head("abc", make_key(), make_row())
     key = head.key
@@ -148,14 +158,14 @@ def test_a_file_with_a_right_sum_and_wrong_content_is_refused(
     write(tmp_path / "a")
     content = (tmp_path / "a").read_bytes()
     (tmp_path / "a").write_bytes(edited(content, {}))
-    assert len(read_kept(tmp_path / "a")[1]) == 2
+    assert len(finish(read_kept(tmp_path / "a"))[1]) == 2
     (tmp_path / "a").write_bytes(edited(content, changes, metadata=metadata))
     with pytest.raises(KeptFileError, match=message):
-        read_kept(tmp_path / "a")
+        finish(read_kept(tmp_path / "a"))
 
 
 def test_keys_of_fewer_tokens_than_ids_are_refused(tmp_path: Path) -> None:
     memories = make_row(30)
-    write_kept(tmp_path / "a", make_head("abc", make_key(), memories), memories)
+    finish(write_kept(tmp_path / "a", make_head("abc", make_key(), memories), memories))
     with pytest.raises(KeptFileError, match="do not hold its tokens"):
-        read_kept(tmp_path / "a")
+        finish(read_kept(tmp_path / "a"))
