@@ -9,7 +9,7 @@ them on one model do not know of each other (PEERS 3). The model remembers no po
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import mlx.core as mx
 import numpy as np
@@ -88,7 +88,7 @@ class Generation:
             logits = self._model(
                 mx.array(self._prompt.token_ids[None, start:stop]),
                 positions=self._prompt.positions[:, None, start:stop],
-                memory=[self.cache],
+                memory=[cast(RowMemory, self.cache)],
                 visual=visual_rows(self._prompt.spans, outputs, start=start, stop=stop),
                 last_only=True,
             )
@@ -131,7 +131,7 @@ class Generation:
         logits = self._model(
             token[None],
             positions=np.full((3, 1, 1), position, dtype=np.int32),
-            memory=[self.cache],
+            memory=[cast(RowMemory, self.cache)],
             last_only=True,
         )
         self.num_cached += 1

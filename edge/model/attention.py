@@ -7,6 +7,7 @@ rope are arguments, the module holds weights only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -41,7 +42,7 @@ class Attention(nn.Module):
         """
         queries, keys, values = self.project(hidden, rope)
         scale = attention_scale(self.config.rope, self.config.head_dim)
-        mask = "causal" if hidden.shape[1] > 1 else None
+        mask: Literal["causal"] | None = "causal" if hidden.shape[1] > 1 else None
         if memory is None:
             mixed = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
         else:

@@ -32,7 +32,8 @@ _LN2_PARTS = (0.693145751953125, 1.428606765330187045e-06)
 def inverse_frequencies(theta: float, size: int, *, factor: float = 1.0) -> Floats:
     """Return 1 / (factor * theta ** (2i / size)), (size / 2,) float32, rounded as the reference rounds."""
     exponents = np.arange(0, size, 2, dtype=np.float32) / np.float32(size)
-    return np.float32(1.0) / (np.float32(factor) * float32_power(theta, exponents))
+    frequencies: Floats = np.float32(1.0) / (np.float32(factor) * float32_power(theta, exponents))
+    return frequencies
 
 
 def float32_power(base: float, exponents: Floats) -> Floats:
@@ -46,7 +47,8 @@ def float32_power(base: float, exponents: Floats) -> Floats:
     twos = np.rint(logs.astype(np.float32) * np.float32(np.log2(np.e))).astype(np.float64)
     rest = logs - twos * _LN2_PARTS[0] - twos * _LN2_PARTS[1]
     grown = (1 + (rest + rest * rest * _polynomial(rest.astype(np.float32), _EXP))).astype(np.float32)
-    return np.ldexp(grown, twos.astype(np.int32)).astype(np.float32)
+    powers: Floats = np.ldexp(grown, twos.astype(np.int32))
+    return powers
 
 
 def _polynomial(x: Floats, coefficients: tuple[float, ...]) -> NDArray[np.float64]:

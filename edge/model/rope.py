@@ -119,7 +119,8 @@ def rope_frequencies(config: RopeConfig, head_dim: int) -> NDArray[np.float32]:
     ramp = np.clip((np.arange(head_dim // 2, dtype=np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
     kept = 1 - ramp
     stretched = inverse_frequencies(config.theta, head_dim, factor=config.factor)
-    return stretched * (1 - kept) + plain * kept
+    mixed: NDArray[np.float32] = stretched * (1 - kept) + plain * kept
+    return mixed
 
 
 def _yarn_range(config: RopeConfig, head_dim: int) -> tuple[float, float]:
