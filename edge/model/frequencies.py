@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 _LOG = (0.240320354700088500976562, 0.285112679004669189453125, 0.400007992982864379882812)
-_LOG_LAST = 0.66666662693023681640625 + 3.69183861259614332084311e-09
+_LOG_LAST = float(np.float32(0.66666662693023681640625)) + float(np.float32(3.69183861259614332084311e-09))
 _EXP = (
     0.00136324646882712841033936,
     0.00836596917361021041870117,
@@ -25,8 +25,8 @@ _EXP = (
     0.166665524244308471679688,
     0.499999850988388061523438,
 )
-_LN2 = 0.69314718246459960938 - 1.904654323148236017e-09
-_LN2_PARTS = (0.693145751953125, 1.428606765330187045e-06)
+_LN2 = float(np.float32(0.69314718246459960938)) - float(np.float32(1.904654323148236017e-09))
+_LN2_HIGH, _LN2_LOW = 0.693145751953125, np.float32(1.428606765330187045e-06)
 
 
 def inverse_frequencies(theta: float, size: int, *, factor: float = 1.0) -> Floats:
@@ -44,8 +44,8 @@ def float32_power(base: float, exponents: Floats) -> Floats:
     x = (mantissa - 1) / (mantissa + 1)
     series = _polynomial(np.array([x * x], dtype=np.float32), _LOG)[0] * x * x + _LOG_LAST
     logs = (_LN2 * exponent + 2 * x + x**3 * series) * exponents.astype(np.float64)
-    twos = np.rint(logs.astype(np.float32) * np.float32(np.log2(np.e))).astype(np.float64)
-    rest = logs - twos * _LN2_PARTS[0] - twos * _LN2_PARTS[1]
+    twos = np.rint(logs.astype(np.float32) * np.float32(np.log2(np.e)))
+    rest = logs - twos.astype(np.float64) * _LN2_HIGH - twos * _LN2_LOW  # the last product is a float32
     grown = (1 + (rest + rest * rest * _polynomial(rest.astype(np.float32), _EXP))).astype(np.float32)
     powers: Floats = np.ldexp(grown, twos.astype(np.int32))
     return powers

@@ -1,9 +1,10 @@
 """Rotary positions of the decoder: interleaved MRoPE.
 
 In: integer positions (3, B, L) on the host, a function of the prompt. Out: a `Rope`, built once per forward and
-passed to all layers. Angles are made on the host: a product of float32 numbers as in the reference, whose rounding at
-position 250,000 is 0.015, so any other order of steps would be another model. One token of one row (a decode step)
-goes through MLX's fused rope, which is one launch; all other forwards get cos and sin.
+passed to all layers. Angles are made on the host, products of float32 numbers as in the reference: their rounding at
+position 250,000 is 0.015, so it has to be the same, and the fast sine that MLX's fused rope uses on Metal is specified
+from -pi to pi only. One token of one row (a decode step) goes through the fused rope, one launch, with its angles
+turned into that range; all other forwards get cos and sin.
 Source: transformers 5.23 modeling_qwen3_vl_moe.py and modeling_rope_utils.py, differs in: YaRN's attention factor
 goes into the attention scale, cos and sin stay float32.
 """

@@ -41,7 +41,7 @@ def test_a_step_and_a_table_are_the_same_rotation(config: RopeConfig, position: 
     np.testing.assert_allclose(np.array(apply_rope(step, x)), both[:, :, :1], atol=2e-6)
 
 
-def test_a_step_turns_its_angles_into_the_range_where_gpus_are_exact() -> None:
+def test_a_step_turns_its_angles_into_the_range_that_a_gpu_is_exact_in() -> None:
     rope = make_rope(np.full((3, 1, 1), 250_000), config=PLAIN, head_dim=24)
     assert isinstance(rope, RopeStep)
     assert np.abs(1 / np.array(rope.periods)).max() <= np.pi + 1e-6
