@@ -17,11 +17,11 @@ import mlx.core as mx
 from edge.engine import Engine, EngineLimits
 from edge.errors import ConfigError, WeightError
 from edge.memory import available_bytes, check_weights_fit, wire_memory
-from edge.model.fused import fuse_layer
 from edge.prompt.processor import Processor
 from edge.prompt.template import ChatTemplate
 from edge.prompt.tokenizer import Tokenizer
 from edge.settings import GenerationSettings, read_generation_settings
+from edge.weights.build import check_runs_in
 from edge.weights.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint
 from edge.weights.gguf import load_pair
 from edge.weights.gguf_config import read_generation, read_settings
@@ -78,9 +78,6 @@ def load(
     with ThreadPoolExecutor(max_workers=1) as pool:
         reading = pool.submit(parts.read_processor)
         loaded = parts.read_model()
-        for layer in loaded.model.language_model.model.layers:
-            fuse_layer(layer)
-            mx.eval(layer.parameters())
         processor = reading.result()
     return Engine(
         model=loaded.model,
@@ -94,6 +91,7 @@ def load(
 
 def _open_folder(folder: Path, dtype: mx.Dtype) -> _Parts:
     checkpoint = open_checkpoint(folder, dtype=dtype)
+    check_runs_in(checkpoint.config, checkpoint.quantized, dtype=dtype, where=str(folder))
     return _Parts(
         weight_bytes(checkpoint, itemsize=dtype.size),
         read_generation_settings(folder),
@@ -103,6 +101,7 @@ def _open_folder(folder: Path, dtype: mx.Dtype) -> _Parts:
 
 
 def _open_gguf(pair: GgufPair, dtype: mx.Dtype) -> _Parts:
+    check_runs_in(pair.config, pair.packed_modules(), dtype=dtype, where=str(pair.text.path))
     return _Parts(
         pair.weight_bytes(itemsize=dtype.size),
         read_generation(pair.text, pair.config),

@@ -7,6 +7,8 @@ The cache holds K and V only: positions are a function of the prompt.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import mlx.core as mx
 
 from edge.config import TextConfig
@@ -37,6 +39,24 @@ class KVCache:
         self._values = _write(self._values, values, start)
         self.offset = stop
         return self._keys[:, :, :stop], self._values[:, :, :stop]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens held, S."""
+        return self.offset
+
+    def append(self, keys: mx.array, values: mx.array) -> None:
+        """Add the keys and values of new tokens, (1, H, L, Dh) each."""
+        self.update_and_fetch(keys, values)
+
+    def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
+        """Attend from the newest tokens to all tokens held; keeps the shape of the queries."""
+        keys, values = self.state
+        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+
+    def fork(self) -> KVCache:
+        """Return a cache that goes on from here by itself."""
+        return self.copy()
 
     @property
     def state(self) -> tuple[mx.array, mx.array]:

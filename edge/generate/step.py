@@ -9,14 +9,15 @@ them on one model do not know of each other (PEERS 3). The model remembers no po
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import mlx.core as mx
 import numpy as np
 
 from edge.cache.kv import KVCache
 from edge.generate.sampling import Sampler
-from edge.model.types import LayerCache, VisionOutput, VisualRows
+from edge.kv.layer import RowMemory
+from edge.model.types import VisionOutput, VisualRows
 from edge.prompt.build import Prompt, Span
 
 # MLX keeps freed buffers; over many steps of slowly growing sizes that adds up.
@@ -31,7 +32,7 @@ class DecoderModel(Protocol):
         token_ids: mx.array,
         *,
         positions: np.ndarray,
-        cache: Sequence[LayerCache] | None = None,
+        memory: Sequence[RowMemory] | None = None,
         visual: VisualRows | None = None,
         last_only: bool = False,
     ) -> mx.array:
@@ -87,7 +88,7 @@ class Generation:
             logits = self._model(
                 mx.array(self._prompt.token_ids[None, start:stop]),
                 positions=self._prompt.positions[:, None, start:stop],
-                cache=self.cache,
+                memory=[cast(RowMemory, self.cache)],
                 visual=visual_rows(self._prompt.spans, outputs, start=start, stop=stop),
                 last_only=True,
             )
@@ -130,7 +131,7 @@ class Generation:
         logits = self._model(
             token[None],
             positions=np.full((3, 1, 1), position, dtype=np.int32),
-            cache=self.cache,
+            memory=[cast(RowMemory, self.cache)],
             last_only=True,
         )
         self.num_cached += 1

@@ -4,9 +4,9 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from edge.cache.kv import make_cache
 from edge.generate.sampling import SamplingParams
 from edge.generate.step import visual_rows
+from edge.kv.make import make_memory
 from tests.unit.generate.tiny import begin, continued, picture_prompt, prompt_of, see, take, tiny_config, tiny_model
 
 LENGTH = len(picture_prompt().token_ids)
@@ -21,15 +21,15 @@ def whole_logits(token_ids: np.ndarray, positions: np.ndarray, *, seed: int = 0)
 
 
 def chunked_logits(chunk_tokens: int) -> np.ndarray:
-    """Logits (L, V) chunk by chunk over one cache."""
-    prompt, outputs, cache = picture_prompt(), see(picture_prompt()), make_cache(tiny_config().text)
+    """Logits (L, V) chunk by chunk over one memory."""
+    prompt, outputs, memory = picture_prompt(), see(picture_prompt()), make_memory(tiny_config().text, kv_bits=None)
     parts = []
     for start in range(0, LENGTH, chunk_tokens):
         stop = min(start + chunk_tokens, LENGTH)
         logits = tiny_model()(
             mx.array(prompt.token_ids[None, start:stop]),
             positions=prompt.positions[:, None, start:stop],
-            cache=cache,
+            memory=[memory],
             visual=visual_rows(prompt.spans, outputs, start=start, stop=stop),
         )
         parts.append(np.array(logits[0]))

@@ -19,6 +19,7 @@ from edge.prompt.build import Media, Prompt
 from edge.prompt.messages import MediaKind
 from edge.prompt.positions import Span, make_positions
 from edge.settings import ImageSettings, VideoSettings
+from edge.weights.build import build_model
 from tests.unit.weights.checkpoints import random_parameters, tiny_config_json
 
 GREEDY = SamplingParams(temperature=0.0)
@@ -31,9 +32,7 @@ def tiny_config() -> ModelConfig:
 
 @cache
 def tiny_model() -> Qwen3VL:
-    model = Qwen3VL(tiny_config())
-    model.load_weights(list(random_parameters(tiny_config()).items()))
-    return model
+    return build_model(tiny_config(), {}, random_parameters(tiny_config()).items())
 
 
 def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
