@@ -85,6 +85,11 @@ class PrefixPool:
         """Bytes of keys and values held; what a fork still shares counts as held."""
         return sum(row_bytes(memories) for _, memories in self._entries)
 
+    @property
+    def entries(self) -> list[tuple[PrefixKey, RowMemory]]:
+        """All that is kept, the least recently used first."""
+        return list(self._entries)
+
     def digests(self) -> set[str]:
         """Return the digests of all media in kept turns."""
         return {span.digest for key, _ in self._entries for span in key.spans}

@@ -9,11 +9,11 @@ import mlx.core as mx
 import numpy as np
 import torch
 
-from edge.generate.step import visual_rows
 from edge.kv.layer import RowMemory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import VisionOutput, VisualRows
 from edge.prompt.positions import Span, make_positions
+from edge.run.forward import visual_rows
 from tests.parity.reference import (
     IMAGE,
     MERGE_SIZE,

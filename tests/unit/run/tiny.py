@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from edge.cache.kv import KVCache, make_cache
 from edge.config import ModelConfig
 from edge.config_json import model_config_from_dict
-from edge.generate.sampling import Sampler, SamplingParams
-from edge.generate.step import Generation
+from edge.kv.layer import RowMemory
+from edge.kv.make import KvBits, make_memory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import Grid, VisionOutput
 from edge.prompt.build import Media, Prompt
 from edge.prompt.messages import MediaKind
 from edge.prompt.positions import Span, make_positions
+from edge.run.forward import decode_rows, prefill_chunk
+from edge.run.sample import Sampler, SamplingParams
 from edge.settings import ImageSettings, VideoSettings
 from edge.weights.build import build_model
 from tests.unit.weights.checkpoints import random_parameters, tiny_config_json
@@ -27,7 +29,11 @@ GREEDY = SamplingParams(temperature=0.0)
 
 @cache
 def tiny_config() -> ModelConfig:
-    return model_config_from_dict(tiny_config_json())
+    """A tiny MoE whose heads are wide enough for packed keys and values."""
+    raw = tiny_config_json()
+    raw["text_config"] |= {"head_dim": 32}
+    raw["text_config"]["rope_scaling"] |= {"mrope_section": [8, 4, 4]}
+    return model_config_from_dict(raw)
 
 
 @cache
@@ -104,23 +110,40 @@ def begin(
     prompt: Prompt,
     *,
     chunk_tokens: int = 1000,
-    layers: list[KVCache] | None = None,
+    memory: RowMemory | None = None,
     num_cached: int = 0,
-    params: SamplingParams = GREEDY,
-) -> Generation:
-    """Prefill a prompt and return the generation."""
-    config = tiny_config().text
-    sampler = Sampler(params, prompt_token_ids=prompt.token_ids, vocab_size=config.vocab_size)
-    generation = Generation(
-        tiny_model(), prompt, cache=layers or make_cache(config), num_cached=num_cached, sampler=sampler
-    )
-    list(generation.prefill(see(prompt), chunk_tokens=chunk_tokens))
-    return generation
+    kv_bits: KvBits | None = None,
+) -> tuple[RowMemory, mx.array]:
+    """Prefill a prompt; return its memory and the logits (V,) of its last token."""
+    memory = memory or make_memory(tiny_config().text, kv_bits=kv_bits)
+    outputs, length = see(prompt), len(prompt.token_ids)
+    for start in range(num_cached, length, chunk_tokens):
+        stop = min(start + chunk_tokens, length)
+        logits = prefill_chunk(tiny_model(), prompt, memory, start=start, stop=stop, outputs=outputs)
+        mx.eval(logits, [layer.state for layer in memory])
+    return memory, logits
 
 
-def take(generation: Generation, count: int) -> list[int]:
-    """Generate tokens."""
-    return [generation.next_token() for _ in range(count)]
+def take(prompt: Prompt, count: int, *, params: SamplingParams = GREEDY, **how: Any) -> list[int]:
+    """Generate tokens of one prompt, one forward after the other: what every row of a loop must give.
+
+    Args:
+        prompt: The prompt.
+        count: Tokens to generate.
+        params: How they are chosen.
+        how: Arguments of `begin`.
+    """
+    memory, logits = begin(prompt, **how)
+    sampler = Sampler(params, prompt_token_ids=prompt.token_ids, vocab_size=tiny_config().text.vocab_size)
+    tokens: list[int] = []
+    while True:
+        token = sampler.sample(logits)
+        tokens.append(int(np.array(token)[0]))
+        if len(tokens) == count:
+            return tokens
+        sampler.accept(token)
+        position = prompt.next_position + len(tokens) - 1
+        logits = decode_rows(tiny_model(), [token], [position], [memory])[0]
 
 
 def continued(prompt: Prompt, token_ids: list[int]) -> Prompt:
