@@ -112,6 +112,11 @@ class Prompt:
         """Tell whether the answer starts inside a `<think>` block that the prompt opened."""
         return _opens_thought(self.text)
 
+    @property
+    def skips_reasoning(self) -> bool:
+        """Tell whether the prompt ends with a thought without words, which `PromptOptions.skips_thought` wrote."""
+        return self.text.endswith(EMPTY_THOUGHT)
+
 
 def build_prompt(
     messages: Sequence[Mapping[str, Json]],

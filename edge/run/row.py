@@ -91,7 +91,9 @@ class Row:
         self._end_token_ids = end_token_ids
         self._forced: list[int] = []
         self._has_spoken = False
-        self._must_speak = False
+        # After an empty thought in the prompt the answer may not be empty too; see `_rules_speech` for other thoughts.
+        is_ruled = job.constraint is not None or not end_token_ids or job.request.answer_tokens == 0
+        self._must_speak = job.prompt.skips_reasoning and not is_ruled
         self._guard = LoopGuard() if job.request.loop_guard else None
         self._reason: FinishReason | None = None
 
