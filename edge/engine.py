@@ -24,7 +24,7 @@ from edge.limits import EngineLimits
 from edge.many import run_many
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
-from edge.request import Request
+from edge.request import LEAST_THOUGHT_TOKENS, Request
 from edge.results import EventStream, Result
 from edge.run.build import ModelReader, Speech, make_loop, sampling_of
 from edge.run.constrain import ConstraintFactory
@@ -248,7 +248,8 @@ class Engine:
         return Job(request, prompt, constraint, emit, started)
 
     def _check_length(self, prompt: Prompt, request: Request) -> None:
-        length, wanted = len(prompt.token_ids), request.max_tokens or 1
+        least = LEAST_THOUGHT_TOKENS if prompt.opens_reasoning and request.answer_tokens != 0 else 1
+        length, wanted = len(prompt.token_ids), request.max_tokens or least
         if length + wanted <= self.context_tokens:
             return
         visual = sum(span.length for span in prompt.spans)

@@ -41,6 +41,8 @@ __all__ = ["Media", "Prompt", "PromptOptions", "Span", "build_prompt", "check_le
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
 PADS = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
 PROBE = "\ufdd1"
+# What follows `<think>` in a thought without words, as templates write it in earlier turns.
+EMPTY_THOUGHT = "\n\n</think>\n\n"
 # Fewer visual tokens than this make boxes inexact (llama.cpp#16842).
 GROUNDING_TOKENS = 1024
 GROUNDING_WORDS = re.compile(
@@ -61,6 +63,7 @@ class PromptOptions:
         max_visual_tokens: Refuse prompts with more visual tokens.
         max_prompt_tokens: Refuse longer prompts.
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
+        skips_thought: Where the template opens a thought, close it at once, in the form it has for an empty one.
     """
 
     add_generation_prompt: bool = True
@@ -71,6 +74,7 @@ class PromptOptions:
     max_visual_tokens: int | None = None
     max_prompt_tokens: int | None = None
     allow_files: bool = True
+    skips_thought: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +110,12 @@ class Prompt:
     @property
     def opens_reasoning(self) -> bool:
         """Tell whether the answer starts inside a `<think>` block that the prompt opened."""
-        return self.text.rstrip().endswith("<think>")
+        return _opens_thought(self.text)
+
+    @property
+    def skips_reasoning(self) -> bool:
+        """Tell whether the prompt ends with a thought without words, which `PromptOptions.skips_thought` wrote."""
+        return self.text.endswith(EMPTY_THOUGHT)
 
 
 def build_prompt(
@@ -156,6 +165,10 @@ def build_prompt(
         media=media,
         hints=(hint,) if hint else (),
     )
+
+
+def _opens_thought(text: str) -> bool:
+    return text.rstrip().endswith("<think>")
 
 
 def check_length(num_tokens: int, limit_tokens: int) -> None:
@@ -217,7 +230,10 @@ def _render(template: ChatTemplate, normal: NormalMessages, tools: list[Json] | 
                     f"messages[{i}]: this checkpoint's template leaves out a system message that is not the first. "
                     "Move its text into the first message."
                 )
-    return render(normal.messages)
+    text = render(normal.messages)
+    if options.skips_thought and _opens_thought(text):
+        text = text.rstrip() + EMPTY_THOUGHT
+    return text
 
 
 def _check_placeholders(text: str, media: Sequence[MediaItem]) -> None:

@@ -151,6 +151,11 @@ class Constraint:
         """Whether nothing but an end token may come: the row can end without sampling it."""
         return self._has_ended or (self._matcher.is_stopped() and not self._matcher.is_error())
 
+    @property
+    def is_dictating(self) -> bool:
+        """Whether the rules leave only one text to go on with."""
+        return not self.is_finished and bool(self._matcher.compute_ff_bytes())
+
     def allowed(self) -> np.ndarray:
         """Compute which tokens may come next.
 

@@ -314,8 +314,10 @@ class Loop:
         except Exception as error:  # the border of one request
             self._fail(row, error)
             return
-        is_full = self._tell_row(row, events) and row.num_cached >= row.reserved_tokens
-        if is_full and not self._parts.planner.grow(row, self._rows):
+        is_full = self._tell_row(row, events) and row.wants_room
+        if not is_full or self._parts.planner.grow(row, self._rows):
+            return
+        if not row.close_thought("The thought was closed: memory for more tokens is used up.") and row.is_full:
             self._end(row, "length", [NoteEvent("The answer ends here: memory for more tokens is used up.")])
 
     # Ends -----------------------------------------------------------------------------------------------------------
