@@ -73,11 +73,11 @@ def check_choices(engine: edge.Engine, seeds: range) -> int:
 
 
 def test_every_finished_answer_obeys_its_schema(engine: edge.Engine) -> None:
-    assert check_schemas(engine, range(24)) >= 12
+    assert check_schemas(engine, range(12)) >= 6
 
 
 def test_forced_calls_are_made(engine: edge.Engine) -> None:
-    assert check_choices(engine, range(24)) >= 12
+    assert check_choices(engine, range(8)) >= 4
 
 
 @pytest.mark.slow
