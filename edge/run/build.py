@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from edge.config import ModelConfig
-from edge.kv.disk import PrefixStore
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
@@ -90,6 +89,8 @@ def make_loop(
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
     store = None
     if identity is not None and limits.keep_folder is not None:
+        from edge.kv.disk import PrefixStore
+
         kept_as = f"{identity} kv_bits={limits.kv_bits}"
         store = PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
     planner = Planner(

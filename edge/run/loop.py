@@ -11,13 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import mlx.core as mx
 import numpy as np
 
 from edge.events import Event, FinishReason, NoteEvent, ProgressEvent, PromptEvent
-from edge.kv.disk import PrefixStore
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.model.types import VisionOutput
@@ -27,6 +26,9 @@ from edge.run.plan import Plan, Planner
 from edge.run.row import Row, Step
 from edge.run.sample import sample_rows
 from edge.run.see import Seeing, VisionModel
+
+if TYPE_CHECKING:
+    from edge.kv.disk import PrefixStore
 
 # MLX keeps freed buffers; over many steps of slowly growing sizes that adds up.
 CLEAR_EVERY_STEPS = 256
