@@ -19,8 +19,8 @@ from edge.errors import ConfigError, WeightError
 from edge.memory import available_bytes, check_weights_fit, wire_memory
 from edge.model.fused import fuse_layer
 from edge.prompt.processor import Processor
-from edge.prompt.template import ChatTemplate
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.template import ChatTemplate
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.settings import GenerationSettings, read_generation_settings
 from edge.weights.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint
 from edge.weights.gguf import load_pair

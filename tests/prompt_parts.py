@@ -12,7 +12,7 @@ from PIL import Image
 
 from edge.config import ModelConfig, RopeConfig, TextConfig, VisionConfig
 from edge.prompt.processor import Processor
-from edge.prompt.template import ChatTemplate
+from edge.prompt.text.template import ChatTemplate
 from edge.prompt.types import Pixels
 from tests.real_tokenizer import real_tokenizer
 

@@ -17,23 +17,20 @@ import numpy as np
 
 from edge.config import ModelConfig
 from edge.errors import PromptError
-from edge.prompt.messages import (
-    IMAGE_OPTIONS,
-    VIDEO_OPTIONS,
-    MediaItem,
+from edge.prompt.media.prepare import Media
+from edge.prompt.media.sampling import time_label
+from edge.prompt.positions import Span, make_positions
+from edge.prompt.text.messages import (
     NormalMessages,
     normalise_messages,
     normalise_tools,
     unshield,
 )
-from edge.prompt.positions import Span, make_positions
-from edge.prompt.prepare import Media
-from edge.prompt.template import ChatTemplate
-from edge.prompt.tokenizer import Tokenizer
-from edge.prompt.types import Indexes
-from edge.prompt.video import time_label
+from edge.prompt.text.template import ChatTemplate
+from edge.prompt.text.tokenizer import Tokenizer
+from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS, Indexes, MediaItem
 
-# Messages, tools and template variables are JSON, checked in `edge.prompt.messages`.
+# Messages, tools and template variables are JSON, checked in `edge.prompt.text.messages`.
 Json = Any
 
 __all__ = ["Media", "Prompt", "PromptOptions", "Span", "build_prompt", "check_length", "grounding_hint"]
@@ -126,7 +123,7 @@ def build_prompt(
         tools: JSON schemas the model may call.
         tokenizer: The checkpoint's tokenizer.
         template: The checkpoint's chat template.
-        prepare: Decodes and resizes one picture or video (see `edge.prompt.prepare.prepare_media`).
+        prepare: Decodes and resizes one picture or video (see `edge.prompt.media.prepare.prepare_media`).
         config: Gives the ids of the placeholder tokens and the merge size.
         options: What the request changes.
 

@@ -14,12 +14,12 @@ from typing import Any
 from edge.config import ModelConfig
 from edge.errors import ConfigError
 from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOptions, build_prompt
-from edge.prompt.media_cache import MediaCache
-from edge.prompt.messages import MediaItem
-from edge.prompt.prepare import Media, prepare_media
-from edge.prompt.source import names_file
-from edge.prompt.template import ChatTemplate, find_template
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.media.cache import MediaCache
+from edge.prompt.media.prepare import Media, prepare_media
+from edge.prompt.media.source import names_file
+from edge.prompt.text.template import ChatTemplate, find_template
+from edge.prompt.text.tokenizer import Tokenizer
+from edge.prompt.types import MediaItem
 from edge.settings import (
     GenerationSettings,
     ImageSettings,
@@ -89,7 +89,7 @@ class Processor:
 
     def build(
         self,
-        messages: Sequence[Mapping[str, Any]],  # Any: JSON, checked in edge.prompt.messages
+        messages: Sequence[Mapping[str, Any]],  # Any: JSON, checked in edge.prompt.text.messages
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,  # Any: as above
         options: PromptOptions | None = None,

@@ -12,12 +12,12 @@ import pytest
 from edge.config_json import model_config_from_file
 from edge.errors import MediaError
 from edge.prompt.build import Prompt
-from edge.prompt.image import fit_image
-from edge.prompt.messages import normalise_messages
-from edge.prompt.prepare import Media
+from edge.prompt.media.patches import fit_image
+from edge.prompt.media.prepare import Media
+from edge.prompt.media.sampling import fit_video, pair_times, sample_indexes, time_label
 from edge.prompt.processor import Processor
-from edge.prompt.template import find_template
-from edge.prompt.video import fit_video, pair_times, sample_indexes, time_label
+from edge.prompt.text.messages import normalise_messages
+from edge.prompt.text.template import find_template
 from edge.settings import (
     ImageSettings,
     VideoSettings,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.generate.stream import Detokenizer, StopStrings
-from edge.prompt.tokenizer import Tokenizer, _byte_alphabet
+from edge.prompt.text.tokenizer import Tokenizer, _byte_alphabet
 
 
 class OneBytePerToken:

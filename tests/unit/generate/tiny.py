@@ -16,8 +16,8 @@ from edge.generate.step import Generation
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import Grid, VisionOutput
 from edge.prompt.build import Media, Prompt
-from edge.prompt.messages import MediaKind
 from edge.prompt.positions import Span, make_positions
+from edge.prompt.types import MediaKind
 from edge.settings import ImageSettings, VideoSettings
 from tests.unit.weights.checkpoints import random_parameters, tiny_config_json
 

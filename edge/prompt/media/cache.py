@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.errors import EdgeError
-from edge.prompt.messages import MediaItem
-from edge.prompt.prepare import Media
-from edge.prompt.source import as_path, is_data_url
+from edge.prompt.media.prepare import Media
+from edge.prompt.media.source import as_path, is_data_url
+from edge.prompt.types import MediaItem
 
 MAX_CACHED_BYTES = 256 << 20
 

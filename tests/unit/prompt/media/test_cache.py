@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from edge.errors import MediaError
-from edge.prompt.media_cache import MediaCache
-from edge.prompt.messages import MediaItem
-from edge.prompt.prepare import Media, prepare_media
+from edge.prompt.media.cache import MediaCache
+from edge.prompt.media.prepare import Media, prepare_media
+from edge.prompt.types import MediaItem
 from edge.settings import ImageSettings, VideoSettings
 from tests.prompt_parts import encode, formula_image
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 
 from edge.errors import ConfigError
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from tests.real_tokenizer import added_tokens, merges, real_tokenizer, tokenizer_json, vocabulary
 
 PIECES = [

@@ -14,13 +14,13 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from edge.errors import ConfigError, MediaError, PromptError
-from edge.prompt.frames import FrameCountError, FrameSource, open_video
-from edge.prompt.image import fit_image, make_patches, resize_frame
-from edge.prompt.media import load_image
-from edge.prompt.messages import MediaItem, MediaKind
-from edge.prompt.source import source_label
-from edge.prompt.types import Patches, Pixels
-from edge.prompt.video import fit_video, pair_times, sample_indexes
+from edge.prompt.media.frames import FrameCountError, FrameSource
+from edge.prompt.media.opening import open_video
+from edge.prompt.media.patches import fit_image, make_patches, resize_frame
+from edge.prompt.media.picture import load_image
+from edge.prompt.media.sampling import fit_video, pair_times, sample_indexes
+from edge.prompt.media.source import source_label
+from edge.prompt.types import MediaItem, MediaKind, Patches, Pixels
 from edge.settings import ImageSettings, VideoSettings
 
 _Settings = TypeVar("_Settings", ImageSettings, VideoSettings)

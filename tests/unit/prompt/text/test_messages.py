@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import PromptError
-from edge.prompt.messages import SHIELD, NormalMessages, normalise_messages, normalise_tools, unshield
+from edge.prompt.text.messages import SHIELD, NormalMessages, normalise_messages, normalise_tools, unshield
 
 SPECIALS = ["<|im_end|>", "<|image_pad|>"]
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from edge.errors import MediaError
-from edge.prompt.frames import FrameCountError
+from edge.prompt.media.frames import FrameCountError
 from edge.prompt.types import Pixels
 
 # Containers of self-contained files: no playlists, no image sequences, no scripts.

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from edge.errors import MediaError
-from edge.prompt.frames import FrameCountError
-from edge.prompt.messages import MediaItem
-from edge.prompt.prepare import Media, prepare_media
-from edge.prompt.types import Pixels
+from edge.prompt.media.frames import FrameCountError
+from edge.prompt.media.prepare import Media, prepare_media
+from edge.prompt.types import MediaItem, Pixels
 from edge.settings import ImageSettings, VideoSettings
 from tests.prompt_parts import write_video
 
@@ -67,7 +66,7 @@ class Miscounted:
 
 
 def test_a_wrong_count_in_the_container_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.prompt.prepare.open_video", lambda *_, **__: Miscounted(10, [8, 8]))
+    monkeypatch.setattr("edge.prompt.media.prepare.open_video", lambda *_, **__: Miscounted(10, [8, 8]))
     media = prepare("v.mp4")
     assert media.num_source_frames == 8
     assert media.frame_indexes == (0, 1, 2, 3, 4, 5, 6, 7)
@@ -75,7 +74,7 @@ def test_a_wrong_count_in_the_container_is_put_right(monkeypatch: pytest.MonkeyP
 
 
 def test_a_count_that_never_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.prompt.prepare.open_video", lambda *_, **__: Miscounted(10, [8, 7]))
+    monkeypatch.setattr("edge.prompt.media.prepare.open_video", lambda *_, **__: Miscounted(10, [8, 7]))
     with pytest.raises(MediaError, match="another number of frames each time"):
         prepare("v.mp4")
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import MediaError
-from edge.prompt.image import check_sides
-from edge.prompt.source import read_bytes, source_label
+from edge.prompt.media.patches import check_sides
+from edge.prompt.media.source import read_bytes, source_label
 from edge.prompt.types import Pixels
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Turn normalised messages into the checkpoint's prompt text with its own chat template.
 
 In: a template from a folder or GGUF metadata, messages and tools as plain JSON. Out: text with one placeholder per
-picture or video. The template is data: it runs in `edge.prompt.sandbox`.
+picture or video. The template is data: it runs in `edge.prompt.text.sandbox`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from edge.config_json import read_json_object
 from edge.errors import PromptError
 
-# Messages and tools are JSON; `edge.prompt.messages` checks them before they come here.
+# Messages and tools are JSON; `edge.prompt.text.messages` checks them before they come here.
 Json = Any
 
 
@@ -34,7 +34,7 @@ class ChatTemplate:
         # jinja2 takes 60 ms to import: not before a prompt is needed.
         from jinja2 import TemplateError
 
-        from edge.prompt.sandbox import Sandbox, TemplateRefused
+        from edge.prompt.text.sandbox import Sandbox, TemplateRefused
 
         self.source = source
         self._where = where
@@ -67,7 +67,7 @@ class ChatTemplate:
         """
         from jinja2 import TemplateError
 
-        from edge.prompt.sandbox import TemplateRefused
+        from edge.prompt.text.sandbox import TemplateRefused
 
         values = {
             **(variables or {}),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edge.errors import MediaError
-from edge.prompt.media import load_image
+from edge.prompt.media.picture import load_image
 from edge.prompt.types import Pixels
 from tests.prompt_parts import animation, encode, formula_image
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.errors import MediaError
-from edge.prompt.frames import open_video
+from edge.prompt.media.opening import open_video
 from tests.prompt_parts import write_video
 
 pytest.importorskip("av")

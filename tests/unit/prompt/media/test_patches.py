@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import MediaError
-from edge.prompt.image import fit_image, make_patches, resize_frame
+from edge.prompt.media.patches import fit_image, make_patches, resize_frame
 from edge.settings import ImageSettings
 from tests.prompt_parts import formula_image
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from edge.errors import PromptError
+from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS, MediaItem, MediaKind
 
-# Messages are JSON until they are checked here; media sources are whatever `edge.prompt.media` accepts.
+# Messages are JSON until they are checked here; media sources are whatever `edge.prompt.media.picture` accepts.
 Json = Any
-MediaKind = Literal["image", "video"]
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 MESSAGE_KEYS = {
@@ -30,29 +30,8 @@ MEDIA_TYPES: dict[str, MediaKind] = {
     "video": "video",
     "video_url": "video",
 }
-IMAGE_OPTIONS = {"min_pixels", "max_pixels", "min_tokens", "max_tokens"}
-VIDEO_OPTIONS = {
-    *("min_pixels", "max_pixels", "fps", "min_frames", "max_frames", "frame_rate", "sample_fps", "times_s"),
-}
 # A Unicode noncharacter after `<|` of user text; it is taken out again before tokenizing.
 SHIELD = "\ufdd0"
-
-
-@dataclass(frozen=True, slots=True)
-class MediaItem:
-    """A picture or video as a message named it.
-
-    Attributes:
-        kind: Picture or video.
-        source: Path, bytes, data URL, picture object, or list of frames.
-        label: Name for messages to the user.
-        options: Limits and rates given beside it.
-    """
-
-    kind: MediaKind
-    source: object
-    label: str
-    options: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)

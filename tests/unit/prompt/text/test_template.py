@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.errors import ConfigError, PromptError
-from edge.prompt.template import ChatTemplate, find_template
+from edge.prompt.text.template import ChatTemplate, find_template
 from tests.prompt_parts import VARIANTS, Variant, template
 
 HELLO = [{"role": "user", "content": "hi"}]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge.errors import MediaError
-from edge.prompt.image import ceil_to, check_sides, floor_to
+from edge.prompt.media.patches import ceil_to, check_sides, floor_to
 from edge.settings import VideoSettings
 
 

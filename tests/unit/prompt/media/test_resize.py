@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.prompt.resize import resize_bicubic
+from edge.prompt.media.resize import resize_bicubic
 from edge.prompt.types import Pixels
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from edge.errors import MediaError
-from edge.prompt.frames import open_video
+from edge.prompt.media.opening import open_video
 from tests.prompt_parts import animation, encode
 
 GREYS = [np.full((40, 60, 3), 20 * i, np.uint8) for i in range(5)]
@@ -26,7 +26,7 @@ def test_frames_without_a_duration_last_a_tenth_of_a_second() -> None:
 
 
 def test_an_animation_bomb_is_refused_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.prompt.frames.MAX_ANIMATION_PIXELS", 40 * 50 * 3)
+    monkeypatch.setattr("edge.prompt.media.animation.MAX_ANIMATION_PIXELS", 40 * 50 * 3)
     assert open_video(animation("GIF", [100] * 3)).num_frames == 3
     with pytest.raises(MediaError, match="4 frames of 50x40 pixels are too many"):
         open_video(animation("GIF", [100] * 4))

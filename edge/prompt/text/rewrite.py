@@ -10,7 +10,7 @@ from jinja2 import nodes
 
 
 def meter_tree(node: nodes.Node) -> None:
-    """Rewrite a tree in place; the names called are methods of `edge.prompt.sandbox.Sandbox`."""
+    """Rewrite a tree in place; the names called are methods of `edge.prompt.text.sandbox.Sandbox`."""
     for field, value in list(node.iter_fields()):
         if isinstance(value, list):
             value[:] = [_meter(item) if isinstance(item, nodes.Node) else item for item in value]

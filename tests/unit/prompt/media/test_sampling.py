@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import MediaError
-from edge.prompt.video import fit_video, pair_times, sample_indexes, time_label
+from edge.prompt.media.sampling import fit_video, pair_times, sample_indexes, time_label
 from edge.settings import VideoSettings
 
 SETTINGS = VideoSettings()

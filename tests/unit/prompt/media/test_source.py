@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import MediaError
-from edge.prompt.source import open_source, read_bytes, source_label
+from edge.prompt.media.source import open_source, read_bytes, source_label
 
 DATA = b"some bytes"
 

@@ -24,7 +24,7 @@ from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
-from edge.prompt.rewrite import meter_tree
+from edge.prompt.text.rewrite import meter_tree
 
 # Values inside a template may be anything that JSON or Jinja makes; they are checked where they are used.
 Value = Any

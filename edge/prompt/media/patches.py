@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from edge.errors import MediaError
-from edge.prompt.resize import resize_bicubic
+from edge.prompt.media.resize import resize_bicubic
 from edge.prompt.types import Patches, Pixels
 from edge.settings import RESCALE_FACTOR, ImageSettings, VideoSettings
 
