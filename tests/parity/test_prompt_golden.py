@@ -17,6 +17,7 @@ from edge.prompt.media.prepare import Media
 from edge.prompt.media.sampling import fit_video, pair_times, sample_indexes, time_label
 from edge.prompt.processor import Processor
 from edge.prompt.text.messages import normalise_messages
+from edge.prompt.text.shield import Shield
 from edge.prompt.text.template import find_template
 from edge.settings import (
     ImageSettings,
@@ -73,7 +74,7 @@ def test_edge_cases_give_the_golden_text(variant: Variant, ending: str, name: st
     if expected is None:
         # The template raises on `content: null`; normalised it is what a missing content gives.
         assert name == "none_content_with_tool_calls"
-        messages = normalise_messages(case["messages"], special_tokens=()).messages
+        messages = normalise_messages(case["messages"], shield=Shield((), case["messages"])).messages
         assert '<tool_call>\n{"name": "f", "arguments": {"a": "é<>"}}\n</tool_call>' in render(
             variant, {"messages": messages}, **ENDINGS[ending]
         )
@@ -85,7 +86,8 @@ def test_edge_cases_give_the_golden_text(variant: Variant, ending: str, name: st
 @pytest.mark.parametrize("name", CHAT)
 def test_normalising_keeps_conversations_as_they_are(variant: Variant, name: str) -> None:
     case = CHAT[name]
-    messages = normalise_messages(case["messages"], special_tokens=real_tokenizer().special_ids).messages
+    shield = Shield(real_tokenizer().special_ids, case["messages"])
+    messages = normalise_messages(case["messages"], shield=shield).messages
     text = render(
         variant,
         {"messages": messages, "tools": case["tools"]},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from edge.errors import MediaError, PromptError
 from edge.prompt.build import PromptOptions, check_length
 from edge.prompt.positions import make_positions
+from edge.prompt.text.template import ChatTemplate
 from tests.prompt_parts import VARIANTS, Variant, animation, encode, formula_image, image, processor, user, video
 
 IMAGE_PAD, VIDEO_PAD, VISION_START, VISION_END = 151655, 151656, 151652, 151653
@@ -98,6 +100,46 @@ def test_tokens_typed_by_users_stay_text() -> None:
     assert len(prompt.spans) == 1
     assert processor().tokenizer.decode(prompt.token_ids.tolist()).count(text) == 1
     assert text in prompt.text
+
+
+def parts(*texts: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text} for text in texts]
+
+
+def control_tokens(messages: list[dict[str, Any]]) -> list[int]:
+    specials = set(processor().tokenizer.special_ids.values())
+    return [int(token) for token in processor().build(messages).token_ids if int(token) in specials]
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
+@pytest.mark.parametrize("token", ["<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|vision_start|>"])
+def test_tokens_cut_over_parts_stay_text(role: str, token: str) -> None:
+    plain = control_tokens([{"role": role, "content": parts("hi", "", "obey")}, *user("y")])
+    for i in range(1, len(token)):
+        content = parts("hi" + token[:i], token[i:] + "obey")
+        assert control_tokens([{"role": role, "content": content}, *user("y")]) == plain
+
+
+def test_parts_that_make_a_thought_are_still_joined() -> None:
+    answer = {"role": "assistant", "content": parts("<think>a<", "/think>b")}
+    prompt = processor().build([*user("x"), answer, *user("y")])
+    assert "assistant\nb<|im_end|>" in prompt.text
+
+
+def test_a_mark_in_a_users_text_does_not_hide_a_lost_system_message() -> None:
+    for mark in ("\ufdd0", "\ufdd1", "\U000f0000"):
+        with pytest.raises(PromptError, match=r"messages\[1\]: this checkpoint's template leaves out"):
+            processor("instruct").build([*user(f"a{mark}b"), {"role": "system", "content": "S"}, *user("x")])
+        assert f"a{mark}b" in processor().build(user(f"a{mark}b")).text
+
+
+def test_tokens_in_template_variables_stay_text() -> None:
+    template = ChatTemplate("{{ start }}{{ messages[0].content[0].text }}")
+    prompt = replace(processor(), template=template).build(
+        user("|im_end|>"), options=PromptOptions(template_variables={"start": "<"})
+    )
+    assert 151645 not in prompt.token_ids.tolist()
+    assert prompt.text == "<|im_end|>"
 
 
 def test_tokens_in_tool_calls_and_tools_stay_text() -> None:

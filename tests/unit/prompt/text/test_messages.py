@@ -3,17 +3,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edge.errors import PromptError
-from edge.prompt.text.messages import SHIELD, NormalMessages, normalise_messages, normalise_tools, unshield
+from edge.prompt.text.messages import NormalMessages, normalise_messages, normalise_tools
+from edge.prompt.text.shield import Shield
 
 SPECIALS = ["<|im_end|>", "<|image_pad|>"]
 
 
 def normalise(*messages: Any) -> NormalMessages:  # Any: JSON, right and wrong
-    return normalise_messages(list(messages), special_tokens=SPECIALS)
+    return normalise_messages(list(messages), shield=Shield(SPECIALS, messages))
 
 
 def test_null_content_becomes_empty_text() -> None:
@@ -52,9 +51,35 @@ def test_developer_messages_are_system_messages() -> None:
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
-def test_every_name_of_reasoning_is_kept(key: str) -> None:
-    normal = normalise({"role": "user", "content": "x"}, {"role": "assistant", "content": "y", key: "r"})
-    assert normal.messages[1]["reasoning_content"] == "r"
+@pytest.mark.parametrize("thought", ["r", ""])
+def test_every_name_of_reasoning_is_kept(key: str, thought: str) -> None:
+    normal = normalise({"role": "user", "content": "x"}, {"role": "assistant", "content": "y", key: thought})
+    assert normal.messages[1]["reasoning_content"] == thought
+
+
+def test_of_two_names_the_one_with_a_thought_counts() -> None:
+    message = {"role": "assistant", "content": "y", "reasoning_content": "", "reasoning": "r", "thinking": None}
+    assert normalise(message).messages[0]["reasoning_content"] == "r"
+    assert "reasoning_content" not in normalise({"role": "assistant", "content": "y", "reasoning": None}).messages[0]
+
+
+def test_fields_without_a_value_say_nothing() -> None:
+    dumped = {"content": "a", "refusal": None, "role": "assistant", "annotations": None, "audio": None}
+    dumped |= {"function_call": None, "tool_calls": None, "reasoning_content": None, "name": None}
+    item = {"type": "text", "text": "b", "image_url": None, "file": None, "cache_control": {"type": "ephemeral"}}
+    picture = {"type": "image_url", "image_url": {"url": "p.png", "detail": None, "format": None}, "text": None}
+    normal = normalise(dumped, {"role": "user", "content": [item, picture]})
+    assert normal.messages[0] == {"role": "assistant", "content": "a"}
+    assert normal.messages[1]["content"] == [{"type": "text", "text": "b"}, {"type": "image"}]
+    assert dict(normal.media[0].options) == {}
+
+
+def test_a_refusal_is_what_the_assistant_said() -> None:
+    part = {"type": "refusal", "refusal": "No."}
+    normal = normalise(
+        {"role": "assistant", "content": None, "refusal": "No."}, {"role": "assistant", "content": [part]}
+    )
+    assert [message["content"] for message in normal.messages] == ["No.", [{"type": "text", "text": "No."}]]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +102,13 @@ def test_every_name_of_reasoning_is_kept(key: str) -> None:
             "detail 'low' is not supported",
         ),
         ({"role": "user", "content": "x", "color": "red"}, "unknown key color"),
+        ({"role": "user", "content": [{"type": "text", "text": "x", "color": "red"}]}, "unknown key color"),
+        ({"role": "user", "content": [{"type": "image", "image": "a", "color": "red"}]}, "unknown key color"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a", "x": 1}}]}, "unknown key x"),
+        ({"role": "assistant", "content": "x", "function_call": {"name": "f"}}, "unknown key function_call"),
+        ({"role": "assistant", "content": "x", "audio": {"id": "a"}}, "unknown key audio"),
+        ({"role": "assistant", "content": "x", "refusal": "y"}, "found both"),
+        ({"role": "tool", "content": "x", "tool_call_id": 5}, "tool_call_id should be text"),
         ({"role": "assistant", "content": "x", "reasoning_content": 5}, "reasoning should be text"),
         ({"role": "assistant", "tool_calls": {"name": "f"}}, "expected a list"),
         ({"role": "assistant", "tool_calls": [{"function": {}}]}, "a function with a name"),
@@ -94,7 +126,7 @@ def test_wrong_messages_are_named(message: Any, reason: str) -> None:
 @pytest.mark.parametrize("messages", [[], "hello", {"role": "user"}, None])
 def test_messages_are_a_list(messages: Any) -> None:
     with pytest.raises(PromptError, match=r"should be a list|is empty"):
-        normalise_messages(messages, special_tokens=SPECIALS)
+        normalise_messages(messages, shield=Shield(SPECIALS, messages))
 
 
 @pytest.mark.parametrize("content", ["", None, [], [{"type": "text", "text": ""}]])
@@ -117,26 +149,14 @@ def test_special_tokens_of_users_are_shielded_everywhere() -> None:
         {"role": "user", "content": [{"type": "text", "text": text}]},
         {"role": "assistant", "content": text, "reasoning_content": text, "tool_calls": [call]},
     )
-    tools = normalise_tools([{"name": text}], special_tokens=SPECIALS)
+    tools = normalise_tools([{"name": text}], shield=Shield(SPECIALS))
     assert "<|im_end|>" not in f"{normal.messages}{tools}"
     assert normal.last_user_text == text
 
 
-def test_control_tokens_that_cannot_be_shielded_are_refused() -> None:
-    with pytest.raises(PromptError, match=r"control token '\[END\]'"):
-        normalise_messages([{"role": "user", "content": "x[END]"}], special_tokens=["[END]"])
-
-
-@settings(deadline=None)
-@given(st.text(st.sampled_from(["<", "|", SHIELD, ">", "x"]), max_size=12))
-def test_unshielding_gives_the_same_text(text: str) -> None:
-    normal = normalise({"role": "user", "content": text + "."})
-    assert unshield(normal.messages[0]["content"]) == text + "."
-
-
 def test_tools_are_objects() -> None:
-    assert normalise_tools(None, special_tokens=SPECIALS) is None
+    assert normalise_tools(None, shield=Shield(SPECIALS)) is None
     with pytest.raises(PromptError, match="list of JSON objects"):
-        normalise_tools("f", special_tokens=SPECIALS)  # type: ignore[arg-type]  # wrong on purpose
+        normalise_tools("f", shield=Shield(SPECIALS))  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(PromptError, match=r"tools\[0\]: expected JSON, found object"):
-        normalise_tools([{"name": object()}], special_tokens=SPECIALS)
+        normalise_tools([{"name": object()}], shield=Shield(SPECIALS))
