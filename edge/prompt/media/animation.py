@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from edge.errors import MediaError
+from edge.prompt.media.frames import Timeline
 from edge.prompt.media.picture import DECODER_ERRORS, broken_picture, count_frames, picture_to_rgb
 from edge.prompt.types import Pixels
 
@@ -29,30 +30,24 @@ class Animation:
     """A GIF, WebP or APNG with more than one frame."""
 
     label: str
-    num_frames: int
-    frame_rate: float
+    timeline: Timeline
     height: int
     width: int
     is_chosen: bool = False
 
     def __init__(self, picture: Image, label: str) -> None:
         self.label, self._picture = label, picture
-        self.num_frames = count_frames(picture, label)
-        if self.num_frames < 2:
+        num_frames = count_frames(picture, label)
+        if num_frames < 2:
             raise MediaError(f"{label}: has one frame, expected a video. Pass it as an image.")
-        if self.num_frames > MAX_ANIMATION_FRAMES:
-            raise MediaError(f"{label}: has {self.num_frames} frames, at most {MAX_ANIMATION_FRAMES} are read.")
-        if self.num_frames * picture.size[0] * picture.size[1] > MAX_ANIMATION_PIXELS:
+        if num_frames > MAX_ANIMATION_FRAMES:
+            raise MediaError(f"{label}: has {num_frames} frames, at most {MAX_ANIMATION_FRAMES} are read.")
+        if num_frames * picture.size[0] * picture.size[1] > MAX_ANIMATION_PIXELS:
             size = f"{picture.size[0]}x{picture.size[1]}"
-            raise MediaError(f"{label}: {self.num_frames} frames of {size} pixels are too many. Make it smaller first.")
-        durations = list(self._durations())
-        self._starts = [0.0, *accumulate(durations)]
-        self.frame_rate = self.num_frames / self._starts[-1]
+            raise MediaError(f"{label}: {num_frames} frames of {size} pixels are too many. Make it smaller first.")
+        starts = [0.0, *accumulate(self._durations(num_frames))]
+        self.timeline = Timeline.of(starts[:-1], starts[-1])
         self.width, self.height = picture.size
-
-    def times_s(self, indexes: Sequence[int]) -> list[float]:
-        """Give the times of frames, in seconds."""
-        return [self._starts[i] for i in indexes]
 
     def read(self, indexes: Sequence[int]) -> Iterator[Pixels]:
         """Give the frames of increasing indexes, one at a time."""
@@ -66,9 +61,9 @@ class Animation:
     def close(self) -> None:
         """Do nothing: there is no file to close."""
 
-    def _durations(self) -> Iterator[float]:
+    def _durations(self, num_frames: int) -> Iterator[float]:
         try:
-            for index in range(self.num_frames):
+            for index in range(num_frames):
                 self._picture.seek(index)
                 if self._picture.format == "WEBP":
                     self._picture.load()  # WebP knows a frame's duration only once it is decoded

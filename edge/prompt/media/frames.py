@@ -18,36 +18,71 @@ from edge.errors import MediaError
 from edge.prompt.media.picture import load_image
 from edge.prompt.types import Pixels
 
+# How far a frame may lie from its place in an even row: half its duration, but no more than anyone would notice.
+EVEN_SHARE, EVEN_S = 0.5, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When the frames of a video are shown.
+
+    Attributes:
+        starts: Second at which each frame appears, increasing.
+        end: Second at which the last one disappears.
+        rate: Frames per second, if they are evenly spaced.
+    """
+
+    starts: tuple[float, ...]
+    end: float
+    rate: float | None
+
+    @classmethod
+    def even(cls, num_frames: int, rate: float) -> Timeline:
+        """Make a timeline of frames that follow each other at one rate."""
+        return cls(tuple(index / rate for index in range(num_frames)), num_frames / rate, rate)
+
+    @classmethod
+    def of(cls, starts: Sequence[float], end: float | None = None, *, stated_rate: float | None = None) -> Timeline:
+        """Make a timeline of frames at any times.
+
+        Args:
+            starts: Second at which each frame appears, increasing; at least one.
+            end: Second at which the last one disappears; None if it is as long as the others.
+            stated_rate: What the container says about the rate; it counts only where the times agree.
+        """
+        count, last = len(starts), starts[-1]
+        steps = sorted(b - a for a, b in pairwise(starts))
+        if end is None or end <= last:
+            end = last + (steps[len(steps) // 2] if steps else 1.0)
+        measured = (count - 1) / (last - starts[0]) if last > starts[0] else None
+        whole = count / (end - starts[0]) if end > starts[0] else None
+        rates = (rate for rate in (stated_rate, measured, whole) if rate and _is_even(starts, end, rate))
+        return cls(tuple(starts), end, next(rates, None))
+
 
 class FrameSource(Protocol):
     """A video before sampling.
 
     Attributes:
         label: Name for messages.
-        num_frames: Frames it has.
-        frame_rate: Frames per second, on average.
+        timeline: When its frames are shown.
         height: Rows of a frame.
         width: Columns of a frame.
         is_chosen: The user chose these frames; they are sampled only if a request names a rate.
     """
 
     label: str
-    num_frames: int
-    frame_rate: float
+    timeline: Timeline
     height: int
     width: int
     is_chosen: bool
-
-    def times_s(self, indexes: Sequence[int]) -> list[float]:
-        """Give the times of frames, in seconds."""
-        ...
 
     def read(self, indexes: Sequence[int]) -> Iterator[Pixels]:
         """Give the frames (H, W, 3) uint8 of increasing indexes, one at a time.
 
         Raises:
             MediaError: A frame cannot be read.
-            FrameCountError: There are fewer or more frames than were counted.
+            OtherFramesError: Other frames were decoded than the timeline has.
         """
         ...
 
@@ -56,10 +91,10 @@ class FrameSource(Protocol):
         ...
 
 
-class FrameCountError(Exception):
-    """Decoding gave another number of frames than the container promised; `found` is right."""
+class OtherFramesError(Exception):
+    """Decoding gave other frames, or at other times, than the container promised; `found` is right."""
 
-    def __init__(self, found: int) -> None:
+    def __init__(self, found: Timeline) -> None:
         super().__init__(found)
         self.found = found
 
@@ -69,8 +104,7 @@ class FrameList:
     """Frames the user chose, with a rate or times."""
 
     label: str
-    num_frames: int
-    frame_rate: float
+    timeline: Timeline
     height: int
     width: int
     is_chosen: bool = True
@@ -84,20 +118,16 @@ class FrameList:
         allow_files: bool,
     ) -> None:
         self.label, self._frames, self._allow_files = label, frames, allow_files
-        self.num_frames = len(frames)
         if (frame_rate is None) == (times_s is None):
             raise MediaError(
                 f"{label}: a list of frames needs either frame_rate (frames per second) or times_s (seconds of each)."
             )
-        self._times = _checked_times(times_s, self.num_frames, label) if times_s is not None else None
-        if self.num_frames == 0:
+        times = _checked_times(times_s, len(frames), label) if times_s is not None else None
+        if len(frames) == 0:
             raise MediaError(f"{label}: the list of frames is empty.")
-        self.frame_rate = _average_rate(self._times) if self._times else _checked_rate(frame_rate, label)
+        rate = _checked_rate(frame_rate, label) if times is None else None
+        self.timeline = Timeline.of(times) if times else Timeline.even(len(frames), rate or 1.0)
         self.height, self.width = self._load(0).shape[:2]
-
-    def times_s(self, indexes: Sequence[int]) -> list[float]:
-        """Give the times of frames, in seconds."""
-        return [self._times[i] if self._times is not None else i / self.frame_rate for i in indexes]
 
     def read(self, indexes: Sequence[int]) -> Iterator[Pixels]:
         """Give the frames of increasing indexes, one at a time."""
@@ -118,9 +148,11 @@ class FrameList:
         return load_image(self._frames[index], label=f"{self.label}, frame {index}", allow_files=self._allow_files)
 
 
-def _average_rate(times: list[float]) -> float:
-    length = times[-1] - times[0]
-    return (len(times) - 1) / length if length > 0 else 1.0
+def _is_even(starts: Sequence[float], end: float, rate: float) -> bool:
+    slack = min(EVEN_SHARE / rate, EVEN_S)
+    places = (starts[0] + index / rate for index in range(len(starts)))
+    is_last_like_the_others = abs(end - starts[-1] - 1 / rate) <= slack + EVEN_S
+    return is_last_like_the_others and all(abs(a - b) <= slack for a, b in zip(starts, places, strict=True))
 
 
 def _checked_rate(frame_rate: object, label: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -14,11 +15,11 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from edge.errors import ConfigError, MediaError, PromptError
-from edge.prompt.media.frames import FrameCountError, FrameSource
+from edge.prompt.media.frames import FrameSource, OtherFramesError
 from edge.prompt.media.opening import open_video
 from edge.prompt.media.patches import fit_image, make_patches, resize_frame
 from edge.prompt.media.picture import load_image
-from edge.prompt.media.sampling import fit_video, pair_times, sample_indexes
+from edge.prompt.media.sampling import fit_video, pair_times, sample_frames
 from edge.prompt.media.source import source_label
 from edge.prompt.types import MediaItem, MediaKind, Patches, Pixels
 from edge.settings import ImageSettings, VideoSettings
@@ -40,7 +41,7 @@ class Media:
         num_tokens: Visual tokens.
         source_size: (height, width) before resizing.
         times_s: Seconds of each temporal patch; empty for pictures.
-        frame_indexes: Frames taken from the source; empty for pictures.
+        frame_indexes: Frames taken from the source, repeated where one is shown for long; empty for pictures.
         num_source_frames: Frames the source has; 1 for pictures.
     """
 
@@ -73,11 +74,16 @@ class Media:
         return rows * columns * max(1, len(self.frame_indexes)) > self.settings.max_pixels
 
     @property
+    def _frames(self) -> str:
+        taken, moments = len(set(self.frame_indexes)), len(self.frame_indexes)
+        return f"{moments} moments in {taken}" if moments > taken else f"{taken}"
+
+    @property
     def summary(self) -> str:
         """One line that states what was done: sizes, tokens, and the limit that shrank it, if one did."""
         (rows, columns), (new_rows, new_columns) = self.source_size, self.resized_size
         size = f"{columns}x{rows} -> {new_columns}x{new_rows} pixels"
-        frames = f", {len(self.frame_indexes)} of {self.num_source_frames} frames" if self.kind == "video" else ""
+        frames = f", {self._frames} of {self.num_source_frames} frames" if self.kind == "video" else ""
         limit = f" (limit: max_pixels {self.settings.max_pixels})" if self.is_shrunk else ""
         return f"{self.label}: {size}{frames}, {self.num_tokens} tokens{limit}"
 
@@ -124,40 +130,47 @@ def _prepare_image(item: MediaItem, settings: ImageSettings, allow_files: bool) 
 def _prepare_video(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Media:
     try:
         return _sample_video(source, settings, is_sampled)
-    except FrameCountError as error:
-        # The container's count was wrong: sample again from what can be decoded.
-        source.num_frames = error.found
+    except OtherFramesError as error:
+        # The container was wrong: sample again from what can be decoded.
+        source.timeline = error.found
     try:
         return _sample_video(source, settings, is_sampled)
-    except FrameCountError:
+    except OtherFramesError:
         raise MediaError(f"{source.label}: decoding gives another number of frames each time. Convert it.") from None
 
 
 def _sample_video(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Media:
     try:
-        indexes = _choose_frames(source, settings, is_sampled)
+        indexes, times = _choose_frames(source, settings, is_sampled)
         height, width = fit_video(len(indexes), source.height, source.width, settings)
     except MediaError as error:
         raise MediaError(f"{source.label}: {error}") from None
     pixels = np.empty((len(indexes), 3, height, width), np.uint8)
-    for i, frame in enumerate(source.read(indexes)):
+    wanted = sorted(set(indexes))
+    place = 0
+    for index, frame in zip(wanted, source.read(wanted), strict=True):
         if frame.shape[:2] != (source.height, source.width):
-            raise MediaError(f"{source.label}: the frames change size at frame {indexes[i]}. Convert the video.")
-        pixels[i] = resize_frame(frame, height=height, width=width)
-    times = pair_times(source.times_s(indexes), settings)
-    size = (source.height, source.width)
-    return _make_media("video", source.label, pixels, settings, size, times, tuple(indexes), source.num_frames)
+            raise MediaError(f"{source.label}: the frames change size at frame {index}. Convert the video.")
+        first, place = place, bisect_right(indexes, index, lo=place)
+        pixels[first:place] = resize_frame(frame, height=height, width=width)
+    size, num_frames = (source.height, source.width), len(source.timeline.starts)
+    return _make_media(
+        "video", source.label, pixels, settings, size, pair_times(times, settings), tuple(indexes), num_frames
+    )
 
 
-def _choose_frames(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Sequence[int]:
+def _choose_frames(
+    source: FrameSource, settings: VideoSettings, is_sampled: bool
+) -> tuple[Sequence[int], Sequence[float]]:
     if is_sampled:
-        return sample_indexes(source.num_frames, frame_rate=source.frame_rate, settings=settings)
-    if source.num_frames > settings.max_frames:
+        return sample_frames(source.timeline, settings)
+    num_frames = len(source.timeline.starts)
+    if num_frames > settings.max_frames:
         raise MediaError(
-            f"the list has {source.num_frames} frames, at most {settings.max_frames} are taken. "
+            f"the list has {num_frames} frames, at most {settings.max_frames} are taken. "
             "Leave some out, or raise max_frames."
         )
-    return range(source.num_frames)
+    return range(num_frames), source.timeline.starts
 
 
 def _make_media(

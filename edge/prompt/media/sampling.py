@@ -1,7 +1,8 @@
 """Choose the frames of a video, their size and their times, as the model was trained.
 
-In: a frame count and rate. Out: frame indexes, the resized size, and one time per pair of frames.
-Source: transformers@v5.23.0 models/qwen3_vl/video_processing_qwen3_vl.py and processing_qwen3_vl.py.
+In: a timeline. Out: frame indexes and their times, the resized size, and one time per pair of frames.
+Source: transformers@v5.23.0 models/qwen3_vl/video_processing_qwen3_vl.py and processing_qwen3_vl.py, differs in:
+frames that are not evenly spaced are sampled by time, each held as long as it is shown.
 """
 
 from __future__ import annotations
@@ -12,8 +13,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge.errors import MediaError
+from edge.prompt.media.frames import Timeline
 from edge.prompt.media.patches import ceil_to, check_sides, floor_to
 from edge.settings import VideoSettings
+
+BORDER_S = 1e-6
+
+
+def sample_frames(timeline: Timeline, settings: VideoSettings) -> tuple[list[int], list[float]]:
+    """Choose frames evenly over the time of a video.
+
+    Returns:
+        Indexes, which repeat where a frame is shown for long, and the second each of them stands for.
+
+    Raises:
+        MediaError: There are fewer than two frames.
+    """
+    num_frames, first = len(timeline.starts), timeline.starts[0] if timeline.starts else 0.0
+    if timeline.rate is not None:
+        indexes = sample_indexes(num_frames, frame_rate=timeline.rate, settings=settings)
+        return indexes, [first + index / timeline.rate for index in indexes]
+    _check_video(num_frames, 1.0)
+    wanted = int((timeline.end - first) * settings.fps)
+    count = min(max(wanted, settings.min_frames), settings.max_frames, max(wanted, num_frames))
+    last = max(timeline.starts[-1], timeline.end - 1 / settings.fps)
+    moments = np.linspace(first, last, count)
+    # A moment on the border belongs to the frame that begins there, whatever the last bit says.
+    shown = np.searchsorted(np.array(timeline.starts), moments + BORDER_S, side="right") - 1
+    return [int(index) for index in shown], [float(moment) for moment in moments]
 
 
 def sample_indexes(num_frames: int, *, frame_rate: float, settings: VideoSettings) -> list[int]:

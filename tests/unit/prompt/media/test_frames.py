@@ -2,62 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edge.errors import MediaError
+from edge.prompt.media.frames import Timeline
 from edge.prompt.media.opening import open_video
-from tests.prompt_parts import animation, encode
 
 GREYS = [np.full((40, 60, 3), 20 * i, np.uint8) for i in range(5)]
 
 
-@pytest.mark.parametrize("format_name", ["GIF", "WEBP", "PNG"])
-def test_animations_have_the_times_of_their_frames(format_name: str) -> None:
-    video = open_video(animation(format_name, [100, 900, 200, 300]))
-    assert video.num_frames == 4
-    assert video.frame_rate == pytest.approx(4 / 1.5)
-    assert video.times_s([0, 1, 2, 3]) == pytest.approx([0.0, 0.1, 1.0, 1.2])
-    frames = list(video.read([1, 3]))
-    assert [int(frame.mean().round()) for frame in frames] == pytest.approx([20, 40], abs=3)
-
-
-def test_frames_without_a_duration_last_a_tenth_of_a_second() -> None:
-    assert open_video(animation("GIF", [0, 0, 0])).times_s([0, 1, 2]) == pytest.approx([0.0, 0.1, 0.2])
-
-
-def test_an_animation_bomb_is_refused_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.prompt.media.animation.MAX_ANIMATION_PIXELS", 40 * 50 * 3)
-    assert open_video(animation("GIF", [100] * 3)).num_frames == 3
-    with pytest.raises(MediaError, match="4 frames of 50x40 pixels are too many"):
-        open_video(animation("GIF", [100] * 4))
-
-
-def test_transparent_animations_go_onto_white() -> None:
-    frames = [Image.new("RGBA", (8, 8), (0, 0, 0, 0)), Image.new("RGBA", (8, 8), (0, 0, 0, 255))]
-    data = encode(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=100, blend=0)
-    first, second = open_video(data).read([0, 1])
-    assert (first.min(), second.max()) == (255, 0)
-
-
-@pytest.mark.parametrize(
-    "data", [animation("GIF", [100]), encode(Image.new("RGB", (9, 9)), "PNG"), b"\xff\xd8\xff\xe0"]
-)
-def test_one_frame_is_no_video(data: bytes) -> None:
-    with pytest.raises(MediaError, match="Pass it as an image"):
-        open_video(data)
-
-
-@pytest.mark.parametrize("format_name", ["GIF", "WEBP", "PNG"])
-def test_a_cut_off_animation_is_an_error(format_name: str) -> None:
-    data = animation(format_name, [100] * 20)
-    with pytest.raises(MediaError, match="broken or cut off"):
-        list(open_video(data[: len(data) * 2 // 3]).read(range(20)))
-
-
 def test_lists_have_a_rate_or_times() -> None:
-    assert open_video(GREYS, frame_rate=4.0).times_s([0, 3]) == [0.0, 0.75]
-    assert open_video(np.stack(GREYS), frame_rate=2.0).times_s([4]) == [2.0]
-    assert open_video(GREYS, times_s=[0, 1, 5, 6, 7.5]).times_s([2, 4]) == [5.0, 7.5]
+    assert open_video(GREYS, frame_rate=4.0).timeline.starts == (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert open_video(np.stack(GREYS), frame_rate=2.0).timeline.rate == 2.0
+    assert open_video(GREYS, times_s=[0, 1, 5, 6, 7.5]).timeline.starts == (0.0, 1.0, 5.0, 6.0, 7.5)
     with pytest.raises(MediaError, match=r"either frame_rate .* or times_s"):
         open_video(GREYS)
 
@@ -87,6 +43,17 @@ def test_an_empty_list_and_a_bad_frame_are_named() -> None:
         open_video(["nothing.png"], frame_rate=1.0)
 
 
-def test_times_are_for_lists_only() -> None:
-    with pytest.raises(MediaError, match="are for lists of frames"):
-        open_video(animation("GIF", [100, 100]), frame_rate=2.0)
+def test_a_timeline_has_a_rate_only_where_frames_are_even() -> None:
+    assert Timeline.of([0.0, 0.033, 0.067, 0.1], 0.133, stated_rate=30.0).rate == 30.0
+    assert Timeline.of([0.0, 0.1, 0.2, 0.3], 0.4, stated_rate=30.0).rate == pytest.approx(10.0)
+    assert Timeline.of([0.0, 0.1, 0.3, 0.4], 0.5, stated_rate=10.0).rate is None
+    assert Timeline.of([0.0, 3.0], 5.0).rate is None
+    assert Timeline.of([0.0, 3.0]).end == 6.0
+    assert Timeline.of([0.0, 0.1, 0.2], 4.0, stated_rate=10.0).rate is None
+
+
+@pytest.mark.parametrize("rate", [12.0, 24000 / 1001, 29.97, 50.0, 119.88])
+def test_times_rounded_to_a_clock_are_even(rate: float) -> None:
+    for tick in (0.001, 1 / 90000):
+        times = [round(index / rate / tick) * tick for index in range(2000)]
+        assert Timeline.of(times, stated_rate=rate).rate == rate

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.errors import MediaError
-from edge.prompt.media.frames import FrameCountError
+from edge.prompt.media.frames import OtherFramesError, Timeline
 from edge.prompt.media.prepare import Media, prepare_media
 from edge.prompt.types import MediaItem, Pixels
 from edge.settings import ImageSettings, VideoSettings
@@ -45,21 +45,18 @@ def test_a_long_video_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
 class Miscounted:
     """A source that promises more frames than it has."""
 
-    label, frame_rate, height, width, is_chosen = "v.mp4", 2.0, 64, 64, False
+    label, height, width, is_chosen = "v.mp4", 64, 64, False
 
     def __init__(self, promised: int, found: Sequence[int]) -> None:
-        self.num_frames, self._found = promised, list(found)
-
-    def times_s(self, indexes: Sequence[int]) -> list[float]:
-        return [index / self.frame_rate for index in indexes]
+        self.timeline, self._found = Timeline.even(promised, 2.0), list(found)
 
     def read(self, indexes: Sequence[int]) -> Iterator[Pixels]:
         found = self._found.pop(0)
         for index in indexes:
             if index < found:
                 yield np.full((64, 64, 3), index, np.uint8)
-        if found != self.num_frames:
-            raise FrameCountError(found)
+        if found != len(self.timeline.starts):
+            raise OtherFramesError(Timeline.even(found, 2.0))
 
     def close(self) -> None:
         pass

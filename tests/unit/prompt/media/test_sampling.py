@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import MediaError
-from edge.prompt.media.sampling import fit_video, pair_times, sample_indexes, time_label
+from edge.prompt.media.frames import Timeline
+from edge.prompt.media.sampling import fit_video, pair_times, sample_frames, sample_indexes, time_label
 from edge.settings import VideoSettings
 
 SETTINGS = VideoSettings()
@@ -33,6 +34,30 @@ def test_samples_reach_from_the_first_to_the_last_frame(num_frames: int, rate: f
     assert indexes[-1] == num_frames - 1
     assert np.all(np.diff(indexes) > 0)
     assert len(indexes) <= 768
+
+
+def test_uneven_frames_are_held_as_long_as_they_are_shown() -> None:
+    indexes, times = sample_frames(Timeline.of([0.0, 3.0], 5.0), SETTINGS)
+    assert indexes == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert times == pytest.approx([index / 2 for index in range(10)])
+
+
+def test_short_uneven_clips_repeat_no_frame() -> None:
+    indexes, _ = sample_frames(Timeline.of([0.0, 0.1, 0.4], 0.5), SETTINGS)
+    assert indexes == [0, 1, 2]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.001, 5.0), min_size=2, max_size=60), st.floats(0, 100))
+def test_every_sample_is_the_frame_shown_at_its_time(durations: list[float], first: float) -> None:
+    starts = [first + float(start) for start in np.cumsum([0.0, *durations])]
+    timeline = Timeline.of(starts[:-1], starts[-1])
+    indexes, times = sample_frames(timeline, SETTINGS)
+    assert indexes == sorted(indexes)
+    assert (indexes[0], indexes[-1]) == (0, len(durations) - 1)
+    assert len(indexes) <= max(SETTINGS.max_frames, len(durations))
+    for index, time in zip(indexes, times, strict=True):
+        assert starts[index] - 0.021 <= time <= starts[index + 1] + 0.021
 
 
 def test_one_frame_is_no_video() -> None:

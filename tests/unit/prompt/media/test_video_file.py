@@ -23,8 +23,8 @@ def mp4(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "avi"])
 def test_containers_are_read_frame_by_frame(tmp_path: Path, suffix: str) -> None:
     video = open_video(write_video(tmp_path / f"a.{suffix}", num_frames=30, rate=10))
-    assert (video.num_frames, video.frame_rate, video.height, video.width) == (30, 10.0, 48, 64)
-    assert video.times_s([0, 5, 29]) == [0.0, 0.5, 2.9]
+    assert (len(video.timeline.starts), video.timeline.rate, video.height, video.width) == (30, 10.0, 48, 64)
+    assert [video.timeline.starts[index] for index in (0, 5, 29)] == pytest.approx([0.0, 0.5, 2.9])
     levels = [int(frame[-1, -1, 0]) for frame in video.read([0, 7, 29])]
     assert levels == pytest.approx([0, 28, 116], abs=6)
     video.close()
@@ -35,7 +35,7 @@ def test_bytes_and_open_files_are_read_like_paths(mp4: Path) -> None:
     with mp4.open("rb") as file:
         for source in (data, file, str(mp4)):
             with closing(open_video(source)) as video:
-                assert video.num_frames == 60
+                assert len(video.timeline.starts) == 60
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,13 @@ def test_bytes_and_open_files_are_read_like_paths(mp4: Path) -> None:
         ((0, 1, -1, 0), (64, 48), (0, -1)),  # a quarter clockwise: upper left goes to upper right
         ((-1, 0, 0, -1), (48, 64), (-1, -1)),
         ((0, -1, 1, 0), (64, 48), (-1, 0)),
+        ((-1, 0, 0, 1), (48, 64), (0, -1)),  # a mirror: left and right change places, nothing is turned
+        ((1, 0, 0, -1), (48, 64), (-1, 0)),
+        ((0, 1, 1, 0), (64, 48), (0, 0)),
+        ((0, -1, -1, 0), (64, 48), (-1, -1)),
     ],
 )
-def test_rotation_in_the_file_is_applied(
+def test_turns_and_mirrors_in_the_file_are_applied(
     mp4: Path, matrix: tuple[int, int, int, int], size: tuple[int, int], red_corner: tuple[int, int]
 ) -> None:
     data = bytearray(mp4.read_bytes())
@@ -82,14 +86,14 @@ def test_a_video_with_its_index_in_front_and_its_end_missing_is_an_error(tmp_pat
             container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
         container.mux(stream.encode())
     data = path.read_bytes()
-    assert open_video(data).num_frames == 40
+    assert len(open_video(data).timeline.starts) == 40
     with pytest.raises(MediaError, match=r"ends after \d+ of 40 frames"):
         open_video(data[: len(data) * 6 // 10])
 
 
 def test_one_frame_is_counted(tmp_path: Path) -> None:
     with closing(open_video(write_video(tmp_path / "one.mp4", num_frames=1))) as video:
-        assert video.num_frames == 1
+        assert len(video.timeline.starts) == 1
 
 
 @pytest.mark.parametrize(
