@@ -1,7 +1,7 @@
 """Keep prepared pictures and videos, so that later turns of a talk do not decode them again.
 
 In: media items. Out: the same `Media` as long as source and settings are the same. Files are known by path, size and
-times; bytes and data URLs by their hash. Pictures already in memory may change unseen and are not kept.
+times; bytes, data URLs and file objects by their hash. Pictures already in memory may change unseen and are not kept.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import EdgeError
 from edge.prompt.media.prepare import Media
-from edge.prompt.media.source import as_path, is_data_url
+from edge.prompt.media.source import MAX_MEMORY_VIDEO_BYTES, as_path, is_data_url, is_file_object, read_bytes
 from edge.prompt.types import MediaItem
 
 MAX_CACHED_BYTES = 256 << 20
@@ -45,6 +46,8 @@ class MediaCache:
         Raises:
             EdgeError: What `prepare` raises; nothing is kept then.
         """
+        if is_file_object(item.source):
+            item = replace(item, source=read_bytes(item.source, label=item.label, max_bytes=MAX_MEMORY_VIDEO_BYTES))
         key = _item_key(item)
         if key is None:
             return prepare(item)

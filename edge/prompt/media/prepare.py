@@ -29,7 +29,7 @@ _Settings = TypeVar("_Settings", ImageSettings, VideoSettings)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Media:
-    """A picture or video, ready for the vision tower. Two are the same exactly if their digests are.
+    """A picture or video, ready for the vision tower. Two are the same in a prompt exactly if their digests are.
 
     Attributes:
         kind: Picture or video.
@@ -37,7 +37,8 @@ class Media:
         pixels: Resized frames (T, 3, H, W) uint8; T is 1 for pictures.
         settings: Limits and sizes that were used.
         grid_thw: Patches in time, height and width.
-        digest: SHA-256 of pixels, grid, times and normalisation, in hexadecimal.
+        digest: SHA-256 of all that a prompt shows of it: `vision_digest`, kind and times, in hexadecimal.
+        vision_digest: SHA-256 of what the vision tower reads: pixels, grid and normalisation, in hexadecimal.
         num_tokens: Visual tokens.
         source_size: (height, width) before resizing.
         times_s: Seconds of each temporal patch; empty for pictures.
@@ -51,6 +52,7 @@ class Media:
     settings: ImageSettings | VideoSettings
     grid_thw: tuple[int, int, int]
     digest: str
+    vision_digest: str
     num_tokens: int
     source_size: tuple[int, int]
     times_s: tuple[float, ...]
@@ -186,16 +188,17 @@ def _make_media(
     frames, _, height, width = pixels.shape
     temporal = settings.temporal_patch_size
     grid = (-(-frames // temporal), height // settings.patch_size, width // settings.patch_size)
-    identity = (kind, grid, settings.patch_size, temporal, settings.merge_size, settings.mean, settings.std, times_s)
-    digest = hashlib.sha256(repr(identity).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
+    identity = (grid, settings.patch_size, temporal, settings.merge_size, settings.mean, settings.std)
+    vision = hashlib.sha256(repr(identity).encode())
+    vision.update(np.ascontiguousarray(pixels).data)
     return Media(
         kind=kind,
         label=label,
         pixels=pixels,
         settings=settings,
         grid_thw=grid,
-        digest=digest.hexdigest(),
+        digest=hashlib.sha256(repr((vision.hexdigest(), kind, times_s)).encode()).hexdigest(),
+        vision_digest=vision.hexdigest(),
         num_tokens=grid[0] * grid[1] * grid[2] // settings.merge_size**2,
         source_size=source_size,
         times_s=times_s,

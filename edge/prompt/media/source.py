@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from weakref import WeakKeyDictionary
 
 from edge.errors import MediaError
 
@@ -21,6 +23,7 @@ MAX_VIDEO_BYTES = 16 << 30
 # A video that does not lie in a file must fit into memory.
 MAX_MEMORY_VIDEO_BYTES = 1 << 30
 SHOWN_CHARACTERS = 80
+_REMEMBERED: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()  # Any: file objects of every kind
 
 
 def read_bytes(source: object, *, label: str, allow_files: bool = True, max_bytes: int = MAX_IMAGE_BYTES) -> bytes:
@@ -55,9 +58,8 @@ def open_source(source: object, *, label: str, allow_files: bool = True, max_byt
         if not len(source):
             raise MediaError(f"{label}: there are no bytes. Check where they come from.")
         return io.BytesIO(source)
-    read = getattr(source, "read", None)
-    if callable(read):
-        return io.BytesIO(_read_limited(source, label, min(max_bytes, MAX_MEMORY_VIDEO_BYTES)))
+    if is_file_object(source):
+        return io.BytesIO(_read_again(source, label, min(max_bytes, MAX_MEMORY_VIDEO_BYTES)))
     raise MediaError(
         f"{label}: expected a path, a data URL, bytes, a file object or a picture, found {type(source).__name__}."
     )
@@ -74,6 +76,11 @@ def source_label(source: object, label: str) -> str:
 def names_file(source: object) -> bool:
     """Tell whether a source is a path or an address, rather than the data."""
     return isinstance(source, Path) or (isinstance(source, str) and not is_data_url(source))
+
+
+def is_file_object(source: object) -> bool:
+    """Tell whether a source can be read like an open file."""
+    return callable(getattr(source, "read", None))
 
 
 def is_data_url(source: str) -> bool:
@@ -140,10 +147,36 @@ def _read_data_url(url: str, label: str) -> bytes:
     return data
 
 
-def _read_limited(file: object, label: str, max_bytes: int) -> bytes:
-    read = getattr(file, "read")  # noqa: B009  any object with read() is welcome
+def _read_again(file: Any, label: str, max_bytes: int) -> bytes:  # Any: any object with read() is welcome
+    """Read a file object from where it stands, and leave it there: a later turn of the talk reads it again.
+
+    What cannot be read twice, a pipe or a file closed since, is remembered as long as the object lives.
+    """
     try:
-        data = read(max_bytes + 1)
+        start = None if getattr(file, "closed", False) or not file.seekable() else file.tell()
+    except (AttributeError, OSError, ValueError):
+        start = None
+    known = _known_bytes(file)
+    if start is None and known is not None:
+        return known
+    data = _read_limited(file, label, max_bytes)
+    if start is not None:
+        file.seek(start)
+    with suppress(TypeError):  # an object that cannot be referred to weakly
+        _REMEMBERED[file] = data
+    return data
+
+
+def _known_bytes(file: Any) -> bytes | None:  # Any: as above
+    try:
+        return _REMEMBERED.get(file)
+    except TypeError:
+        return None
+
+
+def _read_limited(file: Any, label: str, max_bytes: int) -> bytes:  # Any: as above
+    try:
+        data = file.read(max_bytes + 1)
     except (OSError, ValueError) as error:
         raise MediaError(f"{label}: cannot be read ({_one_line(error)}).") from None
     if not isinstance(data, bytes):

@@ -54,6 +54,7 @@ def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
         ),
         grid_thw=grid,
         digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
+        vision_digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
         num_tokens=int(np.prod(grid)) // config.merge_area,
         source_size=(height, width),
         times_s=tuple(float(frame) for frame in range(grid[0])) if kind == "video" else (),

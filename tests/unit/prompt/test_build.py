@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import MediaError, PromptError
-from edge.prompt.build import PromptOptions, check_length
+from edge.prompt.build import Media, PromptOptions, check_length
 from edge.prompt.positions import make_positions
 from edge.prompt.text.template import ChatTemplate
 from tests.prompt_parts import VARIANTS, Variant, animation, encode, formula_image, image, processor, user, video
@@ -174,6 +175,24 @@ def encode_png(pixels: Any) -> bytes:
 def test_times_are_part_of_a_videos_identity() -> None:
     slow, fast = (processor().build(user(video(FRAMES, frame_rate=rate))).media[0].digest for rate in (1.0, 2.0))
     assert slow != fast
+
+
+def test_equal_frames_at_other_times_are_seen_once() -> None:
+    def media(source: Any, **options: Any) -> Media:
+        return processor().build(user(video(source, **options))).media[0]
+
+    slow, fast = media(FRAMES, frame_rate=1.0), media(FRAMES, frame_rate=2.0)
+    assert slow.digest != fast.digest
+    assert slow.vision_digest == fast.vision_digest != media(FRAMES[::-1], frame_rate=1.0).vision_digest
+    assert slow.vision_digest != media(FRAMES, frame_rate=1.0, max_pixels=2048).vision_digest
+
+
+def test_a_file_object_serves_every_turn() -> None:
+    messages = user(image(io.BytesIO(encode_png(FRAMES[0]))), "x")
+    build = processor().build
+    first = build(messages)
+    again = build([*messages, {"role": "assistant", "content": "ok"}, *user("y")])
+    assert first.media[0].digest == again.media[0].digest
 
 
 def test_limits_are_stated_and_those_beside_a_picture_win() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -90,3 +91,16 @@ def test_errors_are_not_kept(prepare: Callable[[MediaItem], Media], tmp_path: Pa
         cache.get(item, prepare)
     (tmp_path / "later.png").write_bytes(PNG)
     assert cache.get(item, prepare).num_tokens == 64
+
+
+def test_file_objects_are_known_by_their_content(
+    calls: list[MediaItem], prepare: Callable[[MediaItem], Media], tmp_path: Path
+) -> None:
+    cache = MediaCache()
+    (tmp_path / "a.png").write_bytes(PNG)
+    with (tmp_path / "a.png").open("rb") as file:
+        for source in (file, file, io.BytesIO(PNG), PNG):
+            cache.get(MediaItem("image", source, "image 1", {}), prepare)
+    assert len(calls) == 1
+    cache.get(MediaItem("image", file, "image 1", {}), prepare)  # closed since
+    assert len(calls) == 1

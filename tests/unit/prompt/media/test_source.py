@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,56 @@ def test_sources_have_a_size_limit(path: Path) -> None:
 def test_long_names_are_cut_in_messages() -> None:
     assert len(source_label("x" * 500, "image 1")) == 80
     assert source_label("data:image/png;base64,AAAA", "image 1") == "image 1"
+
+
+class Pipe(io.RawIOBase):
+    """Gives its bytes once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rest = DATA
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        found, self._rest = self._rest, b""
+        return found
+
+
+class Bare:
+    """Has nothing but read()."""
+
+    def __init__(self) -> None:
+        self._rest = DATA
+
+    def read(self, size: int) -> bytes:
+        found, self._rest = self._rest, b""
+        return found
+
+
+@pytest.mark.parametrize("make", [lambda: io.BytesIO(DATA), Pipe, Bare])
+def test_a_file_object_can_be_read_in_every_turn(make: Callable[[], object]) -> None:
+    source = make()
+    assert [read_bytes(source, label="x") for _ in range(3)] == [DATA] * 3
+
+
+def test_a_file_closed_after_the_first_turn_is_remembered(path: Path) -> None:
+    with path.open("rb") as file:
+        assert read_bytes(file, label="x") == DATA
+    assert read_bytes(file, label="x") == DATA
+
+
+def test_a_file_object_is_read_from_where_it_stands_and_left_there(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(5)
+        assert read_bytes(file, label="x") == DATA[5:]
+        assert file.tell() == 5
+
+
+def test_a_changed_file_object_gives_its_new_content() -> None:
+    file = io.BytesIO(b"old bytes")
+    assert read_bytes(file, label="x") == b"old bytes"
+    file.write(b"new")
+    file.seek(0)
+    assert read_bytes(file, label="x") == b"new bytes"
