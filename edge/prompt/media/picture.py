@@ -55,7 +55,7 @@ def load_image(source: object, *, label: str = "image", allow_files: bool = True
     """Decode one picture.
 
     Args:
-        source: Path, file or data URL, bytes, binary file object, PIL picture, or uint8 array (H, W[, 1 | 3 | 4]).
+        source: Path, file or data URL, bytes, binary file object, PIL picture, or uint8 array (H, W[, 1 to 4]).
         label: Name for messages when the source has none.
         allow_files: Refuse paths when False.
 
@@ -197,10 +197,9 @@ def _from_array(array: np.ndarray, label: str) -> Image:
     from PIL import Image
 
     is_plane = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
-    if array.dtype != np.uint8 or not (is_plane or (array.ndim == 3 and array.shape[2] in (3, 4))):
+    if array.dtype != np.uint8 or not (is_plane or (array.ndim == 3 and array.shape[2] in (2, 3, 4))):
         raise MediaError(
-            f"{label}: an array should be uint8 with shape (H, W), (H, W, 3) or (H, W, 4), "
-            f"found {array.dtype} {array.shape}."
+            f"{label}: an array should be uint8 with shape (H, W) or (H, W, 1 to 4), found {array.dtype} {array.shape}."
         )
     if 0 in array.shape:
         raise MediaError(f"{label}: the picture is empty, its array has shape {array.shape}.")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -23,6 +25,9 @@ MAX_VIDEO_BYTES = 16 << 30
 # A video that does not lie in a file must fit into memory.
 MAX_MEMORY_VIDEO_BYTES = 1 << 30
 SHOWN_CHARACTERS = 80
+ADDRESS = re.compile("([a-z][a-z0-9+.-]+):(//)?", re.I)
+# What pathlib makes of an address: the slashes of `http://` become one.
+FOLDED_ADDRESS = re.compile("data:[^/]*[/;,]|(https?|ftp|file):/", re.I)
 _REMEMBERED: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()  # Any: file objects of every kind
 
 
@@ -88,6 +93,18 @@ def is_data_url(source: str) -> bool:
     return source[:5].lower() == "data:"
 
 
+def typed_source(text: str, *, label: str = "picture or video") -> str | Path:
+    """Turn what a person typed, dropped or pasted into a source, by the rules that hold for messages.
+
+    Returns:
+        A data URL as it is, or the path of a file.
+
+    Raises:
+        MediaError: It is an address, or cannot be a path.
+    """
+    return text if is_data_url(text) else as_path(text, label)
+
+
 def as_path(source: str | Path, label: str) -> Path:
     """Turn a path or file URL into a path.
 
@@ -95,20 +112,39 @@ def as_path(source: str | Path, label: str) -> Path:
         MediaError: It is an address, or cannot be a path.
     """
     if isinstance(source, Path):
+        if FOLDED_ADDRESS.match(str(source)):
+            raise MediaError(
+                f"{label}: expected a path, found an address or data URL that was turned into one, which breaks its "
+                "slashes. Give it as text."
+            )
         return source
-    scheme = urlsplit(source).scheme.lower() if "://" in source[:12] else ""
-    if scheme in ("http", "https", "ftp"):
+    scheme = ADDRESS.match(source)
+    if scheme and scheme[1].lower() == "file":
+        return _file_url_path(source, label)
+    if scheme and scheme[2]:
         raise MediaError(
             f"{source_label(source, label)}: addresses are not fetched. Download the file and give its path."
         )
-    if scheme == "file":
-        parts = urlsplit(source)
-        if parts.netloc not in ("", "localhost"):
-            raise MediaError(f"{source_label(source, label)}: names a file of another computer. Copy it here first.")
-        return Path(unquote(parts.path))
     if not source or "\0" in source:
         raise MediaError(f"{label}: {source[:SHOWN_CHARACTERS]!r} is not a path. Give the path of a file.")
-    return Path(source).expanduser()
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:
+        name = source_label(source, label)
+        raise MediaError(f"{name}: there is no such user whose folder could be meant. Check the path.") from None
+
+
+def _file_url_path(url: str, label: str) -> Path:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise MediaError(f"{source_label(url, label)}: is not a valid file URL. Give the path of a file.") from None
+    if parts.netloc.lower() not in ("", "localhost"):
+        raise MediaError(f"{source_label(url, label)}: names a file of another computer. Copy it here first.")
+    path = os.fsdecode(unquote_to_bytes(parts.path))  # names need not be UTF-8
+    if not path or "\0" in path:
+        raise MediaError(f"{source_label(url, label)}: names no file. Give the path of a file.")
+    return Path(path)
 
 
 def _open_path(path: Path, max_bytes: int) -> BinaryIO:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import logging
@@ -120,6 +121,18 @@ def test_arrays_and_pictures_need_no_file() -> None:
     assert np.array_equal(load_image(RGB), RGB)
     assert np.array_equal(load_image(Image.fromarray(RGB)), RGB)
     assert np.array_equal(load_image(RGB[:, :, :1]), np.repeat(RGB[:, :, :1], 3, axis=2))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_picture_has_the_same_pixels_in_every_form(channels: int, tmp_path: Path) -> None:
+    array = {1: RGB[:, :, :1], 2: rgba()[:, :, 2:], 3: RGB, 4: rgba()}[channels]
+    picture = Image.fromarray(array[:, :, 0] if channels == 1 else array)
+    data = encode(picture, "PNG")
+    path = tmp_path / "A.PNG"
+    path.write_bytes(data)
+    url = "data:image/png;base64," + base64.b64encode(data).decode()
+    forms = [load_image(source) for source in (array, picture, data, io.BytesIO(data), path, path.as_uri(), url)]
+    assert all(np.array_equal(form, forms[0]) for form in forms)
 
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2)), np.zeros((2, 2, 5), np.uint8), np.zeros((0, 2, 3), np.uint8)])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import MediaError
-from edge.prompt.media.source import open_source, read_bytes, source_label
+from edge.prompt.media.source import open_source, read_bytes, source_label, typed_source
 
 DATA = b"some bytes"
 
@@ -27,6 +27,8 @@ def test_every_kind_of_source_gives_the_same_bytes(path: Path) -> None:
         path,
         str(path),
         path.as_uri(),
+        path.as_uri().replace("file:///", "FILE://LocalHost/"),
+        path.as_uri().replace("file:///", "file:/"),
         DATA,
         bytearray(DATA),
         memoryview(DATA),
@@ -34,6 +36,7 @@ def test_every_kind_of_source_gives_the_same_bytes(path: Path) -> None:
         f"data:image/png;base64,{encoded}",
         f"data:image/png;base64,{encoded.rstrip('=')}",
         "data:,some%20bytes",
+        f"DATA:IMAGE/PNG;BASE64,{encoded}",
     ]
     assert [read_bytes(source, label="x") for source in sources] == [DATA] * len(sources)
 
@@ -44,6 +47,14 @@ def test_every_kind_of_source_gives_the_same_bytes(path: Path) -> None:
         ("http://example.org/a.png", "addresses are not fetched"),
         ("HTTPS://example.org/a.png", "addresses are not fetched"),
         ("file://elsewhere/a.png", "another computer"),
+        ("FILE://Elsewhere/a.png", "another computer"),
+        ("file://[/a.png", "not a valid file URL"),
+        ("file:///", "is a folder"),
+        ("s3://bucket/a.png", "addresses are not fetched"),
+        (Path("https://example.org/a.png"), "Give it as text"),
+        (Path("data:image/png;base64,iVBO//Rw0"), "Give it as text"),
+        (Path("file:///a.png"), "Give it as text"),
+        ("~nosuchuser/a.png", "no such user"),
         ("/no/such/file.png", "file not found"),
         ("", "is not a path"),
         ("a\0b", "is not a path"),
@@ -144,3 +155,21 @@ def test_a_changed_file_object_gives_its_new_content() -> None:
     file.write(b"new")
     file.seek(0)
     assert read_bytes(file, label="x") == b"new bytes"
+
+
+def test_names_need_not_be_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.bin")
+    Path(name).write_bytes(DATA)
+    assert read_bytes(Path(name).as_uri(), label="x") == read_bytes(name, label="x") == DATA
+
+
+@pytest.mark.parametrize("text", ["data:image/png;base64,QQ//", "a b.png", "./a:b.png", "C:a.png", "~/a.png"])
+def test_what_is_typed_goes_through_the_same_door(text: str) -> None:
+    expected = text if text.startswith("data:") else Path(text).expanduser()
+    assert typed_source(text) == expected
+
+
+def test_typed_file_urls_are_paths_and_addresses_are_refused(path: Path) -> None:
+    assert typed_source(path.as_uri()) == path
+    with pytest.raises(MediaError, match="addresses are not fetched"):
+        typed_source("Http://example.org/a.png")
