@@ -10,13 +10,36 @@ import pytest
 
 from edge.errors import ConfigError, PromptError
 from edge.prompt.text.template import ChatTemplate, find_template
-from tests.prompt_parts import VARIANTS, Variant, template
+from tests.prompt_parts import DATA, TEMPLATES, VARIANTS, Variant, template
 
+JSON_FILES = ("chat_template.json", "tokenizer_config.json")
 HELLO = [{"role": "user", "content": "hi"}]
 
 
 def render(source: str, messages: Any = HELLO) -> str:
     return ChatTemplate(source).render(messages)
+
+
+GOLDEN = json.loads((DATA / "golden_chats.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("case", GOLDEN, ids=[case["name"] for case in GOLDEN])
+def test_our_templates_write_what_the_published_ones_write(variant: Variant, case: dict[str, Any]) -> None:
+    text = template(variant).render(
+        case["messages"],
+        tools=case["tools"],
+        add_generation_prompt=case["add_generation_prompt"],
+        variables=case["variables"],
+    )
+    assert text == case[variant]
+
+
+def test_every_copy_of_the_demos_template_is_the_same() -> None:
+    demo = TEMPLATES["thinking"].parent
+    copies = [json.loads((demo / name).read_text())["chat_template"] for name in JSON_FILES]
+    copies.append((DATA.parents[1] / "examples" / "demo_model" / "chat_template.jinja").read_text())
+    assert copies == [TEMPLATES["thinking"].read_text()] * 3
 
 
 def test_variants_open_the_answer_as_trained() -> None:
