@@ -6,11 +6,21 @@ where, and what to do. Entry points print that line on stderr and exit with `exi
 
 from __future__ import annotations
 
+from edge.units import one_line
+
 
 class EdgeError(Exception):
-    """A failure with a one-line message for the user."""
+    """A failure with a one-line message for the user.
+
+    What others wrote (file names, templates, keys of files) may stand in it: here, at one place, the message is made
+    one printable line of at most 500 characters.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        """Keep the message, made fit to show."""
+        super().__init__(one_line(str(message)))
 
 
 class ConfigError(EdgeError):

@@ -17,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from weakref import WeakKeyDictionary
 
 from edge.errors import MediaError
+from edge.units import one_line
 
 Source: TypeAlias = "str | Path | bytes | bytearray | memoryview | BinaryIO"
 
@@ -73,8 +74,7 @@ def open_source(source: object, *, label: str, allow_files: bool = True, max_byt
 def source_label(source: object, label: str) -> str:
     """Name a source by its path where it has one."""
     if names_file(source):
-        name = str(source)
-        return name if len(name) <= SHOWN_CHARACTERS else name[: SHOWN_CHARACTERS - 3] + "..."
+        return one_line(str(source), max_characters=SHOWN_CHARACTERS)
     return label
 
 

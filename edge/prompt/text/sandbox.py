@@ -1,371 +1,216 @@
-"""Run a checkpoint's chat template as untrusted code: no Python objects, and an end in bounded time and memory.
+"""Run a checkpoint's chat template with jinja2's sandbox; as a program, in a process of bounded means.
 
-In: template source and plain JSON values. Out: text, or TemplateRefused. jinja2's immutable sandbox keeps templates
-from Python's objects, but lets them loop and grow strings for ever. Here every loop round, call, filter, test and
-growing operation charges a budget of steps, characters and seconds, so it also works on threads, without signals.
-Filters, methods and functions are lists of what chat templates use; the rest is refused by name.
+In: template source and plain JSON values. Out: text. Within the product, `edge.prompt.text.rendering` decides where a
+template runs. As a program (`python sandbox.py FOLDER...`, where jinja2 lies) this file serves one template over its
+standard input and output and imports nothing else of the product, so that it starts quickly.
+Source: transformers@v5.23.0 utils/chat_template_utils.py (settings, filters and functions), differs in: nothing that
+a template can tell, the `generation` block included.
 """
 
 from __future__ import annotations
 
 import json
-import operator
-import threading
-import time
-from collections.abc import Callable, Iterable
+import sys
+from contextlib import suppress
 from datetime import datetime
-from functools import wraps
-from typing import Any, NoReturn, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from jinja2 import Template as JinjaTemplate
-from jinja2 import TemplateError, Undefined, nodes, pass_environment
-from jinja2.exceptions import SecurityError
-from jinja2.runtime import BlockReference, Context, LoopContext, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Cycler, Joiner, Namespace
-
-from edge.prompt.text.rewrite import meter_tree
-
-# Values inside a template may be anything that JSON or Jinja makes; they are checked where they are used.
-Value = Any
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_SOURCE_CHARACTERS = 1 << 18
-MAX_STEPS = 1_000_000
-MAX_SECONDS = 5.0
-MAX_RANGE = 100_000
-MAX_INTEGER_BITS = 256
-MAX_INDENT = 64
-# Characters a template may build, beyond a multiple of what it was given (long conversations are copied a few times).
-BASE_CHARACTERS = 8_000_000
-CHARACTERS_PER_INPUT = 32
-
-FILTERS = {
-    *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "indent", "int", "items"),
-    *("join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse"),
-    *("safe", "select", "selectattr", "sort", "string", "title", "tojson", "trim", "unique", "upper"),
-}
-# These compare what they are given, to any depth.
-DEEP_FILTERS = {"dictsort", "groupby", "max", "min", "sort", "unique"}
-STRING_METHODS = {
-    *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isascii", "isdecimal"),
-    *("isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join", "lower", "lstrip", "partition"),
-    *("removeprefix", "removesuffix", "replace", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "split"),
-    *("splitlines", "startswith", "strip", "swapcase", "title", "upper"),
-}
-CONTAINER_METHODS = {"get", "items", "keys", "values", "index", "count"}
-OPERATORS = {"+": operator.add, "*": operator.mul, "**": operator.pow, "%": operator.mod}
+# Text a template may write, beyond a multiple of what it was given.
+BASE_CHARACTERS = 1 << 20
+CHARACTERS_PER_INPUT = 4
+MAX_MEMORY_BYTES = 512 << 20
+# Input and output of a long talk are held several times over.
+MEMORY_PER_INPUT = 32
+COMPILE_CPU_S, RENDER_CPU_S = 2, 5
+MAX_PATTERN = 64
 
 
-class TemplateRefused(Exception):
-    """The template asked for something it may not do, or used up its budget; the message says which."""
+class TemplateFailure(Exception):
+    """The template is not valid, refuses its values, or asks for too much; `kind` says which."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind, self.reason = kind, reason
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja with transformers' settings and a budget; one object serves many threads.
+def compile_template(source: str) -> Template:
+    """Compile a template.
 
-    Source: transformers@v5.23.0 utils/chat_template_utils.py _cached_compile_jinja_template, differs in: limits,
-    lists of allowed names, no `generation` block.
+    Raises:
+        TemplateFailure: It is too long, too deeply nested, or not valid.
     """
+    from jinja2 import TemplateError
 
-    intercepted_binops = frozenset(OPERATORS)
+    if len(source) > MAX_SOURCE_CHARACTERS:
+        raise TemplateFailure("refused", f"it has {len(source)} characters, at most {MAX_SOURCE_CHARACTERS} are read")
+    try:
+        return make_environment().from_string(source)
+    except TemplateError as error:
+        raise TemplateFailure("invalid", _one_line(error)) from None
+    except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
+        raise TemplateFailure("refused", f"it cannot be compiled ({type(error).__name__})") from None
 
-    def __init__(self) -> None:
-        super().__init__(
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.loopcontrols"],
-            optimized=False,
-            cache_size=0,
-            finalize=_write_value,
-        )
-        self._budgets = threading.local()
-        # jinja2 joins macro and block outputs with this attribute, where growth would not be seen.
-        setattr(self, "concat", self._concat)  # noqa: B010  it shadows a class attribute on purpose
-        known: dict[str, Callable[..., Value]] = {name: self.filters[name] for name in FILTERS}
-        known |= {
-            "tojson": self._to_json,
-            "replace": self._replace,
-            "indent": self._indent,
-            "join": self._join,
-            "string": self.text,
-            "safe": self.text,
-        }
-        self.filters = {name: self._metered(known[name], name in DEEP_FILTERS) for name in FILTERS}
-        self.tests = {
-            name: self._metered(cast("Callable[..., Value]", test), True) for name, test in self.tests.items()
-        }
-        self.globals = {
-            "range": self.make_range,
-            "dict": self.make_dict,
-            "namespace": _Namespace,
-            "cycler": Cycler,
-            "joiner": Joiner,
-            "raise_exception": self.raise_exception,
-            "strftime_now": self.strftime_now,
-        }
 
-    def compile_source(self, source: str) -> JinjaTemplate:
-        """Compile a template.
+def render_template(template: Template, values: dict[str, Any], *, max_characters: int) -> str:  # Any: JSON
+    """Render a compiled template.
 
-        Raises:
-            TemplateRefused: It is too long or too deeply nested.
-            TemplateError: It is not valid, or uses an unknown filter.
-        """
-        if len(source) > MAX_SOURCE_CHARACTERS:
-            raise TemplateRefused(f"it has {len(source)} characters, at most {MAX_SOURCE_CHARACTERS} are read")
-        try:
-            return self.from_string(source)
-        except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
-            raise TemplateRefused(f"it cannot be compiled ({type(error).__name__})") from None
+    Raises:
+        TemplateFailure: It does not take the values, reaches for Python, or writes too much.
+    """
+    from jinja2.exceptions import SecurityError, TemplateError
 
-    def render_source(self, template: JinjaTemplate, values: dict[str, Value], *, input_characters: int) -> str:
-        """Render a compiled template within a fresh budget.
+    pieces: list[str] = []
+    left = max_characters
+    try:
+        for piece in template.generate(values):
+            left -= len(piece)
+            if left < 0:
+                raise TemplateFailure("refused", f"it writes over {max_characters} characters of text")
+            pieces.append(piece)
+    except SecurityError as error:
+        raise TemplateFailure("refused", str(error).rstrip(".")) from None
+    except RecursionError:
+        raise TemplateFailure("refused", "it calls itself without end") from None
+    except (MemoryError, OverflowError) as error:
+        raise TemplateFailure("refused", f"it asks for too much ({type(error).__name__})") from None
+    except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        raise TemplateFailure("fails", _one_line(error)) from None
+    return "".join(pieces)
 
-        Raises:
-            TemplateRefused: A limit is reached or something forbidden is asked for.
-            TemplateError: The template raises, or fails on the values.
-        """
-        budget = _Budget(MAX_STEPS + input_characters, BASE_CHARACTERS + CHARACTERS_PER_INPUT * input_characters)
-        self._budgets.now = budget
-        pieces = []
-        try:
-            for piece in template.generate(values):
-                budget.charge(len(piece))
-                pieces.append(piece)
-        except SecurityError as error:
-            raise TemplateRefused(str(error).rstrip(".")) from None
-        except RecursionError:
-            raise TemplateRefused("it calls itself without end") from None
-        except (MemoryError, OverflowError) as error:
-            raise TemplateRefused(f"it asks for too much ({error})") from None
-        finally:
-            self._budgets.now = None
-        return "".join(pieces)
 
-    def charge(self, characters: int = 0) -> bool:
-        """Take one step and some characters from the running budget."""
-        budget: _Budget | None = getattr(self._budgets, "now", None)
-        if budget is None:
-            raise TemplateRefused("it works outside a rendering")  # stops constant folding while compiling
-        budget.charge(characters)
-        return True
+def output_limit(input_characters: int) -> int:
+    """Characters that a template may write for an input."""
+    return BASE_CHARACTERS + CHARACTERS_PER_INPUT * input_characters
 
-    def weigh(self, value: Value) -> Value:
-        """Charge everything inside a value before it is compared, hashed or written out."""
-        if isinstance(value, dict | list | tuple):
-            waiting: list[Value] = [value]
-            while waiting:
-                found = waiting.pop()
-                if isinstance(found, dict):
-                    found = [*found.keys(), *found.values()]
-                self.charge(sum(len(item) for item in found if isinstance(item, str)) + len(found))
-                waiting += [item for item in found if isinstance(item, dict | list | tuple)]
-        return value
 
-    def text(self, value: Value) -> str:
-        """Write a value as text, charged when it is a container."""
-        if isinstance(value, str):
-            return str(value)
-        allowed = value is None or isinstance(value, bool | int | float | dict | list | tuple | range | Undefined)
-        _refuse_unless(allowed, f"the text of a {type(value).__name__}")
-        return str(self.weigh(value))
+def make_environment() -> ImmutableSandboxedEnvironment:
+    """Make jinja2's sandbox with the settings, filters and functions that chat templates are written for."""
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    def join_text(self, *parts: Value) -> str:
-        """Do what `~` does, charged."""
-        return self._concat([self.text(part) for part in parts])
+    class Generation(Extension):
+        """Takes the marks that trainers put around the assistant's words; they write nothing."""
 
-    def cut(self, value: Value, start: Value, stop: Value, step: Value) -> Value:
-        """Do what `value[start:stop:step]` does, charged."""
-        self.charge(_size(value))
-        return value[slice(start, stop, step)]
+        tags = {"generation"}  # noqa: RUF012  jinja2 declares it as a set
 
-    def make_range(self, *args: int) -> range:
-        """Make a range of bounded length."""
-        numbers = range(*args)
-        _refuse_unless(len(numbers) <= MAX_RANGE, f"a range of {len(numbers)} numbers")
-        return numbers
+        def parse(self, parser: Any) -> Any:  # Any: jinja2's parser and nodes
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body, lineno=line)
 
-    def make_dict(self, *args: Value, **kwargs: Value) -> dict[Value, Value]:
-        """Make a dictionary, charged."""
-        self.weigh(list(args))
-        return dict(*args, **kwargs)
-
-    def raise_exception(self, message: str) -> NoReturn:
-        """Let the template refuse its messages."""
+    def raise_exception(message: str) -> NoReturn:
         raise TemplateError(message)
 
-    def strftime_now(self, pattern: str) -> str:
-        """Write the present time."""
-        _refuse_unless(isinstance(pattern, str) and len(pattern) <= MAX_INDENT, "a long date pattern")
-        return datetime.now().strftime(pattern)
-
-    def call(self, context: Context, function: Value, /, *args: Value, **kwargs: Value) -> Value:
-        """Call what is on the lists, charged."""
-        self.charge()
-        owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
-        if owner is self:
-            named = {key: item for key, item in kwargs.items() if key not in ("_loop_vars", "_block_vars")}
-            return function(*args, **named)  # those two are Jinja's own, for functions that take the context
-        if isinstance(owner, str):
-            self._check_string_method(owner, name, args)
-        elif isinstance(owner, dict | list | tuple):
-            _refuse_unless(name in CONTAINER_METHODS, f"the method .{name}() of a {type(owner).__name__}")
-            self.weigh(owner if name in ("index", "count") else args)
-        elif isinstance(owner, LoopContext | Cycler):
-            self.weigh(args)
-        else:
-            is_ours = isinstance(function, Macro | Joiner | LoopContext | BlockReference | Undefined)
-            _refuse_unless(is_ours or function in (_Namespace, Cycler, Joiner), f"a call of {type(function).__name__}")
-        return super().call(context, function, *args, **kwargs)
-
-    def call_binop(self, context: Context, operator: str, left: Value, right: Value) -> Value:
-        """Compute an operation that can make large values, charged first."""
-        if operator == "%":
-            _refuse_unless(not isinstance(left, str), "the % operator on a string")
-        elif operator == "+":
-            self.charge(_size(left) + _size(right))
-        elif operator == "*":
-            self.charge(max(_size(left) * _whole(right), _size(right) * _whole(left), 0))
-        _refuse_unless(_bits(operator, left, right) <= MAX_INTEGER_BITS, f"{operator} on numbers of that size")
-        return OPERATORS[operator](left, right)
-
-    def getitem(self, obj: Value, argument: Value) -> Value:
-        """Look up an item; keys are charged, because hashing reads them to any depth."""
-        return super().getitem(obj, self.weigh(argument))
-
-    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree = super()._parse(source, name, filename)
-        meter_tree(tree)
-        tree.set_environment(self)
-        return tree
-
-    def _check_string_method(self, owner: str, name: str, args: tuple[Value, ...]) -> None:
-        _refuse_unless(name in STRING_METHODS, f"the method .{name}() of a string")
-        if name == "replace" and len(args) >= 2:
-            self._charge_replace(owner, args[0], args[1])
-        elif name == "join" and args:
-            _refuse_unless(isinstance(args[0], list | tuple | dict | str), "a join of something that is not a list")
-            self.charge(len(owner) * len(args[0]))
-            self.weigh(args[0])
-        elif not (name.startswith("is") or name in ("startswith", "endswith", "find", "index", "count")):
-            self.charge(len(owner))
-
-    def _metered(self, function: Callable[..., Value], is_deep: bool) -> Callable[..., Value]:
-        @wraps(function)
-        def metered(*args: Value, **kwargs: Value) -> Value:
-            self.charge()
-            if is_deep:
-                self.weigh([item for item in args if isinstance(item, dict | list | tuple | str)])
-            result = function(*args, **kwargs)
-            self.charge(_size(result))
-            return result
-
-        return metered
-
-    def _to_json(
-        self,
-        value: Value,
-        ensure_ascii: bool = False,
-        indent: int | None = None,
-        separators: tuple[str, str] | None = None,
-        sort_keys: bool = False,
-    ) -> str:
-        """Write JSON as transformers does: Jinja's own filter escapes HTML and sorts keys."""
-        is_short = indent is None or (isinstance(indent, int) and 0 <= indent <= MAX_INDENT)
-        _refuse_unless(is_short, f"an indent of {indent!r}")
-        self.weigh(value)
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-    def _charge_replace(self, text: str, old: Value, new: Value) -> None:
-        found = text.count(old) if isinstance(old, str) else 0
-        self.charge(len(text) + found * _size(new))
-
-    def _replace(self, text: Value, old: Value, new: Value, count: int | None = None) -> str:
-        source, before, after = self.text(text), self.text(old), self.text(new)
-        self._charge_replace(source, before, after)
-        return source.replace(before, after, -1 if count is None else count)
-
-    def _indent(self, text: Value, width: Value = 4, first: bool = False, blank: bool = False) -> str:
-        space = width if isinstance(width, str) else " " * min(int(width), MAX_INDENT)
-        lines = self.text(text).splitlines() or [""]
-        self.charge(len(lines) * len(space))
-        marked = [space + line if line or blank else line for line in lines]
-        return "\n".join(marked if first else [lines[0], *marked[1:]])
-
-    def _join(self, value: Value, d: Value = "", attribute: Value = None) -> str:
-        """Do what the filter `join` does, charged before anything is joined."""
-        between, parts = self.text(d), []
-        for item in value:
-            found = item if attribute is None else super().getitem(item, attribute)
-            parts.append(self.text(found))
-            self.charge(len(parts[-1]) + len(between))
-        return between.join(parts)
-
-    def _concat(self, parts: Iterable[str]) -> str:
-        pieces = parts if isinstance(parts, list) else list(parts)
-        self.charge(sum(map(len, pieces)))
-        return "".join(pieces)
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation], cache_size=0
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = _strftime_now
+    return environment
 
 
-class _Budget:
-    """What is left of a rendering's steps, characters and seconds."""
-
-    def __init__(self, max_steps: int, max_characters: int) -> None:
-        self.max_steps = self.steps = max_steps
-        self.max_characters = self.characters = max_characters
-        # Seconds of this thread's own work: a busy computer must not refuse a good template.
-        self.deadline = time.thread_time() + MAX_SECONDS
-
-    def charge(self, characters: int) -> None:
-        self.steps -= 1
-        self.characters -= characters
-        if self.steps < 0:
-            raise TemplateRefused(f"it takes over {self.max_steps} steps, probably a loop without end")
-        if self.characters < 0:
-            raise TemplateRefused(f"it builds over {self.max_characters} characters of text")
-        if time.thread_time() > self.deadline:
-            raise TemplateRefused(f"it runs over {MAX_SECONDS:g} seconds, probably a loop without end")
-
-
-class _Namespace(Namespace):
-    """A namespace without underscore names, as in transformers: they could pass for Python's internals."""
-
-    def __init__(*args: Value, **kwargs: Value) -> None:
-        for name in dict(*args[1:], **kwargs):
-            _check_attribute(name)
-        Namespace.__init__(*args, **kwargs)
-
-    def __setitem__(self, name: str, value: Value) -> None:
-        _check_attribute(name)
-        Namespace.__setitem__(self, name, value)
+def serve(given: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer requests until the input ends: first the template's source, then values for one rendering each."""
+    template: Template | None = None
+    while (request := read_frame(given)) is not None:
+        try:
+            if template is None:
+                _limit(COMPILE_CPU_S, 0)
+                template = compile_template(request["source"])
+                reply: dict[str, str] = {}
+            else:
+                size = int(request["characters"])
+                _limit(RENDER_CPU_S, size)
+                reply = {"text": render_template(template, request["values"], max_characters=output_limit(size))}
+        except TemplateFailure as failure:
+            reply = {"kind": failure.kind, "reason": failure.reason}
+        except (MemoryError, RecursionError) as error:
+            reply = {"kind": "refused", "reason": f"it asks for too much ({type(error).__name__})"}
+        write_frame(answers, reply)
 
 
-@pass_environment
-def _write_value(environment: Sandbox, value: Value) -> str:
-    return environment.text(value)
+def read_frame(stream: IO[bytes], max_bytes: int | None = None) -> Any:  # Any: JSON
+    """Read one JSON value, preceded by its length; None at the end of the stream.
+
+    Raises:
+        OverflowError: It is longer than `max_bytes`.
+    """
+    head = stream.read(8)
+    length = int.from_bytes(head, "little")
+    if max_bytes is not None and length > max_bytes:
+        raise OverflowError(length)
+    body = stream.read(length) if len(head) == 8 else b""
+    return json.loads(body) if body and len(body) == length else None
 
 
-def _check_attribute(name: Value) -> None:
-    _refuse_unless(not (isinstance(name, str) and name.startswith("_")), f"the namespace attribute {name!r}")
+def write_frame(stream: IO[bytes], value: Any) -> None:  # Any: JSON
+    """Write one JSON value, preceded by its length."""
+    body = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    stream.write(len(body).to_bytes(8, "little") + body)
+    stream.flush()
 
 
-def _refuse_unless(is_allowed: bool, what: str) -> None:
-    if not is_allowed:
-        raise TemplateRefused(f"it asks for {what}, which templates may not do here")
+def _to_json(
+    value: Any,  # Any: JSON
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Write JSON as transformers does: Jinja's own filter escapes HTML and sorts keys."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
-def _size(value: Value) -> int:
-    """Characters of a text or items of a container."""
-    return len(value) if isinstance(value, str | dict | list | tuple) else 0
+def _strftime_now(pattern: str) -> str:
+    if len(pattern) > MAX_PATTERN:
+        raise ValueError("a long date pattern")
+    return datetime.now().strftime(pattern)
 
 
-def _whole(value: Value) -> int:
-    return value if isinstance(value, int) else 0
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}"[:1000].split())[:300].rstrip(".")
 
 
-def _bits(name: str, left: Value, right: Value) -> int:
-    if not (isinstance(left, int) and isinstance(right, int)):
-        return 0
-    if name == "**":
-        return left.bit_length() * max(right, 1)
-    return left.bit_length() + right.bit_length() if name == "*" else 0
+def _limit(seconds: int, input_characters: int) -> None:
+    """Bound this process: processor time and memory for the next piece of work, and no file at all."""
+    try:
+        import resource
+    except ImportError:  # Windows: the timer of whoever started this process ends it
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limits = {
+        resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + 1 + seconds,
+        resource.RLIMIT_AS: MAX_MEMORY_BYTES + MEMORY_PER_INPUT * input_characters,
+        resource.RLIMIT_NOFILE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+    }
+    for name, value in limits.items():
+        hard = resource.getrlimit(name)[1]
+        with suppress(OSError, ValueError):  # macOS bounds no address space; whoever started this process watches it
+            resource.setrlimit(name, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _load_all() -> None:
+    """Use all of jinja2 once, what it loads for errors included, before files are out of reach."""
+    for source in ("{{ 1|tojson }}{{ strftime_now('%Y') }}", "{{ raise_exception('x') }}", "{% if %}", "{{ 1 / 0 }}"):
+        with suppress(TemplateFailure):
+            render_template(compile_template(source), {}, max_characters=MAX_PATTERN)
+
+
+def main() -> None:
+    """Serve standard input, with jinja2 from the folders of the command line."""
+    sys.path += sys.argv[1:]
+    _load_all()
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

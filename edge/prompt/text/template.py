@@ -1,7 +1,7 @@
 """Turn normalised messages into the checkpoint's prompt text with its own chat template.
 
 In: a template from a folder or GGUF metadata, messages and tools as plain JSON. Out: text with one placeholder per
-picture or video. The template is data: it runs in `edge.prompt.text.sandbox`.
+picture or video. The template is data: `edge.prompt.text.rendering` bounds what it may do.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.config_json import read_json_object
 from edge.errors import PromptError
+
+if TYPE_CHECKING:
+    from edge.prompt.text.sandbox import TemplateFailure
 
 # Messages and tools are JSON; `edge.prompt.text.messages` checks them before they come here.
 Json = Any
@@ -32,19 +35,15 @@ class ChatTemplate:
             PromptError: The template is not valid, or asks for something templates may not do.
         """
         # jinja2 takes 60 ms to import: not before a prompt is needed.
-        from jinja2 import TemplateError
-
-        from edge.prompt.text.sandbox import Sandbox, TemplateRefused
+        from edge.prompt.text.rendering import open_renderer
+        from edge.prompt.text.sandbox import TemplateFailure
 
         self.source = source
         self._where = where
-        self._sandbox = Sandbox()
         try:
-            self._template = self._sandbox.compile_source(source)
-        except TemplateRefused as error:
-            raise PromptError(f"{where}: the chat template is refused: {error}. Use another template.") from None
-        except TemplateError as error:
-            raise PromptError(f"{where}: not a valid chat template: {_one_line(error)}. Download it again.") from None
+            self._renderer = open_renderer(source)
+        except TemplateFailure as failure:
+            raise self._explain(failure) from None
 
     def render(
         self,
@@ -65,9 +64,7 @@ class ChatTemplate:
         Raises:
             PromptError: The template raises, fails, or uses more time or memory than a template may.
         """
-        from jinja2 import TemplateError
-
-        from edge.prompt.text.sandbox import TemplateRefused
+        from edge.prompt.text.sandbox import TemplateFailure
 
         values = {
             **(variables or {}),
@@ -78,14 +75,22 @@ class ChatTemplate:
         }
         size = len(json.dumps([values["messages"], values["tools"]], ensure_ascii=False))
         try:
-            return self._sandbox.render_source(self._template, values, input_characters=size)
-        except TemplateRefused as error:
-            raise PromptError(f"{self._where}: the chat template is refused: {error}. Use another template.") from None
-        except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            raise PromptError(
-                f"{self._where}: the chat template does not take these messages: {_one_line(error)}. "
-                "Check their roles and contents."
-            ) from None
+            text = self._renderer.render(values, input_characters=size)
+            text.encode()
+        except UnicodeEncodeError:
+            raise PromptError(f"{self._where}: the chat template writes a lone surrogate. Use another one.") from None
+        except TemplateFailure as failure:
+            raise self._explain(failure) from None
+        return text
+
+    def _explain(self, failure: TemplateFailure) -> PromptError:
+        reasons = {
+            "invalid": f"not a valid chat template: {failure.reason}. Download it again.",
+            "fails": f"the chat template does not take these messages: {failure.reason}. "
+            "Check their roles and contents.",
+        }
+        refused = f"the chat template is refused: {failure.reason}. Use another template."
+        return PromptError(f"{self._where}: {reasons.get(failure.kind, refused)}")
 
 
 def find_template(folder: Path) -> ChatTemplate:
@@ -119,7 +124,3 @@ def _named_template(value: Json) -> str | None:
     entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
     chosen = next((entry for entry in entries if entry.get("name") == "default"), {}).get("template")
     return chosen if isinstance(chosen, str) else None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
