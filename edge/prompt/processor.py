@@ -106,12 +106,19 @@ class Processor:
             tools=tools,
             tokenizer=self.tokenizer,
             template=self.template,
-            prepare=partial(self._prepare, allow_files=options.allow_files),
+            prepare=partial(self._prepare, allow_files=options.allow_files, max_tokens=self._most_tokens(options)),
             config=self.config,
             options=options,
         )
 
-    def _prepare(self, item: MediaItem, *, allow_files: bool) -> Media:
-        prepare = partial(prepare_media, images=self.images, videos=self.videos, allow_files=allow_files)
+    def _most_tokens(self, options: PromptOptions) -> int:
+        """Most visual tokens that any prompt of this model and these options can hold."""
+        limits = (options.max_visual_tokens, options.max_prompt_tokens, self.config.text.max_position_embeddings)
+        return min(limit for limit in limits if limit is not None)
+
+    def _prepare(self, item: MediaItem, *, allow_files: bool, max_tokens: int) -> Media:
+        prepare = partial(
+            prepare_media, images=self.images, videos=self.videos, allow_files=allow_files, max_tokens=max_tokens
+        )
         # A request that may not name files may not ask for kept ones either.
         return self.media_cache.get(item, prepare) if allow_files or not names_file(item.source) else prepare(item)

@@ -18,7 +18,7 @@ from edge.errors import ConfigError, MediaError, PromptError
 from edge.prompt.media.frames import FrameSource, OtherFramesError
 from edge.prompt.media.opening import open_video
 from edge.prompt.media.patches import fit_image, make_patches, resize_frame
-from edge.prompt.media.picture import load_image
+from edge.prompt.media.picture import decode_still, open_still
 from edge.prompt.media.sampling import fit_video, pair_times, sample_frames
 from edge.prompt.media.source import source_label
 from edge.prompt.types import MediaItem, MediaKind, Patches, Pixels
@@ -90,7 +90,14 @@ class Media:
         return f"{self.label}: {size}{frames}, {self.num_tokens} tokens{limit}"
 
 
-def prepare_media(item: MediaItem, *, images: ImageSettings, videos: VideoSettings, allow_files: bool = True) -> Media:
+def prepare_media(
+    item: MediaItem,
+    *,
+    images: ImageSettings,
+    videos: VideoSettings,
+    allow_files: bool = True,
+    max_tokens: int | None = None,
+) -> Media:
     """Decode, resize and identify one picture or video.
 
     Args:
@@ -98,13 +105,14 @@ def prepare_media(item: MediaItem, *, images: ImageSettings, videos: VideoSettin
         images: Settings for pictures.
         videos: Settings for videos.
         allow_files: Refuse paths when False.
+        max_tokens: Refuse what will have more visual tokens, before it is decoded.
 
     Raises:
         MediaError: The source cannot be used.
-        PromptError: An option beside it is not valid.
+        PromptError: It will have too many tokens, or an option beside it is not valid.
     """
     if item.kind == "image":
-        return _prepare_image(item, _with_pixel_limits(item, images), allow_files)
+        return _prepare_image(item, _with_pixel_limits(item, images), allow_files, max_tokens)
     settings = _with_frame_limits(item, _with_pixel_limits(item, videos))
     source = open_video(
         item.source,
@@ -115,38 +123,55 @@ def prepare_media(item: MediaItem, *, images: ImageSettings, videos: VideoSettin
     )
     try:
         is_sampled = not source.is_chosen or item.options.get("fps") is not None
-        return _prepare_video(source, settings, is_sampled)
+        return _prepare_video(source, settings, is_sampled, max_tokens)
     finally:
         source.close()
 
 
-def _prepare_image(item: MediaItem, settings: ImageSettings, allow_files: bool) -> Media:
-    rgb = load_image(item.source, label=item.label, allow_files=allow_files)
+def _prepare_image(item: MediaItem, settings: ImageSettings, allow_files: bool, max_tokens: int | None) -> Media:
+    label = source_label(item.source, item.label)
+    picture = open_still(item.source, label=item.label, allow_files=allow_files)
+    # Turning the picture exchanges the sides and leaves the number of tokens.
+    _check_tokens(label, 1, fit_image(picture.size[1], picture.size[0], settings), settings, max_tokens)
+    rgb = decode_still(picture, label)
+    del picture  # its memory is needed for resizing
     height, width = fit_image(rgb.shape[0], rgb.shape[1], settings)
     pixels = resize_frame(rgb, height=height, width=width)[None]
-    return _make_media(
-        "image", source_label(item.source, item.label), pixels, settings, (rgb.shape[0], rgb.shape[1]), (), (), 1
-    )
+    return _make_media("image", label, pixels, settings, (rgb.shape[0], rgb.shape[1]), (), (), 1)
 
 
-def _prepare_video(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Media:
+def _check_tokens(
+    label: str, frames: int, size: tuple[int, int], settings: ImageSettings | VideoSettings, max_tokens: int | None
+) -> None:
+    times = -(-frames // settings.temporal_patch_size)
+    tokens = times * size[0] * size[1] // settings.factor**2
+    if max_tokens is not None and tokens > max_tokens:
+        what = f"{frames} frames of " if frames > 1 else ""
+        raise PromptError(
+            f"{label}: {what}{size[1]}x{size[0]} pixels would make {tokens} tokens, at most {max_tokens} fit. "
+            "Lower min_pixels, max_pixels or max_frames."
+        )
+
+
+def _prepare_video(source: FrameSource, settings: VideoSettings, is_sampled: bool, max_tokens: int | None) -> Media:
     try:
-        return _sample_video(source, settings, is_sampled)
+        return _sample_video(source, settings, is_sampled, max_tokens)
     except OtherFramesError as error:
         # The container was wrong: sample again from what can be decoded.
         source.timeline = error.found
     try:
-        return _sample_video(source, settings, is_sampled)
+        return _sample_video(source, settings, is_sampled, max_tokens)
     except OtherFramesError:
         raise MediaError(f"{source.label}: decoding gives another number of frames each time. Convert it.") from None
 
 
-def _sample_video(source: FrameSource, settings: VideoSettings, is_sampled: bool) -> Media:
+def _sample_video(source: FrameSource, settings: VideoSettings, is_sampled: bool, max_tokens: int | None) -> Media:
     try:
         indexes, times = _choose_frames(source, settings, is_sampled)
         height, width = fit_video(len(indexes), source.height, source.width, settings)
     except MediaError as error:
         raise MediaError(f"{source.label}: {error}") from None
+    _check_tokens(source.label, len(indexes), (height, width), settings, max_tokens)
     pixels = np.empty((len(indexes), 3, height, width), np.uint8)
     wanted = sorted(set(indexes))
     place = 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -246,12 +247,33 @@ def test_a_list_is_sampled_when_a_rate_is_asked_for() -> None:
 
 def test_caps_on_tokens_are_errors_with_the_counts() -> None:
     messages = user(image(formula_image(320, 320, 1)), "x")
-    with pytest.raises(PromptError, match=r"make 100 tokens, at most 99 are allowed \(image 1: 320x320"):
-        processor().build(messages, options=PromptOptions(max_visual_tokens=99))
+    two = user(image(formula_image(320, 320, 1)), image(formula_image(320, 320, 2)))
+    with pytest.raises(PromptError, match=r"make 200 tokens, at most 199 are allowed \(image 1: 320x320"):
+        processor().build(two, options=PromptOptions(max_visual_tokens=199))
     with pytest.raises(PromptError, match="at most 50 fit"):
         processor().build(messages, options=PromptOptions(max_prompt_tokens=50))
     with pytest.raises(PromptError, match="The prompt has 6 tokens, at most 5 fit"):
         check_length(6, 5)
+
+
+@pytest.mark.parametrize(
+    ("item", "options", "reason"),
+    [
+        (image("big.png", min_pixels=2_000_000_000, max_pixels=2_100_000_000), {}, "would make 1[0-9]{6} tokens"),
+        (image("big.png", min_tokens=300_000, max_tokens=400_000), {}, "at most 262144 fit"),
+        (image("big.png"), {"max_visual_tokens": 99}, "would make 144 tokens, at most 99 fit"),
+        (image("big.png"), {"max_prompt_tokens": 50}, "at most 50 fit"),
+        (video(FRAMES, frame_rate=1.0, max_pixels=9_000), {"max_visual_tokens": 2}, "5 frames of"),
+    ],
+)
+def test_what_cannot_fit_is_refused_before_it_is_decoded(
+    item: dict[str, Any], options: dict[str, Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = encode_png(formula_image(300, 500, 3))
+    (tmp_path / "big.png").write_bytes(data[:-40])  # decoding would fail
+    with pytest.raises(PromptError, match=reason):
+        processor().build(user(item), options=PromptOptions(**options))
 
 
 def test_boxes_on_a_small_picture_give_a_hint() -> None:

@@ -5,15 +5,17 @@ import contextlib
 import io
 import logging
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from edge.errors import MediaError
-from edge.prompt.media.picture import load_image
+from edge.prompt.media.picture import decode_peak_bytes, load_image, open_picture
 from edge.prompt.types import Pixels
 from tests.prompt_parts import animation, encode, formula_image
 
@@ -153,7 +155,7 @@ def test_a_still_gif_is_a_picture() -> None:
 
 def test_pages_are_not_dropped_silently() -> None:
     pages = [Image.new("RGB", (9, 9), level) for level in ("red", "blue")]
-    with pytest.raises(MediaError, match="2 pages"):
+    with pytest.raises(MediaError, match="several pages"):
         load_image(encode(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
 
 
@@ -206,3 +208,65 @@ def test_the_path_is_named(tmp_path: Path) -> None:
 def test_narrow_pictures_are_refused_before_decoding() -> None:
     with pytest.raises(MediaError, match=r"image: The picture is 2010x10 pixels.*200 times"):
         load_image(encode(Image.new("L", (2010, 10)), "PNG"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_strips_give_the_same_pixels_as_the_whole(orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.fromarray(rgba(), "RGBA"), "PNG", exif=exif)
+    whole = load_image(data)
+    monkeypatch.setattr("edge.prompt.media.picture.STRIP_PIXELS", 70)
+    assert np.array_equal(load_image(data), whole)
+
+
+# A lossless WebP of 16383x10900 pixels in 34 bytes.
+WEBP_BOMB = bytes.fromhex("524946461a000000574542505650384c0e0000002ffeffa40a071011fd0f4444ff03")
+
+
+def big(format_name: str, side: int, **options: object) -> bytes:
+    return encode(Image.new("L" if format_name == "PNG" else "RGB", (side, side)), format_name, **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "gigabytes"),
+    [
+        (WEBP_BOMB, "2.9"),
+        (big("JPEG", 10_000, progressive=True), "1.1"),
+        (big("JPEG2000", 7_200), "1.0"),
+    ],
+    ids=["webp", "progressive jpeg", "jpeg 2000"],
+)
+def test_what_takes_too_much_memory_to_decode_is_refused_by_its_header(data: bytes, gigabytes: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(MediaError, match=rf"take {gigabytes} GB to decode, at most 1\.0 GB"):
+        load_image(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_the_peak_is_known_from_the_header() -> None:
+    def peak(data: bytes) -> int:
+        return decode_peak_bytes(open_picture(data, label="x"))
+
+    assert peak(big("PNG", 1000)) == 4_500_000
+    assert peak(big("JPEG", 1000)) == 7_500_000
+    assert peak(big("JPEG", 1000, progressive=True)) == 10_500_000
+    assert peak(big("WEBP", 1000)) == 16_500_000
+
+
+def test_a_chain_of_pages_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [Image.new("L", (1, 1))] * 400
+    data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    seeks: list[int] = []
+    seek = TiffImageFile.seek
+
+    def counted(self: TiffImageFile, frame: int) -> None:
+        seeks.append(frame)
+        seek(self, frame)
+
+    monkeypatch.setattr(TiffImageFile, "seek", counted)
+    with pytest.raises(MediaError, match="several pages"):
+        load_image(data)
+    assert max(seeks) == 1
