@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.errors import RequestError
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.run.grammar import build_grammar, parser_limits, plain_reason
 
 if TYPE_CHECKING:

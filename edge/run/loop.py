@@ -201,7 +201,7 @@ class Loop:
         """Run the tower a slice further, or take what it gave before."""
         index = row.unseen[0]
         media = row.job.prompt.media[index]
-        output = self._parts.seen.find(media.digest)
+        output = self._parts.seen.find(media.vision_digest)
         if output is None:
             seeing = self._seeing.get(row)
             if seeing is None:
@@ -211,7 +211,7 @@ class Loop:
             if output is None:
                 return
             del self._seeing[row]
-            self._parts.seen.keep(media.digest, output)
+            self._parts.seen.keep(media.vision_digest, output)
             row.vision_runs += 1
             self.vision_runs += 1
         self._give(row, index, output)

@@ -180,7 +180,7 @@ class Planner:
         return found or (make_memory(self._config.text, kv_bits=self._kv_bits), 0)
 
     def _not_seen(self, prompt: Prompt, start: int) -> list[int]:
-        return [i for i in needed_media(prompt, start=start) if self._seen.find(prompt.media[i].digest) is None]
+        return [i for i in needed_media(prompt, start=start) if self._seen.find(prompt.media[i].vision_digest) is None]
 
     def _free(self, rows: Sequence[Holder]) -> int:
         """Bytes for new work: free ones and MLX's spare buffers, less what rows have reserved and not filled."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edge
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.text.repetition import MAX_PERIOD, MIN_REPEATS, MIN_TOKENS, LoopGuard
 from tests.real_tokenizer import real_tokenizer
 from tests.unit.text.legitimate import answers
