@@ -2,6 +2,11 @@
 
 $ python examples/captions.py examples/images
 after.png: I see a purple cross at the top, an orange circle on the left and a green square at the bottom right.
+before.png: I see a purple cross at the top, an orange circle on the left and a black square at the bottom right.
+receipt.png: I see the text "CAFE" in purple.
+scene.png: I see a red circle at the top left, a yellow star at the top right, a blue square in the center and a green
+triangle at the bottom left.
+sign.png: I see the text "APPLE" in purple.
 """
 
 from __future__ import annotations

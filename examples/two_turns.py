@@ -1,7 +1,8 @@
 """Ask twice about one picture: the second turn computes its own tokens only, and the picture is seen once.
 
 $ python examples/two_turns.py examples/images/scene.png
-There is 1 circle. (34 tokens in the prompt, 0 of them cached, vision ran 1 time)
+There is 1 circle. (34 tokens in the prompt, 0 cached, pictures seen: 1)
+The red circle is at the top left. (56 tokens in the prompt, 32 cached, pictures seen: 0)
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def source(name: str) -> str:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_program_prints_what_its_docstring_shows(name: str, tmp_path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(source(name))) or ""
-    shown = re.search(r"^ {4}\$ python (.*)\n((?: {4}.*\n)+)", docstring + "\n", re.MULTILINE)
+    shown = re.search(r"^\$ python ([^\n]*)\n(.+)", docstring, re.MULTILINE | re.DOTALL)
     assert shown, "the docstring shows no output"
     arguments = [str(ROOT / part) if part.startswith("examples/") else part for part in shlex.split(shown[1])]
     done = subprocess.run(
@@ -39,7 +39,7 @@ def test_a_program_prints_what_its_docstring_shows(name: str, tmp_path: Path) ->
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [line[4:] for line in shown[2].splitlines()]
+    assert done.stdout.split() == shown[2].split()  # long lines are broken in the docstring
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
