@@ -1,6 +1,6 @@
-"""Find the second of a video at which something appears.
+"""Find the second of a video at which something appears. Video files need the extra `video`.
 
-$ python examples/moment.py examples/video/appear.gif "red star"
+$ python examples/moment.py examples/video/appear.mp4 "red star"
 second 3
 """
 
