@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_a_schema_rules_the_answer_after_a_closed_thought() -> None:
 
 
 @pytest.mark.parametrize("values", [{"thinking_budget": 5}, {"answer_tokens": 5}, {"answer_tokens": 9}])
-def test_what_leaves_no_answer_or_no_thought_is_refused(values: dict[str, int]) -> None:
+def test_what_leaves_no_answer_or_no_thought_is_refused(values: dict[str, Any]) -> None:  # Any: fields of Request
     with pytest.raises(RequestError, match="Lower it"):
         Request(messages=[], max_tokens=5, **values)
 
