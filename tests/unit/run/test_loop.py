@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -108,6 +109,17 @@ def test_equal_pictures_of_two_rows_are_seen_once() -> None:
     drain(loop)
     assert loop.vision_runs == 1
     assert [one.tokens for one in outlets] == [take(prompt_of([i], cat, [7, 8]), 4) for i in (1, 2)]
+
+
+def test_equal_frames_at_other_times_are_seen_once() -> None:
+    loop = make_loop_of_tiny()
+    early = picture((2, 6, 4), kind="video")
+    late = replace(early, digest="the same frames at other times")
+    outlets = [Outlet.of(loop, prompt_of([1], one, [7, 8]), max_tokens=4) for one in (early, late)]
+    drain(loop)
+    assert loop.vision_runs == 1
+    assert [outlet.prompt.cached_tokens for outlet in outlets] == [0, 0]
+    assert outlets[0].tokens == outlets[1].tokens == take(prompt_of([1], early, [7, 8]), 4)
 
 
 def test_decoding_rows_get_a_token_in_every_turn_of_a_long_prefill() -> None:
