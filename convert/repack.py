@@ -14,12 +14,12 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from convert.checkpoint import mark_files
 from convert.disk import explain_disk_errors
 from convert.mlx.card import tool_versions
 from convert.mlx.layout import lay_out_folder
 from convert.mlx.quantize import array_bytes
 from convert.partial import PartialOutput, check_out
+from convert.pieces import mark_files
 from convert.progress import Progress
 from convert.repack_files import stored_forms, write_companions
 from edge.errors import UsageError

@@ -15,11 +15,11 @@ from contextlib import closing
 from importlib.metadata import version
 from multiprocessing import get_context
 
-from convert.checkpoint import mark_files
 from convert.disk import OutputError
 from convert.gguf.plan import Job, Plan
 from convert.gguf.work import Task, Worker, run_job, start_worker
 from convert.partial import OutputFile, PartialOutput
+from convert.pieces import mark_files
 from convert.progress import Progress
 from edge.weights.folder import Checkpoint
 

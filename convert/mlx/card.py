@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from convert.checkpoint import sha256_of
 from convert.disk import describe_bytes
 from convert.mlx.config_out import make_config
 from convert.mlx.layout import FolderLayout
-from convert.mlx.report import describe_macs, make_rows, markdown_table
-from convert.mlx.source import SUMS_NAME, Identity
+from convert.pieces import sha256_of
+from convert.plan import describe_macs, make_rows, markdown_table
 from convert.recipes import Format, Recipe
+from convert.source import SUMS_NAME, Identity
 from edge.config import ModelConfig
 from edge.config_json import read_json_object
 from edge.weights.shards import INDEX_NAME

@@ -16,7 +16,7 @@ from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from convert.mlx.run import Settings
-    from convert.mlx.source import Source
+    from convert.source import Source
 
 EXAMPLES = """\
 examples:
@@ -94,9 +94,9 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     from convert.disk import describe_bytes
     from convert.mlx.card import missing_companions
     from convert.mlx.run import convert_folder, make_plan
-    from convert.mlx.source import open_source
-    from convert.mlx.stream import open_stream
     from convert.partial import check_out, partial_path
+    from convert.source import open_source
+    from convert.stream import open_stream
     from edge.weights.hub import resolve_model
 
     out: Path = arguments.out
@@ -122,10 +122,10 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
-    from convert.mlx.report import describe_plan, here_precision
     from convert.mlx.run import make_plan
-    from convert.mlx.source import open_source
-    from convert.mlx.stream import open_stream
+    from convert.plan import describe_plan, here_precision
+    from convert.source import open_source
+    from convert.stream import open_stream
     from edge.memory import available_bytes
 
     with ExitStack() as stack:

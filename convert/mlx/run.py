@@ -17,15 +17,15 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from convert.checkpoint import Piece, read_piece
 from convert.disk import Extent, explain_disk_errors
 from convert.mlx.card import Making, tool_versions, write_companions
 from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes, quantize_rows
-from convert.mlx.source import Source
 from convert.partial import PartialOutput, check_out
+from convert.pieces import Piece, read_piece
 from convert.progress import Progress
 from convert.recipes import Format, Recipe, choose_formats, format_name
+from convert.source import Source
 from edge.config import ModelConfig
 from edge.weights.folder import Checkpoint
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import mlx.core as mx
 
-from convert.checkpoint import Piece, cut_rule, mark_files, sha256_of
+from convert.pieces import Piece, cut_rule, mark_files, sha256_of
 from edge.errors import UsageError, WeightError
 from edge.weights.folder import Checkpoint, open_checkpoint
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.checkpoint import Piece, sha256_of
 from convert.disk import explain_disk_errors
-from convert.mlx.source import Identity, Source, check_hash, open_checked
+from convert.pieces import Piece, sha256_of
+from convert.source import Identity, Source, check_hash, open_checked
 from edge.errors import WeightError
 from edge.weights.header import MAX_HEADER_BYTES
 from edge.weights.hub import FILE_PATTERNS, explain_hub_errors

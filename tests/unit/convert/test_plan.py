@@ -8,8 +8,8 @@ import re
 import pytest
 
 from convert.mlx.layout import lay_out_folder
-from convert.mlx.report import context_tokens, describe_macs, describe_plan, make_rows
 from convert.mlx.run import Plan, make_plan
+from convert.plan import context_tokens, describe_macs, describe_plan, make_rows
 from convert.recipes import RECIPES
 from edge.config_json import model_config_from_dict
 from edge.memory import Precision

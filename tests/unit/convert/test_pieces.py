@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from convert.checkpoint import cut_rule, read_piece, read_rows, sha256_of
+from convert.pieces import cut_rule, read_piece, read_rows, sha256_of
 from edge.config_json import model_config_from_dict
 from edge.errors import WeightError
 from edge.weights.folder import open_checkpoint, read_parameters
