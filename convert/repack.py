@@ -15,10 +15,11 @@ from pathlib import Path
 import mlx.core as mx
 
 from convert.disk import explain_disk_errors
+from convert.final import FinalFolder, check_out
 from convert.mlx.card import tool_versions
 from convert.mlx.layout import lay_out_folder
 from convert.mlx.quantize import array_bytes
-from convert.partial import PartialOutput, check_out
+from convert.partial import PartialOutput
 from convert.pieces import mark_files
 from convert.progress import Progress
 from convert.repack_files import stored_forms, write_companions
@@ -83,7 +84,7 @@ def repack(pair: GgufPair, out: Path, *, dtype: mx.Dtype) -> AddedError:
     pieces = [[tensor.extent(0, tensor.shape[0]) for tensor in made] for made in tensors]
     sizes = [sum(extent.num_bytes for extent in piece) for piece in pieces]
     progress = Progress(total_bytes=sum(sizes), total_items=len(pieces))
-    output = PartialOutput(out, files=layout.shards, pieces=pieces)
+    output = PartialOutput(FinalFolder(out), files=layout.shards, pieces=pieces)
     added = AddedError()
     key = _make_key(pair, dtype)
     with closing(progress), output.opened(key, on_kept=lambda number: progress.skip(sizes[number], 1)):
@@ -97,7 +98,7 @@ def repack(pair: GgufPair, out: Path, *, dtype: mx.Dtype) -> AddedError:
         with explain_disk_errors(output.path):
             write_companions(pair, output.path)
             (output.path / INDEX_NAME).write_bytes(layout.index_json())
-        output.finish_folder()
+        output.finish()
     return added
 
 

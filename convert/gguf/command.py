@@ -70,10 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(describe_plan(plan), flush=True)
     if arguments.dry_run:
         return 0
-    for file in plan.files:
-        if file.path.is_dir() or (file.path.exists() and not arguments.overwrite):
-            raise UsageError(f"{file.path} exists. Choose another name, or give --overwrite to replace files.")
-    num_kept = write_plan(plan, checkpoint, num_processes=num_processes)
+    num_kept = write_plan(plan, checkpoint, num_processes=num_processes, is_replacing=arguments.overwrite)
     if num_kept:
         print(f"{num_kept} pieces were kept from an interrupted run.")
     for file in plan.files:

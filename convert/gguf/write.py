@@ -16,6 +16,7 @@ from importlib.metadata import version
 from multiprocessing import get_context
 
 from convert.disk import OutputError
+from convert.final import FinalFiles
 from convert.gguf.plan import Job, Plan
 from convert.gguf.work import Task, Worker, run_job, start_worker
 from convert.partial import OutputFile, PartialOutput
@@ -24,13 +25,14 @@ from convert.progress import Progress
 from edge.weights.folder import Checkpoint
 
 
-def write_plan(plan: Plan, checkpoint: Checkpoint, *, num_processes: int) -> int:
+def write_plan(plan: Plan, checkpoint: Checkpoint, *, num_processes: int, is_replacing: bool = False) -> int:
     """Write the files of a plan, or go on with unfinished ones.
 
     Args:
         plan: From `make_plan`.
         checkpoint: The source it was made for.
         num_processes: Worker processes; 1 works in this one.
+        is_replacing: Whether files of these names may be replaced.
 
     Returns:
         How many pieces were kept from an earlier, interrupted run.
@@ -41,7 +43,8 @@ def write_plan(plan: Plan, checkpoint: Checkpoint, *, num_processes: int) -> int
         OutputError: The disk is full or fails, or a worker was killed.
     """
     files = [OutputFile(file.path.name, file.head, file.num_bytes) for file in plan.files]
-    output = PartialOutput(plan.wanted.out, files=files, pieces=[job.extents for job in plan.jobs])
+    final = FinalFiles(plan.wanted.out, [file.name for file in files], is_replacing=is_replacing)
+    output = PartialOutput(final, files=files, pieces=[job.extents for job in plan.jobs])
     progress = Progress(
         total_bytes=sum(job.num_bytes for job in plan.jobs), total_items=sum(len(file.places) for file in plan.files)
     )
@@ -57,7 +60,7 @@ def write_plan(plan: Plan, checkpoint: Checkpoint, *, num_processes: int) -> int
         for number, digest in zip(waiting, digests, strict=True):
             output.record(number, digest)
             progress.advance(plan.jobs[number].num_bytes, plan.jobs[number].num_tensors)
-        output.finish_files()
+        output.finish()
     return num_kept
 
 

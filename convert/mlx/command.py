@@ -92,26 +92,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     from convert.disk import describe_bytes
+    from convert.final import check_out
     from convert.mlx.card import missing_companions
     from convert.mlx.run import convert_folder, make_plan
-    from convert.partial import check_out, partial_path
+    from convert.partial import SOURCE_FOLDER, claim_partial
     from convert.source import open_source
     from convert.stream import open_stream
     from edge.weights.hub import resolve_model
 
     out: Path = arguments.out
     check_out(out)
-    if arguments.stream and _is_hub_id(arguments.source):
-        folder = partial_path(out) / ".source"
-        source: Source = open_stream(arguments.source, folder, revision=arguments.revision)
-    elif arguments.stream:
-        raise UsageError(f"--stream downloads a hub id; {arguments.source} is a local folder. Leave --stream out.")
-    else:
-        local = resolve_model(arguments.source, revision=arguments.revision)
-        source = open_source(local, name=arguments.source)
-    plan = make_plan(source.checkpoint.config, settings)
-    missing = missing_companions(source.folder)
-    num_kept = convert_folder(source, out, settings=settings, plan=plan)
+    with ExitStack() as stack:
+        claim = None
+        if arguments.stream and _is_hub_id(arguments.source):
+            claim = stack.enter_context(claim_partial(out))
+            source: Source = open_stream(arguments.source, claim.path / SOURCE_FOLDER, revision=arguments.revision)
+        elif arguments.stream:
+            raise UsageError(f"--stream downloads a hub id; {arguments.source} is a local folder. Leave --stream out.")
+        else:
+            local = resolve_model(arguments.source, revision=arguments.revision)
+            source = open_source(local, name=arguments.source)
+        plan = make_plan(source.checkpoint.config, settings)
+        missing = missing_companions(source.folder)
+        num_kept = convert_folder(source, out, settings=settings, plan=plan, claim=claim)
     kept = f" ({num_kept} pieces were kept from an interrupted run)" if num_kept else ""
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."

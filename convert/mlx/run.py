@@ -18,10 +18,11 @@ from pathlib import Path
 import mlx.core as mx
 
 from convert.disk import Extent, explain_disk_errors
+from convert.final import FinalFolder
 from convert.mlx.card import Making, tool_versions, write_companions
 from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes, quantize_rows
-from convert.partial import PartialOutput, check_out
+from convert.partial import Claim, PartialOutput
 from convert.pieces import Piece, read_piece
 from convert.progress import Progress
 from convert.recipes import Format, Recipe, choose_formats, format_name
@@ -73,7 +74,7 @@ def make_plan(config: ModelConfig, settings: Settings) -> Plan:
     return Plan(config, lay_out_folder(config, choices, shard_bytes=settings.shard_bytes))
 
 
-def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan) -> int:
+def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan, claim: Claim | None = None) -> int:
     """Write the output folder, or go on with an unfinished one.
 
     Args:
@@ -81,6 +82,7 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
         out: Final name of the folder.
         settings: What was asked for.
         plan: Made from the same settings.
+        claim: The unfinished folder, where it is held already.
 
     Returns:
         How many pieces were kept from an earlier, interrupted run.
@@ -90,11 +92,11 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
         WeightError: A shard is damaged.
         OutputError: The disk is full or fails.
     """
-    check_out(out)
     pieces = source.pieces()
     sizes = [_source_bytes(source, piece) for piece in pieces]
     progress = Progress(total_bytes=sum(sizes), total_items=len(plan.layout.choices))
-    output = PartialOutput(out, files=plan.layout.shards, pieces=[_extents(piece, plan.layout) for piece in pieces])
+    extents = [_extents(piece, plan.layout) for piece in pieces]
+    output = PartialOutput(FinalFolder(out), files=plan.layout.shards, pieces=extents, claim=claim)
 
     def skip(number: int) -> None:
         progress.skip(sizes[number], pieces[number].num_targets)
@@ -121,7 +123,7 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
                 making=Making(settings.recipe, settings.base, settings.command, settings.is_searched),
             )
             source.close()
-        output.finish_folder()
+        output.finish()
     return num_kept
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from convert.disk import OutputError, check_space
-from convert.partial import JOURNAL, PartialOutput, partial_path
+from convert.final import JOURNAL, partial_path
+from convert.partial import PartialOutput
 from edge.errors import UsageError
 from tests.unit.convert.mlx.conversion import convert, files_of, settings_of, write_source
 

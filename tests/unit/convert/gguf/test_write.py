@@ -17,11 +17,11 @@ import pytest
 
 from convert.__main__ import main
 from convert.disk import OutputError
+from convert.final import JOURNAL, partial_path
 from convert.gguf.plan import Wanted, make_plan
 from convert.gguf.types import FILE_TYPES
 from convert.gguf.work import Worker
 from convert.gguf.write import write_plan
-from convert.partial import JOURNAL, partial_path
 from edge.errors import UsageError, WeightError
 from edge.weights.folder import Checkpoint, open_checkpoint
 from edge.weights.gguf_reader import open_gguf
