@@ -219,13 +219,13 @@ class PartialOutput:
             self._files.flush()
         self._final.finish(self.path, [*(file.name for file in self._output_files), *companions])
 
-    def discard(self) -> None:
+    def discard(self, companions: Sequence[str] = ()) -> None:
         """Remove what was made: it cannot be trusted, and nothing may go on with it."""
         with explain_disk_errors(self.path):
             os.ftruncate(self._journal, 0)
             self._close_files()
-            for file in self._output_files:
-                (self.path / file.name).unlink(missing_ok=True)
+            for name in (*(file.name for file in self._output_files), *companions):
+                (self.path / name).unlink(missing_ok=True)
         self.done.clear()
 
     def _close_files(self) -> None:

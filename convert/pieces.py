@@ -7,30 +7,74 @@ not through a mapping, so that memory holds the piece and nothing of the file ar
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
+from convert.disk import Extent
+from convert.source import SpoiledError
+from convert.work import Step
+from edge.config import LayerQuantization
 from edge.errors import WeightError
+from edge.weights.folder import Checkpoint
 from edge.weights.header import ITEM_BITS, TensorInfo
-from edge.weights.ops import Fp8Blocks, Op, Split, Transpose
-from edge.weights.shards import TensorSource
-from edge.weights.table import Rule
+from edge.weights.names_hf import expected_parameters, packed_targets
+from edge.weights.ops import Arrays, Fp8Blocks, Op, Shapes, Split, Transpose
+from edge.weights.table import Rule, Target
 
 PIECE_WEIGHTS = 2**23
-_HASH_BYTES = 2**22
-# stored dtype -> numpy's type, MLX's meaning of the bits, and the exponent bits that only inf and NaN have
-_READ_AS: dict[str, tuple[str, mx.Dtype | None, int]] = {
-    "F32": ("<u4", mx.float32, 0x7F80_0000),
-    "F16": ("<u2", mx.float16, 0x7C00),
-    "BF16": ("<u2", mx.bfloat16, 0x7F80),
-    "F8_E4M3": ("u1", None, 0),
+Infos = Mapping[str, TensorInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a stored dtype is read: numpy's type, MLX's meaning of the bits, and the bits that only inf and NaN have."""
+
+    numpy_type: str
+    meaning: mx.Dtype | None
+    wrong_bits: int | None
+
+
+_FLOATS = {
+    "F64": _Form("<u8", None, 0x7FF0_0000_0000_0000),
+    "F32": _Form("<u4", mx.float32, 0x7F80_0000),
+    "F16": _Form("<u2", mx.float16, 0x7C00),
+    "BF16": _Form("<u2", mx.bfloat16, 0x7F80),
+    "F8_E4M3": _Form("u1", None, 0x7F),
 }
+_READ_AS = _FLOATS | {"U32": _Form("<u4", None, None), "U8": _Form("u1", None, None)}  # packed words and scales
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantize:
+    """Turn an MLX packed weight back into floats: (words, scales, biases of affine forms) -> float32."""
+
+    form: LayerQuantization
+    name: str
+
+    def apply(self, arrays: Arrays) -> Arrays:
+        """Unpack; the scales are widened first, so that nothing is rounded."""
+        form = self.form
+        words, scales, *rest = arrays
+        biases = rest[0].astype(mx.float32) if rest else None
+        scales = scales.astype(mx.float32) if form.mode == "affine" else scales
+        weight = mx.dequantize(words, scales, biases, group_size=form.group_size, bits=form.bits, mode=form.mode)
+        if not mx.isfinite(weight).all():
+            raise SpoiledError(f"{self.name} holds values that are infinite or no number. Choose a sound checkpoint.")
+        return (weight.astype(mx.float32),)
+
+    def inverse(self, arrays: Arrays) -> Arrays:
+        """Pack."""
+        form = self.form
+        return tuple(mx.quantize(arrays[0], group_size=form.group_size, bits=form.bits, mode=form.mode))
+
+    def source_shapes(self, shapes: Shapes) -> Shapes:
+        """Return the shapes of words and scales."""
+        return tuple(target.shape for target in packed_targets(self.name, shapes[0], self.form))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +106,30 @@ class Piece:
         return len(self.rule.targets) * (self.stop - self.start) / self.whole.targets[0].shape[0]
 
 
+def list_rules(checkpoint: Checkpoint) -> list[Rule]:
+    """Return how a checkpoint's tensors become unpacked parameters, in the order in which they lie in the files."""
+    shapes = expected_parameters(checkpoint.config)
+    by_target = {target.name: rule for rule in checkpoint.rules for target in rule.targets}
+    rules = []
+    for rule in checkpoint.rules:
+        module, _, part = rule.targets[0].name.rpartition(".")
+        form = checkpoint.quantized.get(module)
+        if form is None or part not in ("weight", "scales", "biases"):
+            rules.append(rule)
+        elif part == "weight":
+            name = f"{module}.weight"
+            packed = packed_targets(name, shapes[name], form)
+            sources = tuple(by_target[target.name].sources[0] for target in packed)
+            rules.append(Rule(sources, (Target(name, shapes[name]),), (Dequantize(form, name),)))
+    infos = checkpoint.source.tensors
+    return sorted(rules, key=lambda rule: max((infos[name].path.name, infos[name].start) for name in rule.sources))
+
+
+def cut_checkpoint(checkpoint: Checkpoint) -> list[Piece]:
+    """Cut all rules of a checkpoint; the order decides nothing but how files are read."""
+    return [piece for rule in list_rules(checkpoint) for piece in cut_rule(rule)]
+
+
 def cut_rule(rule: Rule, *, piece_weights: int = PIECE_WEIGHTS) -> Iterator[Piece]:
     """Cut a rule into pieces of about `piece_weights` numbers; a rule whose operations mix rows stays whole."""
     num_rows = rule.targets[0].shape[0]
@@ -86,8 +154,30 @@ def cut_rule(rule: Rule, *, piece_weights: int = PIECE_WEIGHTS) -> Iterator[Piec
         yield Piece(part, rule, start, stop, ranges)
 
 
-def read_piece(source: TensorSource, piece: Piece) -> dict[str, mx.array]:
+def step_of(piece: Piece, infos: Infos, extents: Sequence[Extent], *, num_tensors: float | None = None) -> Step:
+    """Describe a piece for the line.
+
+    Args:
+        piece: What is read.
+        infos: Where the source's tensors lie.
+        extents: Where its bytes go.
+        num_tensors: What the progress counts; the piece's targets if None.
+    """
+    reads = [(infos[name], stop - start) for name, (start, stop) in zip(piece.rule.sources, piece.sources, strict=True)]
+    return Step(
+        extents,
+        source_bytes=sum(info.num_bytes * num_rows // max(info.shape[0], 1) for info, num_rows in reads),
+        num_tensors=piece.num_targets if num_tensors is None else num_tensors,
+        shards=frozenset(info.path.name for info, _ in reads),
+    )
+
+
+def read_piece(infos: Infos, piece: Piece) -> dict[str, mx.array]:
     """Read a piece and apply its operations.
+
+    Args:
+        infos: Where the source's tensors lie.
+        piece: What to read.
 
     Returns:
         Target name -> its rows, not evaluated, in the type they are stored in (FP8: what it is decoded to).
@@ -96,7 +186,7 @@ def read_piece(source: TensorSource, piece: Piece) -> dict[str, mx.array]:
         WeightError: A tensor holds inf or NaN, or its file cannot be read.
     """
     arrays = [
-        read_rows(source.tensors[name], name, start=start, stop=stop)
+        read_rows(infos[name], name, start=start, stop=stop)
         for name, (start, stop) in zip(piece.rule.sources, piece.sources, strict=True)
     ]
     return piece.rule.apply(arrays)
@@ -116,54 +206,37 @@ def read_rows(info: TensorInfo, name: str, *, start: int, stop: int) -> mx.array
     """
     if info.dtype not in _READ_AS:
         raise WeightError(
-            f"{info.path}: {name} is stored as {info.dtype}, expected {', '.join(_READ_AS)}. "
+            f"{info.path}: {name} is stored as {info.dtype}, expected {', '.join(_FLOATS)}. "
             "Choose the bf16 or FP8 checkpoint."
         )
-    numpy_type, meaning, exponent = _READ_AS[info.dtype]
+    form = _READ_AS[info.dtype]
     row_items = prod(info.shape[1:])
     offset = info.start + start * row_items * ITEM_BITS[info.dtype] // 8
     try:
-        bits = np.fromfile(info.path, dtype=numpy_type, count=(stop - start) * row_items, offset=offset)
+        bits = np.fromfile(info.path, dtype=form.numpy_type, count=(stop - start) * row_items, offset=offset)
     except OSError as error:
         raise WeightError(f"{info.path}: {name} cannot be read ({error.strerror}). Check the disk.") from None
     if bits.size != (stop - start) * row_items:
-        raise WeightError(f"{info.path}: truncated while it was read, at {name}. Download it again.")
-    wrong = np.count_nonzero((bits & 0x7F) == 0x7F if exponent == 0 else (bits & exponent) == exponent)
+        raise SpoiledError(f"{info.path}: truncated while it was read, at {name}. Download it again.")
+    wrong = 0 if form.wrong_bits is None else np.count_nonzero((bits & form.wrong_bits) == form.wrong_bits)
     if wrong:
-        raise WeightError(
-            f"{info.path}: {name} holds {wrong} values that are infinite or no number. The shard is damaged; "
+        raise SpoiledError(
+            f"{info.path}: {name} holds {wrong} values that are infinite or no number. The file is damaged; "
             "download it again."
         )
-    array = mx.array(bits.reshape(stop - start, *info.shape[1:]))
-    return array if meaning is None else array.view(meaning)
+    bits = bits.reshape(stop - start, *info.shape[1:])
+    if info.dtype == "F64":
+        return mx.array(_narrow(bits, info, name))
+    array = mx.array(bits)
+    return array if form.meaning is None else array.view(form.meaning)
 
 
-def mark_files(paths: Iterable[Path]) -> dict[str, str]:
-    """Return by name what tells each file from a changed one; reading 60 GB to tell better would take minutes."""
-    statuses = {path.name: path.stat() for path in sorted(paths)}
-    return {name: f"{status.st_size} bytes of {status.st_mtime_ns}" for name, status in statuses.items()}
-
-
-def sha256_of(path: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
-    """Compute the sha256 of a file, a few megabytes at a time.
-
-    Args:
-        path: The file.
-        on_bytes: Called after each part with its length; may raise to stop.
-
-    Raises:
-        WeightError: The file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb", buffering=0) as file:
-            while part := file.read(_HASH_BYTES):
-                digest.update(part)
-                if on_bytes is not None:
-                    on_bytes(len(part))
-    except OSError as error:
-        raise WeightError(f"{path}: cannot be read ({error.strerror}). Check the file and the disk.") from None
-    return digest.hexdigest()
+def _narrow(bits: NDArray[np.uint64], info: TensorInfo, name: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # refused below
+        values = bits.view("<f8").astype(np.float32)
+    if not np.isfinite(values).all():
+        raise SpoiledError(f"{info.path}: {name} holds values beyond the range of float32. Choose a sound checkpoint.")
+    return values
 
 
 def _row_unit(rule: Rule) -> int | None:
@@ -185,4 +258,6 @@ def _op_row_unit(op: Op, *, num_axes: int) -> int | None:
             return 1 if axis % num_axes != 0 else None
         case Fp8Blocks(block_shape=(block_rows, _)):
             return block_rows if num_axes == 2 else 1
+        case Dequantize():
+            return 1
     return None

@@ -1,28 +1,40 @@
-"""Open what is converted, say where it comes from, and hold its shards against the hashes that are known for them.
+"""Open what is converted, say where it comes from, and hold its files against the hashes that are known for them.
 
-In: a folder. Out: a `Source`: the checked checkpoint, its identity, and the pieces of work. Hashes are known for
-folders downloaded with huggingface-hub (its cache, or a local folder of its making) and where a `SHA256SUMS` lies.
+In: a folder, or the files of a GGUF model. Out: `SourceFiles`: paths with an identity, marked when they were opened.
+Hashes are known for folders downloaded with huggingface-hub (its cache, or a local folder of its making) and where a
+`SHA256SUMS` lies.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Protocol
 
 import mlx.core as mx
 
-from convert.pieces import Piece, cut_rule, mark_files, sha256_of
 from edge.errors import UsageError, WeightError
 from edge.weights.folder import Checkpoint, open_checkpoint
 
 SUMS_NAME = "SHA256SUMS"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_HASH_BYTES = 2**22
+_MOST_SUMS_BYTES = 2**22
+_ADAPTER = "adapter_config.json"
+_COMPANIONS = ("*.json", "*.jinja", "*.txt")
+Stamp = tuple[int, int, int, int]  # length, times of content and status, inode
+
+
+class SpoiledError(WeightError):
+    """The source is not sound, or not the one that was opened: what was made of it cannot be used."""
 
 
 class Hashes(Protocol):
@@ -51,83 +63,135 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A checkpoint to convert."""
+class SourceFiles:
+    """The files a conversion reads.
 
-    checkpoint: Checkpoint
+    Attributes:
+        folder: Where configuration, tokenizer and (unless streamed) the weights lie.
+        weights: The files with weights.
+        identity: Where they come from.
+        stamps: What every file was when it was opened, the small ones included.
+    """
+
+    folder: Path
+    weights: tuple[Path, ...]
     identity: Identity
+    stamps: Mapping[Path, Stamp] = field(default_factory=dict)
 
-    @property
-    def folder(self) -> Path:
-        """The folder with the configuration, the tokenizer and (unless streamed) the shards."""
-        return self.checkpoint.source.folder
-
-    def pieces(self) -> list[Piece]:
-        """Cut the work in the order in which the weights lie in the files; the order decides nothing else."""
-        tensors = self.checkpoint.source.tensors
-        rules = sorted(
-            self.checkpoint.rules,
-            key=lambda rule: max((tensors[name].path.name, tensors[name].start) for name in rule.sources),
-        )
-        return [piece for rule in rules for piece in cut_rule(rule)]
-
-    def shard_marks(self) -> dict[str, str]:
-        """Return what tells a shard from a changed one: its known hash, or length and time."""
-        marks = mark_files(file.path for file in self.checkpoint.source.files)
-        return {name: self.identity.known_hashes.get(name, mark) for name, mark in marks.items()}
+    def key(self) -> str:
+        """Return what tells this source from another one and from a changed one."""
+        known = self.identity.known_hashes
+        marks = [[path.name, known.get(path.name), self.stamps[path][:3]] for path in sorted(self.weights)]
+        return json.dumps([self.identity.name, self.identity.revision, marks])
 
     @property
     def extra_bytes(self) -> int:
         """Disk space that the source itself takes on the way."""
         return 0
 
-    def batches(self, pieces: Sequence[tuple[int, Piece]]) -> Iterator[list[tuple[int, Piece]]]:
-        """Yield the pieces whose shards are there; here all of them at once."""
-        yield list(pieces)
+    def batches(self, needs: Mapping[int, frozenset[str]]) -> Iterator[list[int]]:
+        """Yield the pieces whose files are there; here all of them at once.
+
+        Args:
+            needs: Number of a piece -> names of the files it reads.
+        """
+        if needs:
+            yield list(needs)
 
     def start_hashes(self) -> Hashes:
-        """Begin to hash the shards, beside the work."""
+        """Begin to hash the files, beside the work."""
         return HashCheck(self)
 
+    def check_unchanged(self) -> None:
+        """Refuse a source that is not any more what was opened.
+
+        Raises:
+            SpoiledError: A file was changed, replaced or removed.
+        """
+        for path, former in self.stamps.items():
+            if stamp_files([path]).get(path) != former:
+                raise SpoiledError(
+                    f"{path}: changed while it was converted, so that the output would be mixed of old and new. What "
+                    "was made is removed; run the same command again."
+                )
+
     def close(self) -> None:
-        """Do nothing: the folder is the user's."""
+        """Do nothing: the files are the user's."""
 
 
-def open_source(folder: Path, *, name: str) -> Source:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checkpoint to convert, and its files."""
+
+    checkpoint: Checkpoint
+    files: SourceFiles
+
+
+def open_source(folder: Path, *, name: str, dtype: mx.Dtype = mx.bfloat16, takes_packed: bool = False) -> Source:
     """Open a folder.
 
     Args:
         folder: Any layout the runtime reads.
         name: What the user called it.
+        dtype: What FP8 weights are decoded to.
+        takes_packed: Whether weights that are packed already may be packed again.
 
     Raises:
         ConfigError: No usable `config.json`.
         WeightError: Shards are missing, cut, or do not fit the configuration.
-        UsageError: The weights are packed already.
+        UsageError: The weights are packed already, or an adapter lies beside them.
     """
-    checkpoint = open_checked(folder)
-    shards = [file.path for file in checkpoint.source.files]
+    stamps = stamp_files(path for pattern in ("*.safetensors", *_COMPANIONS) for path in folder.glob(pattern))
+    checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed)
+    weights = tuple(file.path for file in checkpoint.source.files)
     display = name if "/" in name and not Path(name).exists() else folder.resolve().name
-    known, revision = _read_known(folder, shards)
-    return Source(checkpoint, Identity(_hub_name(folder) or display, revision, known))
+    known, revision = read_known(folder, weights)
+    used = {path: stamp for path, stamp in stamps.items() if path in weights or path.suffix != ".safetensors"}
+    return Source(
+        checkpoint, SourceFiles(folder, weights, Identity(_hub_name(folder) or display, revision, known), used)
+    )
 
 
-def open_checked(folder: Path) -> Checkpoint:
-    """Open a folder's checkpoint and refuse one that is packed already.
+def open_checked(folder: Path, *, dtype: mx.Dtype, takes_packed: bool) -> Checkpoint:
+    """Open a folder's checkpoint and refuse one that is packed already, unless it was asked for.
 
     Raises:
         ConfigError: No usable `config.json`.
         WeightError: Shards are missing, cut, or do not fit the configuration.
-        UsageError: The weights are packed already.
+        UsageError: The weights are packed already, or an adapter lies beside them.
     """
-    checkpoint = open_checkpoint(folder, dtype=mx.bfloat16)
-    if checkpoint.quantized:
+    checkpoint = open_checkpoint(folder, dtype=dtype)
+    if checkpoint.quantized and not takes_packed:
         first = next(iter(checkpoint.quantized.values()))
         raise UsageError(
             f"{folder}: the weights are packed already ({first.bits} bits); packing them again would add their "
-            "losses. Convert the bf16 or FP8 checkpoint they were made from."
+            "losses. Convert the bf16 or FP8 checkpoint they were made from, or give --from-packed."
+        )
+    if (folder / _ADAPTER).exists():
+        raise UsageError(
+            f"{folder}: {_ADAPTER} says that an adapter belongs to these weights; it would be left out. Merge it into "
+            "them first, or move it away to convert the weights alone."
         )
     return checkpoint
+
+
+def stamp_files(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    """Note what files are now; pipes, folders and what is not there are left out."""
+    stamps = {}
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            stamps[path] = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return stamps
+
+
+def mark_files(paths: Iterable[Path]) -> dict[str, str]:
+    """Return by name what tells each file from a changed one; reading 60 GB to tell better would take minutes."""
+    statuses = {path.name: path.stat() for path in sorted(paths)}
+    return {name: f"{status.st_size} bytes of {status.st_mtime_ns}" for name, status in statuses.items()}
 
 
 class _StoppedError(Exception):
@@ -137,11 +201,11 @@ class _StoppedError(Exception):
 class HashCheck:
     """Compute the sha256 of all shards beside the conversion, and refuse what differs from the known ones."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, files: SourceFiles) -> None:
         """Begin at once, in a thread of its own."""
         self._stop = Event()
         self._pool = ThreadPoolExecutor(max_workers=1)
-        self._result: Future[dict[str, str]] = self._pool.submit(self._run, source)
+        self._result: Future[dict[str, str]] = self._pool.submit(self._run, files)
 
     def raise_if_failed(self) -> None:
         """Raise what the check has found so far."""
@@ -161,41 +225,59 @@ class HashCheck:
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, source: Source) -> dict[str, str]:
-        hashes = {}
-        for file in source.checkpoint.source.files:
-            name = file.path.name
-            hashes[name] = sha256_of(file.path, on_bytes=self._check_stop)
-            check_hash(file.path, hashes[name], source.identity.known_hashes.get(name))
-        return hashes
+    def _run(self, files: SourceFiles) -> dict[str, str]:
+        known = files.identity.known_hashes
+        small = [path for path in files.stamps if path.name in known and path not in files.weights]
+        hashes = {path: sha256_of(path, on_bytes=self._check_stop, expected=known.get(path.name)) for path in small}
+        for path in files.weights:
+            hashes[path] = sha256_of(path, on_bytes=self._check_stop, expected=known.get(path.name))
+        return {path.name: hashes[path] for path in files.weights}
 
     def _check_stop(self, num_bytes: int) -> None:
         if self._stop.is_set():
             raise _StoppedError
 
 
-def check_hash(path: Path, found: str, expected: str | None) -> None:
-    """Hold a shard's sha256 against the published one.
+def sha256_of(path: Path, *, on_bytes: Callable[[int], None] | None = None, expected: str | None = None) -> str:
+    """Compute the sha256 of a file, a few megabytes at a time.
+
+    Args:
+        path: The file.
+        on_bytes: Called after each part with its length; may raise to stop.
+        expected: What was published, if it is known.
 
     Raises:
-        WeightError: They differ.
+        WeightError: The file cannot be read.
+        SpoiledError: It is not what was published.
     """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            while part := file.read(_HASH_BYTES):
+                digest.update(part)
+                if on_bytes is not None:
+                    on_bytes(len(part))
+    except OSError as error:
+        raise WeightError(f"{path}: cannot be read ({error.strerror}). Check the file and the disk.") from None
+    found = digest.hexdigest()
     if expected is not None and found != expected:
-        raise WeightError(
+        raise SpoiledError(
             f"{path}: damaged or altered, expected sha256 {expected[:16]}..., found {found[:16]}... "
-            "Delete this shard and download it again."
+            "Delete this file and download it again."
         )
+    return found
 
 
-def _read_known(folder: Path, shards: Sequence[Path]) -> tuple[dict[str, str], str | None]:
-    """Collect the hashes and the commit that a download or a `SHA256SUMS` left."""
+def read_known(folder: Path, weights: Sequence[Path]) -> tuple[dict[str, str], str | None]:
+    """Collect the hashes (sha256 by name) and the commit that a download or a `SHA256SUMS` left in a folder."""
     known: dict[str, str] = {}
     revision = folder.resolve().name if _COMMIT.fullmatch(folder.resolve().name) else None
     sums = folder / SUMS_NAME
     if sums.is_file():
-        pairs = (line.split(maxsplit=1) for line in sums.read_text(errors="replace").splitlines())
-        known = {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
-    for path in shards:
+        with sums.open(encoding="utf-8", errors="replace") as file:
+            pairs = [line.split(maxsplit=1) for line in file.read(_MOST_SUMS_BYTES).splitlines()]
+        known = {pair[1].strip().lstrip("*").removeprefix("./"): pair[0].lower() for pair in pairs if len(pair) == 2}
+    for path in weights:
         if path.is_symlink() and _SHA256.fullmatch(path.resolve().name):  # the cache names a blob by its hash
             known[path.name] = path.resolve().name
         record = folder / ".cache" / "huggingface" / "download" / f"{path.name}.metadata"

@@ -53,14 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out.suffix != ".gguf":
         raise UsageError(f"expected an output name that ends in .gguf, found {arguments.out}.")
     # Late: a wrong command line should not wait for them.
+    import mlx.core as mx
+
     from convert.gguf.imatrix import read_importance
     from convert.gguf.plan import Wanted, make_plan
     from convert.gguf.report import describe_plan
-    from convert.gguf.write import write_plan
-    from edge.weights.folder import open_checkpoint
+    from convert.gguf.run import write_plan
+    from convert.source import open_source
     from edge.weights.hub import resolve_model
 
-    checkpoint = open_checkpoint(resolve_model(arguments.source))
+    source = open_source(resolve_model(arguments.source), name=arguments.source, dtype=mx.float32, takes_packed=True)
+    checkpoint = source.checkpoint
     wanted = Wanted(arguments.out, file_type, projector_type, max_bytes)
     if arguments.imatrix is None:
         plan = make_plan(checkpoint, wanted)
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(describe_plan(plan), flush=True)
     if arguments.dry_run:
         return 0
-    num_kept = write_plan(plan, checkpoint, num_processes=num_processes, is_replacing=arguments.overwrite)
+    num_kept = write_plan(plan, source, num_processes=num_processes, is_replacing=arguments.overwrite)
     if num_kept:
         print(f"{num_kept} pieces were kept from an interrupted run.")
     for file in plan.files:

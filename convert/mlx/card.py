@@ -12,10 +12,9 @@ from pathlib import Path
 from convert.disk import describe_bytes
 from convert.mlx.config_out import make_config
 from convert.mlx.layout import FolderLayout
-from convert.pieces import sha256_of
 from convert.plan import describe_macs, make_rows, markdown_table
 from convert.recipes import Format, Recipe
-from convert.source import SUMS_NAME, Identity
+from convert.source import SUMS_NAME, Identity, sha256_of
 from edge.config import ModelConfig
 from edge.config_json import read_json_object
 from edge.weights.shards import INDEX_NAME
@@ -68,8 +67,8 @@ def write_companions(
     identity: Identity,
     hashes: Mapping[str, str],
     making: Making,
-) -> None:
-    """Write everything but the weights.
+) -> list[str]:
+    """Write everything but the weights; return the names.
 
     Args:
         folder: The output, with complete shards.
@@ -80,9 +79,9 @@ def write_companions(
         hashes: sha256 of the source's shards.
         making: What the card tells.
     """
-    for name in COPIED:
-        if (source_folder / name).is_file():
-            shutil.copyfile(source_folder / name, folder / name)
+    copied = [name for name in COPIED if (source_folder / name).is_file()]
+    for name in copied:
+        shutil.copyfile(source_folder / name, folder / name)
     raw = read_json_object(source_folder / "config.json")
     made = make_config(config, raw, base=making.base, choices=layout.choices)
     (folder / "config.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
@@ -91,6 +90,7 @@ def write_companions(
     (folder / SUMS_NAME).write_text("".join(f"{value}  {name}\n" for name, value in sums.items()), encoding="utf-8")
     card = make_card(config, layout, identity=identity, hashes=hashes, making=making)
     (folder / "README.md").write_text(card, encoding="utf-8")
+    return [*copied, "config.json", INDEX_NAME, SUMS_NAME, "README.md"]
 
 
 def make_card(

@@ -113,7 +113,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
             local = resolve_model(arguments.source, revision=arguments.revision)
             source = open_source(local, name=arguments.source)
         plan = make_plan(source.checkpoint.config, settings)
-        missing = missing_companions(source.folder)
+        missing = missing_companions(source.files.folder)
         num_kept = convert_folder(source, out, settings=settings, plan=plan, claim=claim)
     kept = f" ({num_kept} pieces were kept from an interrupted run)" if num_kept else ""
     print(

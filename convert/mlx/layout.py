@@ -18,6 +18,7 @@ from edge.config import ModelConfig
 from edge.memory import GB
 from edge.weights.header import ITEM_BITS
 from edge.weights.names_hf import expected_parameters, packed_targets
+from edge.weights.table import Rule
 
 SHARD_BYTES = 5 * GB
 
@@ -82,6 +83,11 @@ class FolderLayout:
     def bits_per_weight(self) -> float:
         """Bits in the files for each number of the model, scales included."""
         return 8 * self.weight_bytes / self.num_parameters
+
+    def extents(self, rule: Rule, start: int = 0, stop: int | None = None) -> list[Extent]:
+        """Return where rows of everything that a rule makes lie; all rows if `stop` is None."""
+        stored = [tensor for target in rule.targets for tensor in self.parts[target.name].values()]
+        return [tensor.extent(start, tensor.shape[0] if stop is None else stop) for tensor in stored]
 
     def index_json(self) -> bytes:
         """Return the index: which tensor is in which file."""

@@ -14,7 +14,7 @@ import torch
 
 from convert.disk import check_space
 from convert.interrupt import explain_interrupt
-from convert.pieces import mark_files
+from convert.source import mark_files
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
 from convert.verify.results import Report

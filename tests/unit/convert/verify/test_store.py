@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convert.disk import OutputError
-from convert.pieces import mark_files
+from convert.source import mark_files
 from convert.verify.stages import LayerOutput
 from convert.verify.store import StateStore, digest_of
 
