@@ -79,7 +79,13 @@ class FinalFiles:
     """Files beside others in a folder of the user's."""
 
     def __init__(
-        self, out: Path, names: Sequence[str], *, is_replacing: bool = False, reusable: Sequence[str] = ()
+        self,
+        out: Path,
+        names: Sequence[str],
+        *,
+        is_replacing: bool = False,
+        reusable: Sequence[str] = (),
+        merged: Sequence[str] = (),
     ) -> None:
         """Name the files.
 
@@ -88,10 +94,12 @@ class FinalFiles:
             names: Files that must not be there.
             is_replacing: Whether they may be there after all.
             reusable: Of these, files that may be there when their bytes are the new ones.
+            merged: Further files that may be there, since their new content holds the old one.
         """
         self.out = out
         self.reused: list[Path] = []
-        self._names, self._is_replacing, self._reusable = names, is_replacing, reusable
+        self._names, self._merged = [*names, *merged], merged
+        self._is_replacing, self._reusable = is_replacing, reusable
 
     def check(self) -> None:
         """Refuse files that are there.
@@ -113,6 +121,8 @@ class FinalFiles:
                 return
             for name in self._names:
                 path = self.out.with_name(name)
+                if name in self._merged:
+                    continue  # it is written anew, and is not the output's alone
                 if not (partial / name).exists() and path.is_file() and not path.is_symlink():
                     path.rename(partial / name)
 
@@ -150,7 +160,7 @@ class FinalFiles:
                 partial.rmdir()
 
     def _may_stand(self, name: str) -> bool:
-        return self._is_replacing or name in self._reusable
+        return self._is_replacing or name in self._reusable or name in self._merged
 
 
 def check_out(out: Path) -> None:

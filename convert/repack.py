@@ -7,22 +7,26 @@ Codes are moved from GGML blocks into MLX's words. With float32 scales (the defa
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlx.core as mx
 
+from convert.arguments import next_command
+from convert.card import README, Card, make_card, make_sums, tool_versions
 from convert.crew import Threads
 from convert.final import FinalFolder, check_out
-from convert.mlx.card import tool_versions
 from convert.mlx.layout import FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes
+from convert.plan import describe_plan, here_precision
 from convert.repack_files import stored_forms, write_companions
 from convert.repack_source import open_gguf_source, read_plainly
-from convert.source import SourceFiles, SpoiledError
+from convert.source import SUMS_NAME, Identity, SourceFiles, SpoiledError
 from convert.work import Job, Step, run_job
 from edge.errors import UsageError
+from edge.memory import available_bytes
 from edge.weights.gguf import AddedError, describe_shares, read_parameters
 from edge.weights.gguf_pair import GgufPair
 from edge.weights.shards import INDEX_NAME
@@ -43,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="type of floats and scales; float32 keeps the values of exact forms (default)",
     )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,11 +60,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"expected an output folder, found {arguments.out}.")
     check_out(arguments.out)
     pair, files = open_gguf_source(arguments.source, arguments.mmproj)
+    if arguments.dry_run:
+        layout = lay_out_folder(pair.config, stored_forms(pair), float_dtype=_FORMAT_NAMES[DTYPES[arguments.dtype]])
+        sizes = [shard.num_bytes for shard in layout.shards]
+        free, here = available_bytes(), here_precision()
+        print("\n".join(describe_plan(pair.config, layout.stored(), files=sizes, available=free, here=here)))
+        return 0
     added = repack(pair, files, arguments.out, dtype=DTYPES[arguments.dtype])
     if shares := added.shares():
         print(describe_shares(shares, added.tensors))
     size = sum(path.stat().st_size for path in arguments.out.iterdir())
     print(f"{arguments.out}  {size:,} bytes")
+    print(f"Next: {next_command(arguments.out)}")
     return 0
 
 
@@ -85,7 +97,11 @@ def repack(pair: GgufPair, files: SourceFiles, out: Path, *, dtype: mx.Dtype) ->
 
     def finish(folder: Path, hashes: Mapping[str, str]) -> Sequence[str]:
         (folder / INDEX_NAME).write_bytes(layout.index_json())
-        return [*write_companions(pair, folder), INDEX_NAME]
+        shards = [shard.name for shard in layout.shards]
+        (folder / SUMS_NAME).write_text(make_sums(folder, shards), encoding="utf-8")
+        card = _make_card(files.identity, hashes, dtype)
+        (folder / README).write_text(make_card(card, pair.config, layout.stored()), encoding="utf-8")
+        return [*write_companions(pair, folder), INDEX_NAME, SUMS_NAME, README]
 
     job = Job(
         final=FinalFolder(out),
@@ -98,6 +114,21 @@ def repack(pair: GgufPair, files: SourceFiles, out: Path, *, dtype: mx.Dtype) ->
     )
     run_job(job, files)
     return added
+
+
+def _make_card(identity: Identity, hashes: Mapping[str, str], dtype: mx.Dtype) -> Card:
+    name = next(name for name, known in DTYPES.items() if known == dtype)
+    return Card(
+        library="mlx",
+        kind="repacked",
+        sentence="The blocks of a GGUF model in MLX's packed forms, not quantized anew.",
+        how=f"scales and other floats are {name}",
+        command=f"python -m convert repack {shlex.quote(identity.name)} OUT --dtype {name}",
+        identity=identity,
+        hashes=hashes,
+        versions=tool_versions(),
+        run=["Run: `python -m edge.chat --model FOLDER`; mlx-vlm reads it too."],
+    )
 
 
 def _step_of(rule: Rule, pair: GgufPair, layout: FolderLayout) -> Step:

@@ -16,6 +16,7 @@ from convert.gguf.imatrix import Importance, choose_importance
 from convert.gguf.layout import FilePlan, Place, TensorPlan, plan_files
 from convert.gguf.metadata import projector_pairs, text_pairs
 from convert.gguf.types import FileType, Layer, projector_tensor_type, text_tensor_type
+from convert.plan import Stored
 from edge.config import ModelConfig
 from edge.weights.folder import Checkpoint
 from edge.weights.gguf_pair import base_name
@@ -64,6 +65,22 @@ class Plan:
     importance: Importance
     files: tuple[FilePlan, ...]
     places: Mapping[str, tuple[Place, ...]]
+
+    def stored(self) -> list[Stored]:
+        """Return every parameter as it is stored."""
+        return describe_places(self.places)
+
+
+def describe_places(places: Mapping[str, tuple[Place, ...]]) -> list[Stored]:
+    """Return parameters as they are stored; both halves of the patch convolution count as one."""
+    found = []
+    for name, own in places.items():
+        tensors = [place.tensor for place in own]
+        shape = tensors[0].shape if len(tensors) == 1 else (len(tensors), *tensors[0].shape)
+        kind = tensors[0].type
+        num_bytes = sum(tensor.num_bytes for tensor in tensors)
+        found.append(Stored(name, shape, num_bytes, kind.name, is_packed=not kind.is_float))
+    return found
 
 
 def make_plan(

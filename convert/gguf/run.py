@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -16,20 +17,36 @@ import numpy as np
 from convert.crew import Crew, Processes, Task, Threads
 from convert.disk import Extent
 from convert.final import FinalFiles
+from convert.gguf.companions import Making, companion_names, write_companions
 from convert.gguf.encode import Floats, check_finite, encode_rows
 from convert.gguf.imatrix import Importance
 from convert.gguf.layout import Place, TensorPlan
 from convert.gguf.plan import Plan
 from convert.partial import Claim, OutputFile
 from convert.pieces import Infos, Piece, cut_checkpoint, read_piece, step_of
-from convert.source import Source
+from convert.source import SUMS_NAME, Source
 from convert.work import Job, run_job
+from edge.settings import read_generation_settings
 from edge.weights.names_hf import PATCH_EMBED
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many pieces were kept from an earlier run, and which equal files were there already."""
+
+    num_kept: int
+    reused: tuple[Path, ...]
+
+
 def write_plan(
-    plan: Plan, source: Source, *, num_processes: int, is_replacing: bool = False, claim: Claim | None = None
-) -> int:
+    plan: Plan,
+    source: Source,
+    *,
+    num_processes: int,
+    is_replacing: bool = False,
+    claim: Claim | None = None,
+    command: str = "",
+) -> Outcome:
     """Write the files of a plan, or go on with unfinished ones.
 
     Args:
@@ -38,9 +55,7 @@ def write_plan(
         num_processes: Worker processes; 1 works in this one.
         is_replacing: Whether files of these names may be replaced.
         claim: The unfinished folder, where it is held already.
-
-    Returns:
-        How many pieces were kept from an earlier, interrupted run.
+        command: The command line for the card.
 
     Raises:
         UsageError: A file exists, or the unfinished files belong to other settings.
@@ -55,16 +70,37 @@ def write_plan(
         is_alone = num_processes == 1 or len(pieces) < 2
         return Threads(task, count=1) if is_alone else Processes(task, count=num_processes)
 
+    generation = read_generation_settings(source.files.folder)  # now: an error must not come after the work
+    making = Making(command, source.files.identity, source.checkpoint.config, generation)
+    final = FinalFiles(
+        plan.wanted.out,
+        [*(file.name for file in files), *companion_names(plan)],
+        is_replacing=is_replacing,
+        reusable=_equal_projectors(plan),
+        merged=[SUMS_NAME],
+    )
     job = Job(
-        final=FinalFiles(plan.wanted.out, [file.name for file in files], is_replacing=is_replacing),
+        final=final,
         files=files,
         steps=[step_of(piece, infos, _extents(piece, plan.places)) for piece in pieces],
         key=_make_key(plan),
         encoder=_GgufEncoder(dict(infos), pieces, plan.places, plan.importance),
         make_crew=make_crew,
-        write_companions=lambda folder, hashes: (),
+        write_companions=lambda folder, hashes: write_companions(folder, plan=plan, making=making, hashes=hashes),
     )
-    return run_job(job, source.files, claim=claim)
+    num_kept = run_job(job, source.files, claim=claim)
+    return Outcome(num_kept, tuple(final.reused))
+
+
+def _equal_projectors(plan: Plan) -> list[str]:
+    """Name the projector if one that looks the same is there; its bytes are compared when the new ones are made."""
+    if plan.wanted.projector_type is None:
+        return []
+    file = plan.files[-1]
+    if not file.path.is_file() or file.path.stat().st_size != file.num_bytes:
+        return []
+    with file.path.open("rb") as stored:
+        return [file.path.name] if stored.read(len(file.head)) == file.head else []
 
 
 def _extents(piece: Piece, places: Mapping[str, tuple[Place, ...]]) -> list[Extent]:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from convert.card import tool_versions
 from convert.crew import Threads
 from convert.final import FinalFolder
-from convert.mlx.card import Making, tool_versions, write_companions
+from convert.mlx.companions import Making, write_companions
 from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes, quantize_rows
 from convert.partial import Claim
