@@ -1,7 +1,7 @@
 """Run Qwen3-VL checkpoints on one's own computer.
 
-`load` gives an `Engine`; `Engine.stream` takes a `Request` and gives events. Names are imported when first used, so
-that `import edge` costs nothing.
+`load` gives an `Engine`; `Engine.ask` answers a question about pictures and videos, `Engine.stream` takes a `Request`
+and gives events. Names are imported when first used, so that `import edge` costs nothing.
 """
 
 from __future__ import annotations
@@ -10,41 +10,135 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge.engine import Engine, EngineLimits
-    from edge.errors import EdgeError
-    from edge.events import Answer, Event, FinishEvent, MediaUse, PromptEvent, ReasoningEvent, Statistics, TextEvent
-    from edge.generate.sampling import SamplingParams
+    from edge.answer import Answer
+    from edge.conversation import Conversation
+    from edge.engine import Engine
+    from edge.errors import (
+        ConfigError,
+        EdgeError,
+        MediaError,
+        MemoryPlanError,
+        PromptError,
+        RequestError,
+        UsageError,
+        WeightError,
+    )
+    from edge.events import (
+        Event,
+        FinishEvent,
+        FinishReason,
+        MediaUse,
+        NoteEvent,
+        ProgressEvent,
+        PromptEvent,
+        ReasoningEvent,
+        TextEvent,
+        TokenEvent,
+        ToolCall,
+        ToolCallDeltaEvent,
+        ToolCallEvent,
+        Usage,
+    )
+    from edge.limits import EngineLimits
     from edge.loading import load
+    from edge.options import Image, ImageOptions, Video, VideoOptions
     from edge.request import Request
+    from edge.results import EventStream, Result
+    from edge.run.sample import SamplingParams
+    from edge.text.boxes import Box, Point, parse_boxes, parse_points
+    from edge.text.tools import tool_from_function, tool_result_message
+
+_MODULES = {
+    "answer": ("Answer",),
+    "conversation": ("Conversation",),
+    "engine": ("Engine",),
+    "errors": (
+        "ConfigError",
+        "EdgeError",
+        "MediaError",
+        "MemoryPlanError",
+        "PromptError",
+        "RequestError",
+        "UsageError",
+        "WeightError",
+    ),
+    "events": (
+        "Event",
+        "FinishEvent",
+        "FinishReason",
+        "MediaUse",
+        "NoteEvent",
+        "ProgressEvent",
+        "PromptEvent",
+        "ReasoningEvent",
+        "TextEvent",
+        "TokenEvent",
+        "ToolCall",
+        "ToolCallDeltaEvent",
+        "ToolCallEvent",
+        "Usage",
+    ),
+    "limits": ("EngineLimits",),
+    "loading": ("load",),
+    "options": ("Image", "ImageOptions", "Video", "VideoOptions"),
+    "request": ("Request",),
+    "results": ("EventStream", "Result"),
+    "run.sample": ("SamplingParams",),
+    "text.boxes": ("Box", "Point", "parse_boxes", "parse_points"),
+    "text.tools": ("tool_from_function", "tool_result_message"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Answer",
+    "Box",
+    "ConfigError",
+    "Conversation",
     "EdgeError",
     "Engine",
     "EngineLimits",
     "Event",
+    "EventStream",
     "FinishEvent",
+    "FinishReason",
+    "Image",
+    "ImageOptions",
+    "MediaError",
     "MediaUse",
+    "MemoryPlanError",
+    "NoteEvent",
+    "Point",
+    "ProgressEvent",
+    "PromptError",
     "PromptEvent",
     "ReasoningEvent",
     "Request",
+    "RequestError",
+    "Result",
     "SamplingParams",
-    "Statistics",
     "TextEvent",
+    "TokenEvent",
+    "ToolCall",
+    "ToolCallDeltaEvent",
+    "ToolCallEvent",
+    "Usage",
+    "UsageError",
+    "Video",
+    "VideoOptions",
+    "WeightError",
     "load",
+    "parse_boxes",
+    "parse_points",
+    "tool_from_function",
+    "tool_result_message",
 ]
-
-_MODULES = {
-    "EdgeError": "errors",
-    "Engine": "engine",
-    "EngineLimits": "engine",
-    "Request": "request",
-    "SamplingParams": "generate.sampling",
-    "load": "loading",
-}
 
 
 def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'edge' has no attribute {name!r}")
-    return getattr(import_module(f"edge.{_MODULES.get(name, 'events')}"), name)
+    return getattr(import_module(f"edge.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,136 +1,251 @@
-"""Run requests on one loaded checkpoint.
+"""The face of a loaded checkpoint: requests in, events or whole answers out, from any thread.
 
-In: a `Request`. Out: events while the answer is made. The engine owns the model, the kept caches and the vision
-cache; every request has its own cache, sampler and reader, so streams may be interleaved freely.
-The way through: messages -> prompt -> kept prefix -> vision tower (new media only) -> prefill -> tokens -> events.
+The engine builds and checks a prompt on the caller's thread and sends it to the one thread that owns the model.
+Events come back through a queue; `stream`, `answer`, `map` and their async forms are views of that queue.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self
 
-import mlx.core as mx
-
-from edge.cache.kv import KVCache, make_cache
-from edge.cache.prefix import PrefixKey, PrefixPool, SpanKey
-from edge.cache.vision import VisionCache
+from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
-from edge.errors import MemoryPlanError, PromptError
-from edge.events import (
-    Answer,
-    Event,
-    FinishEvent,
-    MediaUse,
-    PromptEvent,
-    ReasoningEvent,
-    TextEvent,
-)
-from edge.generate.answer import AnswerReader, ThinkingBudget
-from edge.generate.sampling import Sampler, SamplingParams
-from edge.generate.step import Generation
-from edge.generate.turn import Turn
-from edge.memory import (
-    ANSWER_TOKENS,
-    MemoryPlan,
-    Precision,
-    available_bytes,
-    choose_chunk_tokens,
-    plan_request,
-)
-from edge.model.qwen3vl import Qwen3VL
-from edge.model.types import VisionOutput
-from edge.parse.reasoning import CLOSE
+from edge.conversation import Conversation, Media, Message, user_message
+from edge.errors import PromptError, RequestError
+from edge.events import Event, FinishEvent
+from edge.limits import EngineLimits
+from edge.many import run_many
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
 from edge.request import Request
+from edge.results import EventStream, Result
+from edge.run.build import ModelReader, Speech, make_loop, sampling_of
+from edge.run.constrain import ConstraintFactory
+from edge.run.job import Emit, Job
+from edge.run.sample import SamplingParams
+from edge.run.thread import ModelThread
 from edge.settings import GenerationSettings
-
-KEPT_BYTES = 1 << 30
-KEPT_TURNS = 8
-VISION_CACHE_BYTES = 1 << 29
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """Bounds of one engine.
-
-    Attributes:
-        context_tokens: Most tokens of prompt and answer together; None takes the model's.
-        chunk_tokens: Tokens per prefill forward; None chooses by memory.
-        kept_bytes: Keys and values kept between turns (the newest turn is always kept).
-        kept_turns: Turns kept.
-        vision_cache_bytes: Vision results kept.
-    """
-
-    context_tokens: int | None = None
-    chunk_tokens: int | None = None
-    kept_bytes: int = KEPT_BYTES
-    kept_turns: int = KEPT_TURNS
-    vision_cache_bytes: int = VISION_CACHE_BYTES
 
 
 class Engine:
-    """One checkpoint, ready to answer. Make one with `edge.load`."""
+    """One checkpoint, ready to answer. Make one with `edge.load`, end it with `close` or a `with` block.
+
+    Threads: every method may be called from any thread, any number at a time, and from any asyncio loop. Requests
+    that run at the same time are decoded together; each one's tokens are those it would get alone. An answer is
+    cancelled from anywhere by setting its request's `cancel`, or by closing its stream; `close` cancels all.
+    """
 
     def __init__(
         self,
         *,
-        model: Qwen3VL,
+        read_model: ModelReader,
+        read_processor: Callable[[], Processor],
         config: ModelConfig,
-        processor: Processor,
         generation: GenerationSettings,
         name: str,
         limits: EngineLimits | None = None,
+        identity: str | None = None,
     ) -> None:
-        """Put the parts together; `edge.loading.load` reads them from a folder."""
+        """Put the parts together; `edge.load` reads them from a checkpoint.
+
+        Args:
+            read_model: Reads the weights; called on the model thread, while the processor is read here.
+            read_processor: Reads tokenizer, template and settings.
+            config: Sizes of the model.
+            generation: The checkpoint's own sampling advice and end tokens.
+            name: What the model is called.
+            limits: Bounds of context, rows and caches.
+            identity: What weights these are, for finished turns kept on disk; None keeps none there.
+        """
         self.config = config
         self.name = name
-        self.processor = processor
         self.limits = limits or EngineLimits()
         self.context_tokens = self.limits.context_tokens or config.text.max_position_embeddings
-        self.default_sampling = _sampling_of(generation)
-        self.vision_runs = 0
-        self._model = model
-        self._end_token_ids = frozenset(generation.eos_token_ids) | frozenset(config.eos_token_ids)
-        self._kept: PrefixPool[KVCache] = PrefixPool(
-            max_bytes=self.limits.kept_bytes, max_entries=self.limits.kept_turns
+        self.default_sampling: SamplingParams = sampling_of(generation)
+        processor: Future[Processor] = Future()
+        end_token_ids = frozenset(generation.eos_token_ids) | frozenset(config.eos_token_ids)
+        speech = Speech(processor, end_token_ids, self.default_sampling)
+        given, context = self.limits, self.context_tokens
+        self._thread = ModelThread(
+            lambda: make_loop(
+                read_model, config=config, speech=speech, limits=given, context_tokens=context, identity=identity
+            )
         )
-        self._seen = VisionCache(max_bytes=self.limits.vision_cache_bytes)
-        self._precision = _precision_of(model)
-        self._num_running = 0
+        # The thread must not hold the engine, or no engine would ever be let go.
+        self._finalizer = weakref.finalize(self, self._thread.close)
+        try:
+            self.processor = read_processor()
+            processor.set_result(self.processor)
+            self._thread.wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
+        self._constraints = ConstraintFactory(
+            self.processor.tokenizer,
+            vocab_size=config.text.vocab_size,
+            end_ids=end_token_ids or (config.text.vocab_size - 1,),
+        )
 
-    def stream(self, request: Request) -> Iterator[Event]:
-        """Answer a request piece by piece.
+    @property
+    def vision_runs(self) -> int:
+        """Pictures and videos the vision tower ran for so far."""
+        return self._thread.call(lambda loop: loop.vision_runs)
 
-        The prompt is built and checked at once; the model runs as the events are taken.
+    # One request ----------------------------------------------------------------------------------------------------
+
+    def ask(
+        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **settings: Any
+    ) -> Answer:
+        """Ask one question about pictures and videos, and wait for the answer.
+
+        Args:
+            question: The text.
+            images: Pictures: paths, data URLs, bytes, file objects, PIL pictures, arrays, or `Image`s with options.
+            videos: Videos: files, or `Video`s with options.
+            settings: Further fields of `Request`, such as max_tokens, schema, tools, sampling.
 
         Raises:
+            EdgeError: As `stream`.
+        """
+        return self.answer(_request_of(user_message(question, images=images, videos=videos), settings))
+
+    def stream(self, request: Request) -> EventStream:
+        """Answer a request piece by piece.
+
+        The prompt is built and checked at once, on this thread; the model runs on its own whether or not events are
+        taken.
+
+        Raises:
+            RequestError: A value is wrong; `field` names it.
             PromptError: The messages make no prompt, or it is longer than the context.
             MediaError: A picture or video cannot be read.
-            MemoryPlanError: The request does not fit into memory.
+            MemoryPlanError: The request can never fit into memory (raised when the first event is taken).
         """
-        started = time.perf_counter()
-        prompt = self.build_prompt(request)
-        self._check_length(prompt, request)
-        return self._run(request, prompt, prompt_s=time.perf_counter() - started)
+        inbox: SimpleQueue[Event | BaseException] = SimpleQueue()
+        job = self._make_job(request, inbox.put)
+        stream = EventStream(job, inbox, owner=self)
+        self._thread.submit(job)
+        return stream
 
     def answer(self, request: Request) -> Answer:
         """Answer a request in one piece; raises like `stream`."""
-        text, reasoning = [], []
-        for event in self.stream(request):
-            if isinstance(event, TextEvent):
-                text.append(event.text)
-            elif isinstance(event, ReasoningEvent):
-                reasoning.append(event.text)
-            elif isinstance(event, FinishEvent):
-                finish = event
-        return Answer("".join(text), "".join(reasoning), finish)
+        return self.stream(request).answer()
+
+    async def astream(self, request: Request) -> AsyncIterator[Event]:
+        """Answer a request piece by piece in an asyncio loop; leaving the iteration cancels it.
+
+        Raises:
+            EdgeError: As `stream`.
+        """
+        loop = asyncio.get_running_loop()
+        inbox: asyncio.Queue[Event | BaseException] = asyncio.Queue()
+
+        def emit(item: Event | BaseException) -> None:
+            loop.call_soon_threadsafe(inbox.put_nowait, item)
+
+        job = await asyncio.to_thread(self._make_job, request, emit)
+        self._thread.submit(job)
+        try:
+            while True:
+                item = await inbox.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+                if isinstance(item, FinishEvent):
+                    return
+        finally:
+            job.cancel.set()
+
+    async def aanswer(self, request: Request) -> Answer:
+        """Answer a request in one piece in an asyncio loop; cancelling the task cancels it.
+
+        Raises:
+            EdgeError: As `stream`.
+        """
+        parts = AnswerParts()
+        events = self.astream(request)
+        try:
+            async for event in events:
+                parts.add(event)
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # an async generator
+        return parts.answer()
+
+    # Many requests --------------------------------------------------------------------------------------------------
+
+    def map(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """Answer many requests, several at a time, and give the results as they finish.
+
+        Requests are taken from the iterable as room comes free, so that it may be endless. One that fails has its
+        error in its result and disturbs no other. Leaving the iteration cancels those that run.
+        """
+        return run_many(requests, make_job=self._make_job, submit=self._thread.submit, at_once=self.limits.max_rows)
+
+    def chat(self, *, system: str | None = None, **settings: Any) -> Conversation:
+        """Begin a conversation that keeps its messages.
+
+        Args:
+            system: The system message.
+            settings: Fields of `Request` for all its questions.
+        """
+        return Conversation(self.stream, system=system, **settings)
+
+    def count_tokens(self, request: Request | Sequence[Message]) -> int:
+        """Count the tokens of a prompt, those of pictures and videos included; raises like `stream`."""
+        request = request if isinstance(request, Request) else Request(messages=request)
+        return len(self.build_prompt(request).token_ids)
 
     def build_prompt(self, request: Request) -> Prompt:
         """Build the prompt of a request without running it."""
-        return self.processor.build(request.messages, tools=request.tools, options=request.options)
+        return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
+
+    # Life -----------------------------------------------------------------------------------------------------------
+
+    def save_kept(self) -> None:
+        """Write the finished turns that are kept to `EngineLimits.keep_folder`; `close` does so too."""
+        self._thread.call(lambda loop: loop.save_kept())
+
+    def forget_kept(self) -> None:
+        """Delete finished turns and vision results, in memory and in `EngineLimits.keep_folder`."""
+        self._thread.call(lambda loop: loop.forget_kept())
+
+    def close(self) -> None:
+        """Cancel what runs, end the model thread and let the weights go; further requests are refused."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _make_job(self, request: Request, emit: Emit) -> Job:
+        """Build and check everything about a request that needs no model."""
+        started = time.perf_counter()
+        if not isinstance(request, Request):
+            raise RequestError(
+                f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
+            )
+        prompt = self.build_prompt(request)
+        self._check_length(prompt, request)
+        constraint = self._constraints.make(
+            schema=request.schema,
+            grammar=request.grammar,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            parallel_tool_calls=request.parallel_tool_calls,
+            follows_thought=prompt.opens_reasoning,
+        )
+        return Job(request, prompt, constraint, emit, started)
 
     def _check_length(self, prompt: Prompt, request: Request) -> None:
         length, wanted = len(prompt.token_ids), request.max_tokens or 1
@@ -139,158 +254,14 @@ class Engine:
         visual = sum(span.length for span in prompt.spans)
         raise PromptError(
             f"The prompt has {length} tokens ({visual} of pictures and videos) and {wanted} may follow; "
-            f"the context holds {self.context_tokens}. Shorten the prompt, or lower --max-pixels or --max-tokens."
+            f"the context holds {self.context_tokens}. Shorten the prompt, or lower max_pixels or max_tokens.",
+            field="max_tokens",
         )
 
-    def _run(self, request: Request, prompt: Prompt, *, prompt_s: float) -> Iterator[Event]:
-        """Take a cache, answer, and keep the cache if it is known to be whole."""
-        key = _prefix_key(prompt)
-        cache, kept_tokens = self._kept.take(key) or (make_cache(self.config.text), 0)
-        sampler = Sampler(
-            request.sampling or self.default_sampling,
-            prompt_token_ids=prompt.token_ids,
-            vocab_size=self.config.text.vocab_size,
-        )
-        generation = Generation(self._model, prompt, cache=cache, num_cached=kept_tokens, sampler=sampler)
-        if self._num_running == 0:
-            mx.reset_peak_memory()
-        self._num_running += 1
-        is_whole = False
-        try:
-            yield from self._answer(request, prompt, generation, prompt_s=prompt_s)
-            is_whole = True
-        except (GeneratorExit, MemoryPlanError):
-            is_whole = True  # left between two steps
-            raise
-        finally:
-            self._num_running -= 1
-            if is_whole and generation.num_cached:
-                answered = key.extended(generation.token_ids, next_position=prompt.next_position)
-                self._kept.put(answered.first(generation.num_cached), generation.cache)
 
-    def _answer(self, request: Request, prompt: Prompt, generation: Generation, *, prompt_s: float) -> Iterator[Event]:
-        kept_tokens, length = generation.num_cached, len(prompt.token_ids)
-        plan = self._plan_memory(prompt, request, kept_tokens=kept_tokens)
-        fitting_tokens = min(self.context_tokens - length, plan.max_new_tokens - (length - kept_tokens))
-        turn = Turn(
-            generation,
-            self._make_reader(request, prompt),
-            budget=ThinkingBudget(request.thinking_budget, closing_token_ids=self._closing_ids(request)),
-            max_tokens=request.max_tokens or fitting_tokens,
-            cancel=request.cancel,
-        )
-        yield self._prompt_event(prompt, kept_tokens)
-        started = time.perf_counter()
-        outputs, vision_runs = ({}, 0) if request.cancel.is_set() else self._see(prompt, start=kept_tokens)
-        vision_s = time.perf_counter() - started
-        turn.prefill(outputs, chunk_tokens=self._chunk_tokens(length))
-        yield from turn.decode()
-        yield turn.finish(vision_runs=vision_runs, prompt_s=prompt_s, vision_s=vision_s)
-
-    def _make_reader(self, request: Request, prompt: Prompt) -> AnswerReader:
-        return AnswerReader(
-            self.processor.tokenizer,
-            starts_in_reasoning=prompt.opens_reasoning,
-            stops=request.stop,
-            end_token_ids=self._end_token_ids,
-        )
-
-    def _chunk_tokens(self, context_tokens: int) -> int:
-        return self.limits.chunk_tokens or choose_chunk_tokens(
-            self.config.text, precision=self._precision, context_tokens=context_tokens
-        )
-
-    def _closing_ids(self, request: Request) -> Sequence[int]:
-        """Tokens that close a thought; its text ends with a newline in the model's own format."""
-        if request.thinking_budget is None:
-            return ()
-        return self.processor.tokenizer.encode(("\n" if request.thinking_budget else "") + CLOSE + "\n\n")
-
-    def _plan_memory(self, prompt: Prompt, request: Request, *, kept_tokens: int) -> MemoryPlan:
-        """Plan memory; before refusing, let go of what other turns have kept."""
-        length, answer_tokens = len(prompt.token_ids), request.max_tokens or ANSWER_TOKENS
-        unseen = [
-            media.grid_thw
-            for index, media in enumerate(prompt.media)
-            if _is_needed(prompt, index, start=kept_tokens) and self._seen.find(media.digest) is None
-        ]
-
-        def plan() -> MemoryPlan:
-            return plan_request(
-                self.config,
-                precision=self._precision,
-                new_tokens=length - kept_tokens + answer_tokens,
-                context_tokens=length + answer_tokens,
-                unseen=unseen,
-                available=available_bytes() + int(mx.get_cache_memory()),
-            )
-
-        try:
-            return plan()
-        except MemoryPlanError:
-            self._kept.clear()
-            mx.clear_cache()
-            return plan()
-
-    def _prompt_event(self, prompt: Prompt, kept_tokens: int) -> PromptEvent:
-        media = tuple(
-            MediaUse(
-                kind=media.kind,
-                num_tokens=media.num_tokens,
-                source_size=media.source_size,
-                resized_size=media.resized_size,
-                summary=media.summary,
-                is_shrunk=media.is_shrunk,
-                is_cached=not _is_needed(prompt, index, start=kept_tokens) or self._seen.find(media.digest) is not None,
-            )
-            for index, media in enumerate(prompt.media)
-        )
-        return PromptEvent(len(prompt.token_ids), kept_tokens, media, prompt.hints)
-
-    def _see(self, prompt: Prompt, *, start: int) -> tuple[dict[int, VisionOutput], int]:
-        """Get the vision outputs of media with tokens past `start`; the tower runs once per picture (PEERS 26)."""
-        outputs: dict[int, VisionOutput] = {}
-        runs = 0
-        for index, media in enumerate(prompt.media):
-            if not _is_needed(prompt, index, start=start):
-                continue
-            output = self._seen.find(media.digest)
-            if output is None:
-                output = self._model.encode_vision(mx.array(media.patches), [media.grid_thw])
-                mx.eval(output.features, *output.deepstack)
-                mx.clear_cache()
-                self._seen.keep(media.digest, output)
-                runs += 1
-            outputs[index] = output
-        self.vision_runs += runs
-        return outputs, runs
-
-
-def _is_needed(prompt: Prompt, media_index: int, *, start: int) -> bool:
-    """Whether tokens of a medium lie past the kept prefix."""
-    return any(span.media_index == media_index and span.start + span.length > start for span in prompt.spans)
-
-
-def _prefix_key(prompt: Prompt) -> PrefixKey:
-    spans = (
-        SpanKey(span.start, span.length, prompt.media[span.media_index].digest, span.media_offset)
-        for span in prompt.spans
-    )
-    return PrefixKey(prompt.token_ids, prompt.positions, tuple(spans))
-
-
-def _sampling_of(generation: GenerationSettings) -> SamplingParams:
-    """The checkpoint's own defaults."""
-    return SamplingParams(
-        temperature=generation.temperature if generation.do_sample else 0.0,
-        top_p=generation.top_p,
-        top_k=generation.top_k,
-        repetition_penalty=generation.repetition_penalty,
-        presence_penalty=generation.presence_penalty,
-    )
-
-
-def _precision_of(model: Qwen3VL) -> Precision:
-    """Bytes per activation, from a norm's weight: it is never quantized."""
-    itemsize = model.language_model.model.norm.weight.itemsize
-    return Precision(itemsize=int(itemsize), is_attention_fused=mx.default_device().type == mx.DeviceType.gpu)
+def _request_of(message: Message, settings: dict[str, Any]) -> Request:
+    """Make a request of one message; unknown settings are refused by name."""
+    try:
+        return Request(messages=[message], **settings)
+    except TypeError as error:
+        raise RequestError(f"{error}. See edge.Request for the settings there are.", field="settings") from None

@@ -8,9 +8,23 @@ from __future__ import annotations
 
 
 class EdgeError(Exception):
-    """A failure with a one-line message for the user."""
+    """A failure with a one-line message for the user.
+
+    Attributes:
+        field: Name of the setting that is wrong, as Python callers write it; None where no single one is.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, field: str | None = None) -> None:
+        """Make an error of one line.
+
+        Args:
+            message: What was expected, what was found, where, and what to do.
+            field: Name of the setting that is wrong.
+        """
+        super().__init__(message)
+        self.field = field
 
 
 class ConfigError(EdgeError):

@@ -1,6 +1,8 @@
-"""What an engine tells about one request, in order: the prompt, pieces of text, and how it ended.
+"""What an engine tells about one request, in order: the prompt, pieces of the answer, and how it ended.
 
-Out of `Engine.stream`: `PromptEvent`, then `ReasoningEvent` and `TextEvent` pieces, then one `FinishEvent`.
+Out of `Engine.stream`: perhaps `ProgressEvent`s of the queue, one `PromptEvent`, `ProgressEvent`s of the tower and the
+prefill, then pieces (`ReasoningEvent`, `TextEvent`, `ToolCallDeltaEvent`, `ToolCallEvent`, `NoteEvent`, and
+`TokenEvent` if asked for), then one `FinishEvent`.
 """
 
 from __future__ import annotations
@@ -8,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
 class MediaUse:
-    """What became of one picture or video: nothing is scaled down silently (PEERS 13).
+    """What became of one picture or video: nothing is scaled down silently.
 
     Attributes:
         kind: "image" or "video".
@@ -35,55 +37,54 @@ class MediaUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class Usage:
     """Counts, times and speeds of one request.
 
     Attributes:
-        prompt_tokens: All tokens of the prompt, kept ones included.
-        kept_tokens: Prompt tokens whose keys and values came from an earlier turn.
-        answer_tokens: Tokens generated, end token and thought included.
+        prompt_tokens: All tokens of the prompt, cached ones included.
+        cached_tokens: Prompt tokens whose keys and values came from an earlier or running request.
+        completion_tokens: Tokens generated, end token and thought included.
         reasoning_tokens: Of these, tokens of the thought.
         vision_runs: Pictures and videos the vision tower ran for.
         prompt_s: Seconds for reading media and building the prompt.
-        vision_s: Seconds in the vision tower.
-        prefill_s: Seconds from the first chunk to the first token.
+        queue_s: Seconds the finished prompt waited for room beside other requests.
+        vision_s: Seconds of this request's work in the vision tower.
+        prefill_s: Seconds of this request's work on its prompt.
+        first_token_s: Seconds from the request to its first token (or to its end, if there was none).
         decode_s: Seconds from the first token to the last.
-        peak_bytes: Most memory MLX held since the request started, weights included.
+        peak_bytes: Most memory MLX held since the engine was last idle, weights included.
     """
 
     prompt_tokens: int
-    kept_tokens: int
-    answer_tokens: int
+    cached_tokens: int
+    completion_tokens: int
     reasoning_tokens: int
     vision_runs: int
     prompt_s: float
+    queue_s: float
     vision_s: float
     prefill_s: float
+    first_token_s: float
     decode_s: float
     peak_bytes: int
 
     @property
     def prefill_tokens_per_s(self) -> float:
-        """Prompt tokens computed per second; kept ones do not count."""
-        return (self.prompt_tokens - self.kept_tokens) / self.prefill_s if self.prefill_s > 0 else 0.0
+        """Prompt tokens computed per second; cached ones do not count."""
+        return (self.prompt_tokens - self.cached_tokens) / self.prefill_s if self.prefill_s > 0 else 0.0
 
     @property
     def decode_tokens_per_s(self) -> float:
         """Tokens per second after the first."""
-        return (self.answer_tokens - 1) / self.decode_s if self.answer_tokens > 1 and self.decode_s > 0 else 0.0
-
-    @property
-    def first_token_s(self) -> float:
-        """Seconds from the request to the first token."""
-        return self.prompt_s + self.vision_s + self.prefill_s
+        return (self.completion_tokens - 1) / self.decode_s if self.completion_tokens > 1 and self.decode_s > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PromptEvent:
-    """The prompt is built; nothing is computed yet. `hints` are lines for the user about what will work badly."""
+    """The request was admitted; nothing is computed yet. `hints` are lines for the user about what will work badly."""
 
     prompt_tokens: int
-    kept_tokens: int
+    cached_tokens: int
     media: tuple[MediaUse, ...]
     hints: tuple[str, ...]
 
@@ -107,14 +108,15 @@ class FinishEvent:
     """The end of an answer.
 
     Attributes:
-        reason: "stop" for an end token or stop string, "length" when tokens ran out, "cancelled".
+        reason: "stop" for an end token or stop string, "tool_calls" when the answer ended with calls, "length" when
+            tokens ran out, "cancelled".
         stop: The stop string that was found, if one was.
-        statistics: Counts, times and speeds.
+        usage: Counts, times and speeds.
     """
 
     reason: FinishReason
     stop: str | None
-    statistics: Statistics
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +192,14 @@ class TokenEvent:
     top_logprobs: tuple[tuple[int, float], ...] = ()
 
 
-Event = PromptEvent | TextEvent | ReasoningEvent | FinishEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: its text, the thought before it, and the event that ended it."""
-
-    text: str
-    reasoning: str
-    finish: FinishEvent
+Event = (
+    ProgressEvent
+    | PromptEvent
+    | ReasoningEvent
+    | TextEvent
+    | ToolCallDeltaEvent
+    | ToolCallEvent
+    | NoteEvent
+    | TokenEvent
+    | FinishEvent
+)

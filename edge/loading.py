@@ -1,27 +1,29 @@
 """Make an engine from a folder, a GGUF pair, a hub id, or the embedded demo checkpoint.
 
-The tokenizer and the templates are read beside the weights: both wait for the disk.
+The weights are read on the engine's model thread, tokenizer and templates beside them on this one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import mlx.core as mx
 
-from edge.engine import Engine, EngineLimits
+from edge.config import ModelConfig
+from edge.engine import Engine
 from edge.errors import ConfigError, WeightError
-from edge.memory import available_bytes, check_weights_fit, wire_memory
-from edge.model.fused import fuse_layer
+from edge.limits import EngineLimits
+from edge.memory import available_bytes, check_weights_fit
+from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.prompt.template import ChatTemplate
 from edge.prompt.tokenizer import Tokenizer
 from edge.settings import GenerationSettings, read_generation_settings
+from edge.weights.build import check_runs_in
 from edge.weights.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint
 from edge.weights.gguf import load_pair
 from edge.weights.gguf_config import read_generation, read_settings
@@ -36,6 +38,8 @@ DEMO_FOLDER = Path(__file__).parent / "demo"
 class _Parts:
     """A checkpoint that was opened and checked, and how to read the rest of it."""
 
+    config: ModelConfig
+    identity: str
     weight_bytes: int
     generation: GenerationSettings
     read_processor: Callable[[], Processor]
@@ -74,27 +78,27 @@ def load(
     else:
         parts = _open_folder(path, compute_dtype)
     check_weights_fit(parts.weight_bytes, available=available_bytes(), folder=str(path))
-    wire_memory()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(parts.read_processor)
-        loaded = parts.read_model()
-        for layer in loaded.model.language_model.model.layers:
-            fuse_layer(layer)
-            mx.eval(layer.parameters())
-        processor = reading.result()
+
+    def read_model() -> Qwen3VL:
+        return parts.read_model().model
+
     return Engine(
-        model=loaded.model,
-        config=loaded.config,
-        processor=processor,
+        read_model=read_model,
+        read_processor=parts.read_processor,
+        config=parts.config,
         generation=parts.generation,
         name="demo" if model is None else str(model),
         limits=limits,
+        identity=f"{parts.identity} {compute_dtype}",
     )
 
 
 def _open_folder(folder: Path, dtype: mx.Dtype) -> _Parts:
     checkpoint = open_checkpoint(folder, dtype=dtype)
+    check_runs_in(checkpoint.config, checkpoint.quantized, dtype=dtype, where=str(folder))
     return _Parts(
+        checkpoint.config,
+        _identity([folder / "config.json", *(file.path for file in checkpoint.source.files)]),
         weight_bytes(checkpoint, itemsize=dtype.size),
         read_generation_settings(folder),
         partial(Processor.from_folder, folder, checkpoint.config),
@@ -103,12 +107,21 @@ def _open_folder(folder: Path, dtype: mx.Dtype) -> _Parts:
 
 
 def _open_gguf(pair: GgufPair, dtype: mx.Dtype) -> _Parts:
+    check_runs_in(pair.config, pair.packed_modules(), dtype=dtype, where=str(pair.text.path))
     return _Parts(
+        pair.config,
+        _identity([pair.text.path, pair.projector.path]),
         pair.weight_bytes(itemsize=dtype.size),
         read_generation(pair.text, pair.config),
         partial(gguf_processor, pair),
         partial(load_pair, pair, dtype=dtype),
     )
+
+
+def _identity(files: Sequence[Path]) -> str:
+    """Tell the files of a checkpoint from others, and from what they were before a change."""
+    states = [(str(path.resolve()), path.stat()) for path in files]
+    return repr([(name, state.st_size, state.st_mtime_ns) for name, state in states])
 
 
 def gguf_processor(pair: GgufPair) -> Processor:

@@ -1,8 +1,8 @@
-"""Plan memory before work starts, and refuse with numbers instead of swapping (PEERS 30).
+"""Plan memory before work starts, and refuse with numbers instead of swapping.
 
-In: sizes from the configuration and the bytes free now. Out: a `MemoryPlan`, or a `MemoryPlanError` that says what
-would fit. Weights are counted from the files; keys and values, the prefill's activations and the vision tower's peak
-from the configuration. The estimates are upper bounds of what a step holds at once, not of MLX's buffer cache,
+In: sizes from the configuration and the bytes free now. Out: a `MemoryPlan`, which says whether it fits, or refuses
+with what would. Weights are counted from the files; keys and values, the prefill's activations and the vision tower's
+peak from the configuration. The estimates are upper bounds of what a step holds at once, not of MLX's buffer cache,
 which `mx.clear_cache` empties between chunks.
 """
 
@@ -12,8 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import mlx.core as mx
+from typing import NoReturn
 
 from edge.config import ModelConfig, TextConfig
 from edge.errors import MemoryPlanError
@@ -34,7 +33,7 @@ ANSWER_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """Bytes per value of activations and caches, and whether attention is fused (no score matrix in memory)."""
+    """Bytes per value of activations, and whether attention is fused (no score matrix in memory)."""
 
     itemsize: int
     is_attention_fused: bool
@@ -49,6 +48,26 @@ class MemoryPlan:
     vision_bytes: int
     available_bytes: int
     kv_bytes_per_token: int
+    new_tokens: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether it can run now."""
+        return self.needed_bytes <= self.available_bytes
+
+    def refuse(self) -> NoReturn:
+        """Say what it needs and what would fit.
+
+        Raises:
+            MemoryPlanError: Always.
+        """
+        parts = f"cache {_gb(self.kv_bytes)}, prefill {_gb(self.prefill_bytes)}, pictures {_gb(self.vision_bytes)}"
+        raise MemoryPlanError(
+            f"The request needs {_gb(self.needed_bytes)} beside the weights for {self.new_tokens} new tokens "
+            f"({parts}); free are {_gb(self.available_bytes)}. About {self.max_new_tokens} new tokens would fit: "
+            "shorten the prompt, lower max_tokens or max_pixels.",
+            field="max_tokens",
+        )
 
     @property
     def needed_bytes(self) -> int:
@@ -72,12 +91,6 @@ def available_bytes() -> int:
         used = int(memory.total) - available
         available = min(available, max(0, int(MACOS_GPU_SHARE * memory.total) - used))
     return max(0, min(available, _cgroup_free_bytes(Path("/sys/fs/cgroup"))) - RESERVE_BYTES)
-
-
-def wire_memory() -> None:
-    """On Metal, let the GPU keep as much memory resident as macOS recommends, so that large models do not page."""
-    if mx.metal.is_available():
-        mx.set_wired_limit(int(mx.device_info()["max_recommended_working_set_size"]))
 
 
 def check_weights_fit(weight_bytes: int, *, available: int, folder: str) -> None:
@@ -105,28 +118,26 @@ def plan_request(
     config: ModelConfig,
     *,
     precision: Precision,
+    token_bytes: int,
     new_tokens: int,
     context_tokens: int,
     unseen: Sequence[Grid],
     available: int,
 ) -> MemoryPlan:
-    """Plan one request.
+    """Plan one request; `MemoryPlan.fits` says whether it can run.
 
     Args:
         config: The model's sizes.
-        precision: Of activations and caches.
+        precision: Of activations.
+        token_bytes: Keys and values of one token over all layers.
         new_tokens: Tokens whose keys and values do not exist yet: prompt without its kept prefix, and the answer.
         context_tokens: S, all tokens of prompt and answer.
         unseen: Grids of the pictures and videos the vision tower has to see, one call each.
         available: From `available_bytes`.
-
-    Raises:
-        MemoryPlanError: It does not fit; the message says how many tokens would.
     """
-    kv_per_token = config.text.kv_values_per_token * precision.itemsize
     chunk_tokens = choose_chunk_tokens(config.text, precision=precision, context_tokens=context_tokens)
-    plan = MemoryPlan(
-        kv_bytes=new_tokens * kv_per_token,
+    return MemoryPlan(
+        kv_bytes=new_tokens * token_bytes,
         prefill_bytes=prefill_bytes(
             config.text, precision=precision, chunk_tokens=min(chunk_tokens, new_tokens), context_tokens=context_tokens
         ),
@@ -134,16 +145,9 @@ def plan_request(
             (vision_peak_bytes(config.vision, [grid], value_bytes=precision.itemsize) for grid in unseen), default=0
         ),
         available_bytes=available,
-        kv_bytes_per_token=kv_per_token,
+        kv_bytes_per_token=token_bytes,
+        new_tokens=new_tokens,
     )
-    if plan.needed_bytes > available:
-        parts = f"cache {_gb(plan.kv_bytes)}, prefill {_gb(plan.prefill_bytes)}, pictures {_gb(plan.vision_bytes)}"
-        raise MemoryPlanError(
-            f"The request needs {_gb(plan.needed_bytes)} beside the weights for {new_tokens} new tokens ({parts}); "
-            f"free are {_gb(available)}. About {plan.max_new_tokens} new tokens would fit: "
-            "shorten the prompt, lower --max-tokens or --max-pixels."
-        )
-    return plan
 
 
 def choose_chunk_tokens(text: TextConfig, *, precision: Precision, context_tokens: int) -> int:

@@ -8,50 +8,130 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge.errors import RequestError
-from edge.generate.sampling import SamplingParams
+from edge.options import ImageOptions, VideoOptions, given, options_of
 from edge.prompt.build import PromptOptions
+from edge.run.sample import SamplingParams
+
+MAX_TOP_LOGPROBS = 20
+Json = Mapping[str, Any]  # Any: JSON, checked by the parts that read it
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to the model.
+    """One question to the model. Values are checked here; messages, tools and schemas when the prompt is built.
 
     Attributes:
-        messages: The conversation, as `edge.prompt.build.build_prompt` reads it (OpenAI's shape fits).
-        tools: Tool declarations for the template.
-        sampling: How tokens are chosen; None takes the checkpoint's own defaults.
+        messages: The conversation in OpenAI's shape: role and content, which is text or a list of parts. A picture
+            part is {"type": "image", "image": SOURCE}, a video part {"type": "video", "video": SOURCE}, both with
+            options beside the source.
+        tools: Tool declarations in OpenAI's shape.
+        tool_choice: "auto", "none", "required", or the name of the tool that must be called.
+        parallel_tool_calls: Whether an answer may hold several calls.
+        schema: A JSON Schema that the answer must obey, or "json" for any JSON object.
+        grammar: {"regex": ...} or {"lark": ...} that the answer must match.
+        sampling: How tokens are chosen, as `SamplingParams` or as a mapping of its fields; None takes the
+            checkpoint's own defaults.
         max_tokens: Most tokens to generate, thought included; None goes on until the context or memory is full.
         stop: Strings that end the answer; they do not appear in it.
         thinking_budget: Most tokens of thought before it is closed; None sets no limit.
-        options: Limits for pictures and videos, template variables; None takes the checkpoint's own.
-        cancel: Set it from any thread to end the answer after the current token.
+        image: Limits for all pictures.
+        video: Limits and rates for all videos.
+        template_variables: Variables for the checkpoint's chat template, such as {"add_vision_id": True}.
+        token_ids: Send a `TokenEvent` for every generated token.
+        top_logprobs: Send logprobs too: of the token and of this many most likely ones, 0 to 20; None sends none.
+        allow_files: Let messages name files of this computer; False for requests from elsewhere.
+        max_visual_tokens: Refuse prompts with more tokens of pictures and videos.
+        cancel: Set it from any thread to end the answer after the current slice of work.
+
+    Raises:
+        RequestError: A value is of the wrong type or out of range; its `field` names it.
     """
 
-    # Any: messages and tool declarations are JSON; `edge.prompt` checks them.
-    messages: Sequence[Mapping[str, Any]]
-    tools: Sequence[Mapping[str, Any]] | None = None  # Any: as above
-    sampling: SamplingParams | None = None
+    messages: Sequence[Json]
+    tools: Sequence[Json] | None = None
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    schema: Json | str | None = None
+    grammar: Json | None = None
+    sampling: SamplingParams | Json | None = None
     max_tokens: int | None = None
     stop: Sequence[str] = ()
     thinking_budget: int | None = None
-    options: PromptOptions | None = None
+    image: ImageOptions | Json | None = None
+    video: VideoOptions | Json | None = None
+    template_variables: Json = field(default_factory=dict)
+    token_ids: bool = False
+    top_logprobs: int | None = None
+    allow_files: bool = True
+    max_visual_tokens: int | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        """Refuse values out of range.
+        """Refuse values of the wrong type or out of range, and turn mappings into their classes."""
+        if isinstance(self.messages, str) or not isinstance(self.messages, Sequence):
+            raise RequestError(
+                f"messages: expected a list of messages, found {type(self.messages).__name__}. "
+                "Use ask(...) for one question.",
+                field="messages",
+            )
+        _check_whole("max_tokens", self.max_tokens, least=1)
+        _check_whole("thinking_budget", self.thinking_budget, least=0)
+        _check_whole("top_logprobs", self.top_logprobs, least=0, most=MAX_TOP_LOGPROBS)
+        _check_whole("max_visual_tokens", self.max_visual_tokens, least=0)
+        is_list = isinstance(self.stop, Sequence) and not isinstance(self.stop, str)
+        if not is_list or not all(isinstance(one, str) and one for one in self.stop):
+            raise RequestError(
+                f"stop: expected a list of non-empty strings, found {self.stop!r}. Remove empty ones.", field="stop"
+            )
+        if self.max_tokens is not None and self.thinking_budget is not None and self.thinking_budget >= self.max_tokens:
+            raise RequestError(
+                f"thinking_budget: expected less than max_tokens {self.max_tokens}, "
+                f"found {self.thinking_budget}; no answer would come. Lower it.",
+                field="thinking_budget",
+            )
+        if not isinstance(self.tool_choice, str) or not self.tool_choice:
+            raise RequestError(
+                f'tool_choice: expected "auto", "none", "required" or a tool\'s name, found {self.tool_choice!r}.',
+                field="tool_choice",
+            )
+        for name in ("template_variables", "grammar"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Mapping):
+                raise RequestError(f"{name}: expected a mapping, found {type(value).__name__}.", field=name)
+        set_field = object.__setattr__  # frozen: mappings become classes once, here
+        set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))
+        set_field(self, "image", options_of(ImageOptions, self.image, field="image"))
+        set_field(self, "video", options_of(VideoOptions, self.video, field="video"))
 
-        Raises:
-            RequestError: Names the field.
-        """
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise RequestError(f"max_tokens: expected at least 1, found {self.max_tokens}. Raise it.")
-        if isinstance(self.stop, str) or not all(self.stop):
-            raise RequestError(f"stop: expected a list of non-empty strings, found {self.stop!r}. Remove empty ones.")
-        if self.thinking_budget is not None:
-            if self.thinking_budget < 0:
-                raise RequestError(f"thinking_budget: expected 0 or more, found {self.thinking_budget}. Raise it.")
-            if self.max_tokens is not None and self.thinking_budget >= self.max_tokens:
-                raise RequestError(
-                    f"thinking_budget: expected less than max_tokens {self.max_tokens}, "
-                    f"found {self.thinking_budget}; no answer would come. Lower it."
-                )
+    @property
+    def wants_tokens(self) -> bool:
+        """Whether a `TokenEvent` is sent for every token."""
+        return self.token_ids or self.top_logprobs is not None
+
+    @property
+    def prompt_options(self) -> PromptOptions:
+        """What the request changes about its prompt."""
+        return PromptOptions(
+            template_variables=self.template_variables,
+            image=given(self.image) if self.image else {},
+            video=given(self.video) if self.video else {},
+            allow_files=self.allow_files,
+            max_visual_tokens=self.max_visual_tokens,
+        )
+
+    @property
+    def prompt_tools(self) -> Sequence[Json] | None:
+        """The tools that the prompt declares: none when no call is allowed."""
+        return None if self.tool_choice == "none" else self.tools
+
+
+def _check_whole(name: str, value: object, *, least: int, most: int | None = None) -> None:
+    if value is None:
+        return
+    limits = f"a whole number of at least {least}" + (f" and at most {most}" if most is not None else "")
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RequestError(f"{name}: expected {limits}, found {value!r}.", field=name)
+    if value < least or (most is not None and value > most):
+        raise RequestError(
+            f"{name}: expected {limits}, found {value}. {'Raise' if value < least else 'Lower'} it.", field=name
+        )

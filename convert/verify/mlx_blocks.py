@@ -18,19 +18,19 @@ from mlx.utils import tree_map
 
 from convert.verify.samples import Sample
 from convert.verify.stages import Array, Experts, LayerOutput
-from edge.config import LayerQuantization, ModelConfig, QuantizationConfig
+from edge.config import LayerQuantization, ModelConfig
 from edge.model import moe
-from edge.model.quantized import quantize_modules
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.rope import make_rope
+from edge.model.rope import cos_and_sin, make_rope
 from edge.model.text import Decoder
 from edge.model.types import Grid, VisionOutput, VisualRows
 from edge.model.vision_positions import rotary_angles
+from edge.weights.build import empty_model
 from edge.weights.folder import Checkpoint, read_parameters
-from edge.weights.ggml import AFFINE_4
 from edge.weights.gguf import AddedError
 from edge.weights.gguf import read_parameters as read_gguf_parameters
 from edge.weights.gguf_pair import GgufPair
+from edge.weights.names_joined import join_names, join_parameters
 from edge.weights.table import Rule
 
 _DECODER = "language_model.model"
@@ -45,7 +45,7 @@ class MlxBlocks:
 
         Args:
             model: Empty.
-            read: Gives the parameters whose paths begin with a prefix, in `dtype`.
+            read: Gives the model's parameters whose paths begin with a prefix, in `dtype`.
             dtype: Compute type of the blocks.
         """
         self._model = model
@@ -81,11 +81,14 @@ class MlxBlocks:
 
         The weights are the same either way, and both products are exact up to rounding.
         """
-        model = Qwen3VL(config)
-        if mx.default_device().type == mx.gpu:
-            quantize_modules(model, QuantizationConfig(AFFINE_4, packed), stored_paths=packed.keys())
-            return cls(model, read=read, dtype=dtype)
-        return cls(model, read=lambda prefix: _unpacked(read(prefix), packed, dtype), dtype=dtype)
+        keeps_packed = mx.default_device().type == mx.gpu
+        joining = join_names(config, packed if keeps_packed else {})
+
+        def read_joined(prefix: str) -> Iterator[tuple[str, mx.array]]:
+            parameters = read(prefix) if keeps_packed else _unpacked(read(prefix), packed, dtype)
+            return join_parameters(parameters, joining.rules)
+
+        return cls(empty_model(config, joining), read=read_joined, dtype=dtype)
 
     def start_vision(self, patches: Array, grid: Grid) -> Array:
         """Embed patches and add positions."""
@@ -97,8 +100,7 @@ class MlxBlocks:
     def vision_block(self, index: int, hidden: Array, grid: Grid) -> Array:
         """Run one block of the tower."""
         self._load(f"vision_tower.blocks.{index}")
-        angles = rotary_angles([grid], self._config.vision)[:, None]
-        cos, sin = mx.array(np.cos(angles)), mx.array(np.sin(angles))
+        cos, sin = cos_and_sin(rotary_angles([grid], self._config.vision)[:, None])
         block = self._model.vision_tower.blocks[index]
         return _to_numpy(block(self._array(hidden), cos=cos, sin=sin, grids=[grid]))
 
@@ -128,8 +130,7 @@ class MlxBlocks:
                 one_layer,
                 self._array(hidden)[None],
                 rope=rope,
-                mask="causal" if sample.length > 1 else None,
-                cache=None,
+                memory=None,
                 visual=visual,
             )
             return LayerOutput(_to_numpy(output[0]), gate.experts())

@@ -73,8 +73,8 @@ def _read_prompt(options: ChatOptions) -> str | None:
 
 def _check_request(options: ChatOptions) -> None:
     """Check the numbers before seconds go into loading; wrong ones are wrong usage."""
-    from edge.generate.sampling import SamplingParams
     from edge.request import Request
+    from edge.run.sample import SamplingParams
     from edge.settings import ImageSettings
 
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.answer import Answer, AnswerParts
 from edge.chat.arguments import ChatOptions
 from edge.chat.screen import Screen
-from edge.events import Answer, Event, FinishEvent, PromptEvent, ReasoningEvent, TextEvent
+from edge.events import Event, NoteEvent, PromptEvent, ReasoningEvent, TextEvent
 
 if TYPE_CHECKING:
     from edge.engine import Engine
@@ -19,64 +19,56 @@ if TYPE_CHECKING:
 Message = dict[str, Any]  # Any: JSON, checked by edge.prompt
 
 
-def user_message(text: str, *, images: Sequence[Path] = (), videos: Sequence[Path] = ()) -> Message:
-    """Put pictures, videos and text into one user message, in this order."""
-    content: list[Message] = [{"type": "image", "image": str(path)} for path in images]
-    content += [{"type": "video", "video": str(path)} for path in videos]
-    return {"role": "user", "content": [*content, {"type": "text", "text": text}]}
-
-
-def assistant_message(answer: Answer) -> Message:
-    """Put an answer and its thought into a message; the template drops old thoughts by itself."""
-    thought = {"reasoning_content": answer.reasoning} if answer.reasoning else {}
-    return {"role": "assistant", "content": answer.text, **thought}
-
-
 def make_request(
     engine: Engine, options: ChatOptions, messages: Sequence[Message], *, cancel: threading.Event
 ) -> Request:
     """Build the request for a conversation; values that were not given are the checkpoint's."""
-    from edge.prompt.build import PromptOptions
+    from edge.options import ImageOptions, VideoOptions
     from edge.request import Request
 
     sampling: dict[str, Any] = options.sampling  # Any: the fields differ in type
-    limits = {"min_pixels": options.min_pixels, "max_pixels": options.max_pixels}
+    low, high = options.min_pixels, options.max_pixels
     return Request(
         messages=messages,
         sampling=replace(engine.default_sampling, **sampling),
         max_tokens=options.max_tokens,
         stop=options.stop,
         thinking_budget=options.thinking_budget,
-        options=PromptOptions(image=limits, video={**limits, "fps": options.fps}),
+        image=ImageOptions(min_pixels=low, max_pixels=high),
+        video=VideoOptions(min_pixels=low, max_pixels=high, fps=options.fps),
         cancel=cancel,
     )
 
 
 def begin(engine: Engine, request: Request) -> tuple[PromptEvent, Iterator[Event]]:
     """Build and plan a request; what can be refused is refused here, before anything is written."""
-    events = engine.stream(request)
-    first = next(events)
-    assert isinstance(first, PromptEvent), "a stream begins with its prompt"
-    return first, events
-
-
-def show_events(events: Iterator[Event], screen: Screen | None, *, shows_reasoning: bool) -> Answer:
-    """Write an answer as it comes, or nowhere without a screen; return all of it."""
-    text, reasoning = [], []
+    events = iter(engine.stream(request))
     for event in events:
-        if isinstance(event, ReasoningEvent):
-            reasoning.append(event.text)
-            if screen and shows_reasoning:
+        if isinstance(event, PromptEvent):
+            return event, events
+    raise AssertionError("a stream has a prompt event")
+
+
+def show_events(
+    prompt: PromptEvent, events: Iterator[Event], screen: Screen | None, *, shows_reasoning: bool
+) -> Answer:
+    """Write an answer as it comes, or nowhere without a screen; return all of it."""
+    parts = AnswerParts()
+    parts.add(prompt)
+    for event in events:
+        parts.add(event)
+        if screen is None:
+            continue
+        match event:
+            case ReasoningEvent() if shows_reasoning:
                 screen.reasoning(event.text)
-        elif isinstance(event, TextEvent):
-            text.append(event.text)
-            if screen:
+            case TextEvent():
                 screen.answer(event.text)
-        elif isinstance(event, FinishEvent):
-            finish = event
+            case NoteEvent():
+                screen.note(event.text)
     if screen:
         screen.end_line()
-    return Answer("".join(text), "".join(reasoning), finish)
+    return parts.answer()
 
 
 def explain_cut(answer: Answer) -> str | None:
@@ -85,7 +77,7 @@ def explain_cut(answer: Answer) -> str | None:
         return "(no answer: the model ended inside its thought; ask again, or set --thinking-budget)"
     if answer.finish.reason != "length":
         return None
-    tokens = answer.finish.statistics.answer_tokens
+    tokens = answer.usage.completion_tokens
     if answer.text or not answer.reasoning:
         return f"(cut at {tokens} tokens; raise --max-tokens for more)"
     return f"(no answer: all {tokens} tokens went into the thought; raise --max-tokens or set --thinking-budget)"

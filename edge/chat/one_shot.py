@@ -6,12 +6,14 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, TextIO
 
+from edge.answer import Answer
 from edge.chat.arguments import ChatOptions
-from edge.chat.asking import Message, assistant_message, begin, explain_cut, make_request, show_events, user_message
+from edge.chat.asking import Message, begin, explain_cut, make_request, show_events
 from edge.chat.interrupt import cancel_on_interrupt
-from edge.chat.screen import Screen, describe_statistics
+from edge.chat.screen import Screen, describe_usage
 from edge.chat.transcript import Transcript
-from edge.events import Answer, MediaUse, PromptEvent
+from edge.conversation import user_message
+from edge.events import MediaUse, PromptEvent
 
 if TYPE_CHECKING:
     from edge.engine import Engine
@@ -31,7 +33,7 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
         notice: A line written before the answer, once nothing can fail any more; may be empty.
     """
     messages: list[Message] = [{"role": "system", "content": options.system}] if options.system else []
-    messages.append(user_message(text, images=options.images, videos=options.videos))
+    messages.append(user_message(text, images=[*map(str, options.images)], videos=[*map(str, options.videos)]))
     transcript = Transcript(options.save) if options.save else None
     cancel = threading.Event()
     with cancel_on_interrupt(cancel):
@@ -39,10 +41,12 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
         seen = (use.summary for use in prompt.media if use.is_shrunk or options.shows_stats)
         for line in (*([notice] if notice else []), *seen, *prompt.hints):
             screen.note(line)
-        answer = show_events(events, None if options.is_json else screen, shows_reasoning=options.shows_reasoning)
+        answer = show_events(
+            prompt, events, None if options.is_json else screen, shows_reasoning=options.shows_reasoning
+        )
     if transcript:
         transcript.add(messages[-1])
-        transcript.add({**assistant_message(answer), "finish_reason": answer.finish.reason})
+        transcript.add({**answer.message(), "finish_reason": answer.finish.reason})
     if options.is_json:
         json.dump(_answer_json(engine, options, answer, prompt), out, ensure_ascii=False, indent=2)
         out.write("\n")
@@ -50,13 +54,13 @@ def answer_once(engine: Engine, options: ChatOptions, text: str, *, screen: Scre
     elif note := explain_cut(answer):
         screen.note(note)
     if options.shows_stats:
-        screen.note(describe_statistics(answer.finish.statistics))
+        screen.note(describe_usage(answer.usage))
     return INTERRUPTED if answer.finish.reason == "cancelled" else 0
 
 
 def _answer_json(engine: Engine, options: ChatOptions, answer: Answer, prompt: PromptEvent) -> dict[str, Any]:
     """Put an answer into JSON; Any: the values differ in type."""
-    statistics = answer.finish.statistics
+    usage = answer.usage
     return {
         "model": engine.name,
         "answer": answer.text,
@@ -64,20 +68,20 @@ def _answer_json(engine: Engine, options: ChatOptions, answer: Answer, prompt: P
         "finish_reason": answer.finish.reason,
         "stop": answer.finish.stop,
         "usage": {
-            "prompt_tokens": statistics.prompt_tokens,
-            "answer_tokens": statistics.answer_tokens,
-            "reasoning_tokens": statistics.reasoning_tokens,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
         },
         "media": [_media_json(use) for use in prompt.media],
-        "statistics": {
-            "prompt_s": round(statistics.prompt_s, 4),
-            "vision_s": round(statistics.vision_s, 4),
-            "prefill_s": round(statistics.prefill_s, 4),
-            "prefill_tokens_per_s": round(statistics.prefill_tokens_per_s, 2),
-            "decode_s": round(statistics.decode_s, 4),
-            "decode_tokens_per_s": round(statistics.decode_tokens_per_s, 2),
-            "first_token_s": round(statistics.first_token_s, 4),
-            "peak_bytes": statistics.peak_bytes,
+        "timings": {
+            "prompt_s": round(usage.prompt_s, 4),
+            "vision_s": round(usage.vision_s, 4),
+            "prefill_s": round(usage.prefill_s, 4),
+            "prefill_tokens_per_s": round(usage.prefill_tokens_per_s, 2),
+            "decode_s": round(usage.decode_s, 4),
+            "decode_tokens_per_s": round(usage.decode_tokens_per_s, 2),
+            "first_token_s": round(usage.first_token_s, 4),
+            "peak_bytes": usage.peak_bytes,
         },
     }
 

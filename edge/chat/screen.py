@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TextIO
 
-from edge.events import Statistics
+from edge.events import Usage
 
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 # C0 without tab and newline, DEL, C1.
@@ -78,14 +78,14 @@ class Screen:
             self._ends[id(stream)] = text[-1]
 
 
-def describe_statistics(statistics: Statistics) -> str:
+def describe_usage(usage: Usage) -> str:
     """Say in one line what a request cost."""
-    computed = statistics.prompt_tokens - statistics.kept_tokens
-    kept = f" ({statistics.kept_tokens} kept)" if statistics.kept_tokens else ""
-    vision = f" · vision {statistics.vision_s:.2f} s" if statistics.vision_runs else ""
+    computed = usage.prompt_tokens - usage.cached_tokens
+    kept = f" ({usage.cached_tokens} kept)" if usage.cached_tokens else ""
+    vision = f" · vision {usage.vision_s:.2f} s" if usage.vision_runs else ""
     return (
-        f"prompt {statistics.prompt_tokens} tokens{kept}{vision}"
-        f" · prefill {computed} in {statistics.prefill_s:.2f} s, {statistics.prefill_tokens_per_s:.0f} tokens/s"
-        f" · answer {statistics.answer_tokens} tokens, {statistics.decode_tokens_per_s:.1f} tokens/s"
-        f" · first token {statistics.first_token_s:.2f} s · peak {statistics.peak_bytes / GB:.2f} GB"
+        f"prompt {usage.prompt_tokens} tokens{kept}{vision}"
+        f" · prefill {computed} in {usage.prefill_s:.2f} s, {usage.prefill_tokens_per_s:.0f} tokens/s"
+        f" · answer {usage.completion_tokens} tokens, {usage.decode_tokens_per_s:.1f} tokens/s"
+        f" · first token {usage.first_token_s:.2f} s · peak {usage.peak_bytes / GB:.2f} GB"
     )

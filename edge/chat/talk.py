@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.chat.arguments import ChatOptions
-from edge.chat.asking import Message, assistant_message, begin, explain_cut, make_request, show_events, user_message
+from edge.chat.asking import Message, begin, explain_cut, make_request, show_events
 from edge.chat.interrupt import cancel_on_interrupt
-from edge.chat.screen import Screen, describe_statistics
+from edge.chat.screen import Screen, describe_usage
 from edge.chat.transcript import Transcript, new_transcript_path
+from edge.conversation import user_message
 from edge.errors import EdgeError, MediaError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Talk:
         return True
 
     def _ask(self, text: str) -> None:
-        message = user_message(text.strip(), images=self._images, videos=self._videos)
+        message = user_message(text.strip(), images=[*map(str, self._images)], videos=[*map(str, self._videos)])
         cancel = threading.Event()
         with cancel_on_interrupt(cancel):
             # Nothing is remembered of a question that is refused.
@@ -91,15 +92,15 @@ class Talk:
             for line in (*(use.summary for use in prompt.media if not use.is_cached), *prompt.hints):
                 self._screen.note(line)
             self._images, self._videos = [], []
-            answer = show_events(events, self._screen, shows_reasoning=self._options.shows_reasoning)
-        self._remember(assistant_message(answer), finish_reason=answer.finish.reason)
+            answer = show_events(prompt, events, self._screen, shows_reasoning=self._options.shows_reasoning)
+        self._remember(answer.message(), finish_reason=answer.finish.reason)
         notes = []
         if answer.finish.reason == "cancelled":
             notes.append("(stopped; the answer so far is kept)")
         elif cut := explain_cut(answer):
             notes.append(cut)
         if self._options.shows_stats:
-            notes.append(describe_statistics(answer.finish.statistics))
+            notes.append(describe_usage(answer.usage))
         for note in notes:
             self._screen.note(note)
 

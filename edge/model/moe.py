@@ -1,7 +1,7 @@
 """Feed-forward parts of the decoder: the dense SwiGLU, the router and the sparse block.
 
 `SwitchLinear` and its sorting trick follow mlx-lm's `switch_layers`; they are written here because importing
-mlx-lm pulls in transformers (1.4 s). Parameter names stay `switch_mlp.{gate,up,down}_proj.{weight,scales,biases}`.
+mlx-lm pulls in transformers (1.4 s).
 Source: mlx-lm 0.32.2 mlx_lm/models/switch_layers.py, differs in: no biases of a layer, rows stay flat.
 """
 
@@ -22,22 +22,17 @@ SORT_FROM_ROWS = 64
 
 
 class MLP(nn.Module):
-    """Dense SwiGLU."""
+    """Dense SwiGLU; files keep the two halves of `gate_up_proj` apart."""
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
-        self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.gate_up_proj = nn.Linear(hidden_size, 2 * intermediate_size, bias=False)
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
 
     def __call__(self, hidden: mx.array) -> mx.array:
         """Map (B, L, D) to (B, L, D)."""
-        gate, up = self.gate_and_up(hidden)
+        gate, up = mx.split(self.gate_up_proj(hidden), 2, axis=-1)
         return self.down_proj(swiglu(gate, up))
-
-    def gate_and_up(self, hidden: mx.array) -> tuple[mx.array, mx.array]:
-        """Return the two halves of SwiGLU, (B, L, I) each."""
-        return self.gate_proj(hidden), self.up_proj(hidden)
 
 
 class SwitchLinear(nn.Module):
@@ -47,7 +42,7 @@ class SwitchLinear(nn.Module):
         super().__init__()
         self.weight = mx.zeros((num_experts, output_size, input_size))
 
-    def __call__(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
+    def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool) -> mx.array:
         """Multiply rows by the matrices of their experts.
 
         Args:
@@ -68,12 +63,11 @@ class SwitchLinear(nn.Module):
 
 
 class SwitchGLU(nn.Module):
-    """SwiGLU with the experts' matrices chosen per row."""
+    """SwiGLU with the experts' matrices chosen per row; files keep the two halves of `gate_up_proj` apart."""
 
     def __init__(self, hidden_size: int, intermediate_size: int, num_experts: int) -> None:
         super().__init__()
-        self.gate_proj = SwitchLinear(hidden_size, intermediate_size, num_experts)
-        self.up_proj = SwitchLinear(hidden_size, intermediate_size, num_experts)
+        self.gate_up_proj = SwitchLinear(hidden_size, 2 * intermediate_size, num_experts)
         self.down_proj = SwitchLinear(intermediate_size, hidden_size, num_experts)
 
     def __call__(self, rows: mx.array, experts: mx.array) -> mx.array:
@@ -96,13 +90,8 @@ class SwitchGLU(nn.Module):
 
     def through_experts(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
         """Compute the experts' SwiGLU on rows (..., 1, D)."""
-        gate, up = self.gate_and_up(rows, experts, is_sorted=is_sorted)
-        return self.down_proj(swiglu(gate, up), experts, is_sorted=is_sorted)
-
-    def gate_and_up(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> tuple[mx.array, mx.array]:
-        """Return the two halves of SwiGLU, (..., 1, I) each."""
-        gate = self.gate_proj(rows, experts, is_sorted=is_sorted)
-        return gate, self.up_proj(rows, experts, is_sorted=is_sorted)
+        gate, up = mx.split(self.gate_up_proj(rows, experts, is_sorted), 2, axis=-1)
+        return self.down_proj(swiglu(gate, up), experts, is_sorted)
 
 
 @lru_cache(maxsize=64)

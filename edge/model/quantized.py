@@ -1,8 +1,8 @@
-"""Packed weights: expert matrices in MLX's quantized form, and the step that puts quantized modules in place."""
+"""How weights are stored: packed expert matrices, joined projections of unlike parts, and the steps that place both."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -26,7 +26,7 @@ class QuantizedSwitchLinear(nn.Module):
             self.biases = packed[2]
         self.freeze()
 
-    def __call__(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
+    def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool) -> mx.array:
         """Multiply rows (..., 1, I) by the matrices of their experts, as `SwitchLinear` does."""
         return mx.gather_qmm(
             rows,
@@ -41,6 +41,30 @@ class QuantizedSwitchLinear(nn.Module):
             mode=self.setting.mode,
             sorted_indices=is_sorted,
         )
+
+
+class Parts(nn.Module):
+    """A projection whose outputs are stored in several matrices, since they are packed in unlike ways."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = list(parts)
+
+    def __call__(self, rows: mx.array, *choice: mx.array | bool) -> mx.array:
+        """Return the outputs of all parts side by side; `choice` is what a `SwitchLinear` takes beside its rows."""
+        return mx.concatenate([part(rows, *choice) for part in self.parts], axis=-1)
+
+
+def split_modules(model: nn.Module, parts: Mapping[str, Sequence[int]]) -> None:
+    """Put `Parts` in the place of plain projections.
+
+    Args:
+        model: The model with plain modules; changed in place. Nothing is evaluated.
+        parts: Path of a projection -> outputs of each part.
+    """
+    modules = dict(model.named_modules())
+    replaced = [(path, Parts([_plain_like(modules[path], size) for size in sizes])) for path, sizes in parts.items()]
+    model.update_modules(tree_unflatten(replaced))
 
 
 def quantize_modules(model: nn.Module, quantization: QuantizationConfig, *, stored_paths: Collection[str]) -> None:
@@ -77,6 +101,13 @@ def quantize_modules(model: nn.Module, quantization: QuantizationConfig, *, stor
             )
         replaced.append((path, packed))
     model.update_modules(tree_unflatten(replaced))
+
+
+def _plain_like(module: nn.Module, output_size: int) -> nn.Module:
+    if isinstance(module, SwitchLinear):
+        num_experts, _, input_size = module.weight.shape
+        return SwitchLinear(input_size, output_size, num_experts)
+    return nn.Linear(module.weight.shape[1], output_size, bias=False)
 
 
 def _quantized_like(module: nn.Module, setting: LayerQuantization) -> nn.Module | None:

@@ -1,12 +1,13 @@
 """The whole model: `encode_vision` for media, `__call__` for tokens.
 
-Pure: positions, cache, mask and visual rows are arguments, nothing is remembered between calls. Parameter paths
-(`vision_tower...`, `language_model.model.layers.N...`) equal those of published MLX checkpoints.
+Pure: positions, memories and visual rows are arguments, nothing is remembered between calls. Parameter paths
+(`vision_tower...`, `language_model.model.layers.N...`) equal those of published MLX checkpoints, but for projections
+and norms that are joined here and kept apart there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import ModelConfig
+from edge.kv.layer import RowMemory
 from edge.model.rope import make_rope
 from edge.model.text import LanguageModel
-from edge.model.types import Grid, LayerCache, Mask, VisionOutput, VisualRows
+from edge.model.types import Grid, VisionOutput, VisualRows
 from edge.model.vision import VisionTower
 
 
@@ -41,14 +43,17 @@ class Qwen3VL(nn.Module):
         """
         return self.vision_tower(patches, grids)
 
+    def vision_steps(self, patches: mx.array, grids: Sequence[Grid]) -> Generator[mx.array, None, VisionOutput]:
+        """Encode pictures and videos as `encode_vision` does, block by block; see `VisionTower.steps`."""
+        return self.vision_tower.steps(patches, grids)
+
     def __call__(
         self,
         token_ids: mx.array,
         *,
         positions: NDArray[np.integer],
-        cache: Sequence[LayerCache] | None = None,
+        memory: Sequence[RowMemory] | None = None,
         visual: VisualRows | None = None,
-        mask: mx.array | None = None,
         last_only: bool = False,
     ) -> mx.array:
         """Compute the logits of new tokens.
@@ -56,9 +61,9 @@ class Qwen3VL(nn.Module):
         Args:
             token_ids: (B, L) integers.
             positions: Rows time, height, width of the new tokens, (3, B, L) on the host.
-            cache: One cache per layer with the earlier tokens, extended by this call; None if there are none.
+            memory: Per row, one memory per layer with the row's earlier tokens, extended by this call; None if there
+                are none and none are to be remembered. A token sees its row's earlier tokens and those before it.
             visual: Visual tokens among the new ones.
-            mask: (B, 1, L, S) booleans, True = attend, for padded batches; None = causal, new tokens last.
             last_only: Project the last column only; spares an (L, V) matrix after a prefill.
 
         Returns:
@@ -70,7 +75,7 @@ class Qwen3VL(nn.Module):
         )
         text = self.config.text
         rope = make_rope(positions, config=text.rope, head_dim=text.head_dim)
-        seen: Mask = "causal" if mask is None and length > 1 else mask
+        assert memory is None or len(memory) == num_rows, f"{num_rows} rows should have as many memories"
         decoder = self.language_model.model
-        hidden = decoder(decoder.embed(token_ids, visual), rope=rope, mask=seen, cache=cache, visual=visual)
+        hidden = decoder(decoder.embed(token_ids, visual), rope=rope, memory=memory, visual=visual)
         return self.language_model.logits(hidden[:, -1:] if last_only else hidden)

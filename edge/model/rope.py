@@ -1,8 +1,10 @@
-"""Rotary positions of the decoder: interleaved MRoPE and plain rope.
+"""Rotary positions of the decoder: interleaved MRoPE.
 
 In: integer positions (3, B, L) on the host, a function of the prompt. Out: a `Rope`, built once per forward and
-passed to all layers. Where the three rows are equal and go up by one (all text, every decode step) interleaved
-MRoPE is plain rope, and `RopeOffset` does it in one fused launch; only forwards with visual tokens get a table.
+passed to all layers. Angles are made on the host, products of float32 numbers as in the reference: their rounding at
+position 250,000 is 0.015, so it has to be the same, and the fast sine that MLX's fused rope uses on Metal is specified
+from -pi to pi only. One token of one row (a decode step) goes through the fused rope, one launch, with its angles
+turned into that range; all other forwards get cos and sin.
 Source: transformers 5.23 modeling_qwen3_vl_moe.py and modeling_rope_utils.py, differs in: YaRN's attention factor
 goes into the attention scale, cos and sin stay float32.
 """
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from edge.config import RopeConfig
 from edge.model.elementwise import rotate_halves
+from edge.model.frequencies import inverse_frequencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,58 +33,48 @@ class RopeTable:
 
 
 @dataclass(frozen=True, slots=True)
-class RopeOffset:
-    """Consecutive equal positions: the first one (an int, or (B,) int32), and 1 / frequency, (Dh / 2,) float32."""
+class RopeStep:
+    """One token of one row: 1 / angle of each frequency, (Dh / 2,) float32, angles turned into -pi to pi."""
 
-    offset: int | mx.array
     periods: mx.array
 
 
-Rope = RopeTable | RopeOffset
+Rope = RopeTable | RopeStep
+
+_LEAST_ANGLE = 1e-30
 
 
 def make_rope(positions: NDArray[np.integer], *, config: RopeConfig, head_dim: int) -> Rope:
-    """Choose and build the rotary form of one forward.
+    """Build the rotary form of one forward.
 
     Args:
-        positions: Rows time, height, width, (3, B, L) integers. Padded tokens may have any value, also below zero.
+        positions: Rows time, height, width, (3, B, L) integers.
         config: Base, sections and YaRN numbers.
         head_dim: Width of one head, even.
 
     Returns:
-        `RopeOffset` if in each batch row the three rows are equal and go up by one, else `RopeTable`.
+        `RopeStep` for a single token, else `RopeTable`.
     """
     assert len(positions.shape) == len(positions) == 3, f"positions should be (3, B, L), found {positions.shape}"
-    if not is_plain(positions):
-        return make_rope_table(positions, config=config, head_dim=head_dim)
-    first = positions[0, :, 0].astype(np.int32)
-    periods = mx.array(1.0 / rope_frequencies(config, head_dim))
-    offset = int(first[0]) if (first == first[0]).all() else mx.array(first)
-    return RopeOffset(offset=offset, periods=periods)
+    angles = rope_angles(positions, config=config, head_dim=head_dim)
+    if angles.size > head_dim // 2:
+        return RopeTable(*cos_and_sin(angles[:, None]))
+    turned = np.remainder(angles.flatten().astype(np.float64) + math.pi, 2 * math.pi) - math.pi
+    periods = 1.0 / np.where(np.abs(turned) < _LEAST_ANGLE, _LEAST_ANGLE, turned)
+    return RopeStep(mx.array(periods.astype(np.float32)))
 
 
-def is_plain(positions: NDArray[np.integer]) -> bool:
-    """Tell whether the three rows are equal and each step is one."""
-    time = positions[0]
-    is_equal = (positions[1] == time).all() and (positions[2] == time).all()
-    return bool(is_equal and (np.diff(time, axis=-1) == 1).all())
-
-
-def make_rope_table(positions: NDArray[np.integer], *, config: RopeConfig, head_dim: int) -> RopeTable:
-    """Build cos and sin of interleaved MRoPE.
-
-    Args:
-        positions: (3, B, L) integers.
-        config: Base, sections and YaRN numbers.
-        head_dim: Width of one head, even.
-
-    Returns:
-        The table, float32 (the reference computes rotary angles in fp32).
-    """
+def rope_angles(positions: NDArray[np.integer], *, config: RopeConfig, head_dim: int) -> NDArray[np.float32]:
+    """Return the angles of interleaved MRoPE, (B, L, Dh / 2), for positions (3, B, L); float32 as in the reference."""
     axes = frequency_axes(config.mrope_section, head_dim // 2)
-    chosen = positions[axes].transpose(1, 2, 0).astype(np.float32)  # (B, L, Dh / 2)
-    angles = chosen * rope_frequencies(config, head_dim)
-    return RopeTable(cos=mx.array(np.cos(angles)[:, None]), sin=mx.array(np.sin(angles)[:, None]))
+    chosen = positions[axes].transpose(1, 2, 0).astype(np.float32)
+    return chosen * rope_frequencies(config, head_dim)
+
+
+def cos_and_sin(angles: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
+    """Return float32 cos and sin, computed in float64: numpy's float32 functions are 4e-7 off at large angles."""
+    wide = angles.astype(np.float64)
+    return mx.array(np.cos(wide).astype(np.float32)), mx.array(np.sin(wide).astype(np.float32))
 
 
 def apply_rope(rope: Rope, heads: mx.array) -> mx.array:
@@ -94,11 +87,9 @@ def apply_rope(rope: Rope, heads: mx.array) -> mx.array:
     Returns:
         The rotated heads in the same shape and type.
     """
-    if isinstance(rope, RopeOffset):
+    if isinstance(rope, RopeStep):
         width = heads.shape[-1]
-        return mx.fast.rope(
-            heads, width, traditional=False, base=None, scale=1.0, offset=rope.offset, freqs=rope.periods
-        )
+        return mx.fast.rope(heads, width, traditional=False, base=None, scale=1.0, offset=1, freqs=rope.periods)
     first, second = mx.split(heads, 2, axis=-1)
     return mx.concatenate([*rotate_halves(first, second, rope.cos, rope.sin)], axis=-1)
 
@@ -122,14 +113,15 @@ def attention_scale(config: RopeConfig, head_dim: int) -> float:
 @lru_cache(maxsize=8)
 def rope_frequencies(config: RopeConfig, head_dim: int) -> NDArray[np.float32]:
     """Return the inverse frequencies, (Dh / 2,) float32, rounded as the reference rounds them."""
-    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-    plain: NDArray[np.float32] = (1.0 / np.float32(config.theta) ** exponents).astype(np.float32)
+    plain = inverse_frequencies(config.theta, head_dim)
     if config.rope_type == "default":
         return plain
     low, high = _yarn_range(config, head_dim)
-    ramp = np.clip((np.arange(head_dim // 2, dtype=np.float32) - low) / (high - low), 0.0, 1.0)
-    stretched: NDArray[np.float32] = (plain / config.factor * ramp + plain * (1.0 - ramp)).astype(np.float32)
-    return stretched
+    ramp = np.clip((np.arange(head_dim // 2, dtype=np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
+    kept = 1 - ramp
+    stretched = inverse_frequencies(config.theta, head_dim, factor=config.factor)
+    mixed: NDArray[np.float32] = stretched * (1 - kept) + plain * kept
+    return mixed
 
 
 def _yarn_range(config: RopeConfig, head_dim: int) -> tuple[float, float]:

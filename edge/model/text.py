@@ -8,10 +8,11 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from edge.config import TextConfig
+from edge.kv.layer import LayerMemory, RowMemory
 from edge.model.attention import Attention
 from edge.model.moe import MLP, SparseBlock
 from edge.model.rope import Rope
-from edge.model.types import LayerCache, Mask, VisualRows
+from edge.model.types import VisualRows
 
 
 class DecoderLayer(nn.Module):
@@ -28,9 +29,9 @@ class DecoderLayer(nn.Module):
         else:
             self.mlp = MLP(config.hidden_size, config.intermediate_size)
 
-    def __call__(self, hidden: mx.array, *, rope: Rope, mask: Mask, cache: LayerCache | None) -> mx.array:
+    def __call__(self, hidden: mx.array, *, rope: Rope, memory: Sequence[LayerMemory] | None) -> mx.array:
         """Map (B, L, D) to (B, L, D)."""
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rope=rope, mask=mask, cache=cache)
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rope=rope, memory=memory)
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
 
@@ -61,8 +62,7 @@ class Decoder(nn.Module):
         hidden: mx.array,
         *,
         rope: Rope,
-        mask: Mask,
-        cache: Sequence[LayerCache] | None,
+        memory: Sequence[RowMemory] | None,
         visual: VisualRows | None,
     ) -> mx.array:
         """Run all layers on embedded tokens.
@@ -70,15 +70,14 @@ class Decoder(nn.Module):
         Args:
             hidden: (B, L, D).
             rope: Positions of the tokens.
-            mask: What a token may see.
-            cache: One cache per layer.
+            memory: Per row, one memory per layer; None if nothing is to be remembered.
             visual: Visual rows; level i of DeepStack is added after layer i, at these rows only.
 
         Returns:
             (B, L, D), before the final norm.
         """
         for index, layer in enumerate(self.layers):
-            hidden = layer(hidden, rope=rope, mask=mask, cache=None if cache is None else cache[index])
+            hidden = layer(hidden, rope=rope, memory=None if memory is None else [row[index] for row in memory])
             if visual is not None and index < len(visual.output.deepstack):
                 hidden = add_rows(hidden, visual.row_indexes, visual.output.deepstack[index])
         return hidden

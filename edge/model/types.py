@@ -1,17 +1,13 @@
-"""Say what passes between the parts of the model: vision results, visual rows, mask and cache.
+"""Say what passes between the parts of the model: grids, vision results, visual rows.
 
-Axes: B batch, L new tokens, M merged visual tokens, D hidden, H kv heads, S cached + new tokens, Dh head size.
+Axes: B rows, L new tokens, M merged visual tokens, D hidden.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import mlx.core as mx
-
-Mask = mx.array | Literal["causal"] | None
-"""(B, 1, L, S) booleans with True = attend; "causal" with the new tokens last; None = attend to everything."""
 
 Grid = tuple[int, int, int]
 """Patches of one media in time, height and width (`grid_thw`)."""
@@ -36,11 +32,3 @@ class VisualRows:
 
     row_indexes: mx.array
     output: VisionOutput
-
-
-class LayerCache(Protocol):
-    """Keys and values of one decoder layer; mlx-lm's caches fit."""
-
-    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        """Append (B, H, L, Dh) keys and values; return all of them, (B, H, S, Dh)."""
-        ...

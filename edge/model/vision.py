@@ -6,14 +6,14 @@ rows, positions come from the host per frame, attention runs in bounded blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import mlx.core as mx
 import mlx.nn as nn
-import numpy as np
 
 from edge.config import VisionConfig
 from edge.model.elementwise import gelu_erf, gelu_tanh
+from edge.model.rope import cos_and_sin
 from edge.model.types import Grid, VisionOutput
 from edge.model.vision_attention import VisionAttention, fused_head_dim, peak_score_bytes
 from edge.model.vision_positions import position_taps, rotary_angles
@@ -123,19 +123,40 @@ class VisionTower(nn.Module):
         Returns:
             Features and DeepStack levels, (M, out) each, M = N / merge_area.
         """
+        steps = self.steps(patches, grids)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                output: VisionOutput = end.value
+                return output
+
+    def steps(self, patches: mx.array, grids: Sequence[Grid]) -> Generator[mx.array, None, VisionOutput]:
+        """Encode pictures and videos block by block, so that a caller may evaluate, count or leave in between.
+
+        Args:
+            patches: As for a call.
+            grids: As for a call.
+
+        Yields:
+            The hidden state after each block, (N, D), not evaluated.
+
+        Returns:
+            What a call returns.
+        """
         num_patches = sum(frames * height * width for frames, height, width in grids)
         assert patches.shape == (num_patches, self.config.patch_values), (
             f"patches should be {(num_patches, self.config.patch_values)} for {list(grids)}, found {patches.shape}"
         )
         hidden = self.patch_embed(patches)
         hidden = hidden + self.position_embeddings(grids).astype(hidden.dtype)
-        angles = rotary_angles(grids, self.config)[:, None]  # (N, 1, Dh / 2)
-        cos, sin = mx.array(np.cos(angles)), mx.array(np.sin(angles))
+        cos, sin = cos_and_sin(rotary_angles(grids, self.config)[:, None])  # (N, 1, Dh / 2)
         levels = []
         for index, block in enumerate(self.blocks):
             hidden = block(hidden, cos=cos, sin=sin, grids=grids)
             if index in self.config.deepstack_indexes:
                 levels.append(self.deepstack_merger_list[self.config.deepstack_indexes.index(index)](hidden))
+            yield hidden
         return VisionOutput(features=self.merger(hidden), deepstack=tuple(levels))
 
     def position_embeddings(self, grids: Sequence[Grid]) -> mx.array:

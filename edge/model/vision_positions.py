@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import VisionConfig
+from edge.model.frequencies import inverse_frequencies
 from edge.model.types import Grid
 
 VISION_ROPE_THETA = 10000.0
@@ -54,8 +55,7 @@ def position_taps(
 def rotary_angles(grids: Sequence[Grid], config: VisionConfig) -> NDArray[np.float32]:
     """Return the angles of every patch, (N, Dh / 2) float32: a quarter head for rows, a quarter for columns."""
     half = config.head_dim // 2
-    exponents = np.arange(0, half, 2, dtype=np.float32) / np.float32(half)
-    frequencies = np.float32(1.0) / np.float32(VISION_ROPE_THETA) ** exponents
+    frequencies = inverse_frequencies(VISION_ROPE_THETA, half)
     parts = []
     for frames, height, width in grids:
         row, column = patch_coordinates(height, width, config.spatial_merge_size)

@@ -47,6 +47,7 @@ class Tokenizer:
                 self.special_ids[token.content] = token_id
         self._special_id_set = frozenset(self.special_ids.values())
         self._added_texts = {token_id: token.content for token_id, token in added.items()}
+        self.added_tokens: dict[str, int] = {token.content: token_id for token_id, token in added.items()}
         names = sorted(map(re.escape, self.special_ids), key=len, reverse=True)
         self._special_pattern = re.compile(f"({'|'.join(names)})") if names else None
         self._bytes_of_characters = _byte_alphabet()

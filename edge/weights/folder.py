@@ -17,6 +17,7 @@ import mlx.core as mx
 from edge.config import LayerQuantization, ModelConfig
 from edge.config_json import model_config_from_file
 from edge.errors import ConfigError, WeightError
+from edge.weights.build import build_model, num_model_bytes
 from edge.weights.names_hf import (
     FP8_DTYPE,
     LM_HEAD,
@@ -91,25 +92,17 @@ def load_folder(folder: Path, *, dtype: mx.Dtype | None = None) -> LoadedModel:
         ConfigError: No usable `config.json`.
         WeightError: Shards are missing or broken, or do not fit the configuration.
     """
-    # Late: the rest of this module is used by converters that need no model.
-    from edge.model.quantized import quantize_modules
-    from edge.model.qwen3vl import Qwen3VL
-
     compute_dtype = dtype or default_dtype()
     checkpoint = open_checkpoint(folder, dtype=compute_dtype)
-    model = Qwen3VL(checkpoint.config)
-    if checkpoint.config.quantization is not None:
-        quantize_modules(model, checkpoint.config.quantization, stored_paths=checkpoint.quantized.keys())
-    parameters = dict(read_parameters(checkpoint, dtype=compute_dtype))
-    model.load_weights(list(parameters.items()), strict=True)  # also checks names and shapes against the model
-    model.eval()
+    parameters = read_parameters(checkpoint, dtype=compute_dtype)
+    model = build_model(checkpoint.config, checkpoint.quantized, parameters)
     return LoadedModel(
         config=checkpoint.config,
         model=model,
         folder=folder,
         layout=checkpoint.layout,
         dtype=compute_dtype,
-        num_bytes=sum(array.nbytes for array in parameters.values()),
+        num_bytes=num_model_bytes(model),
     )
 
 

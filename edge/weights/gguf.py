@@ -15,9 +15,10 @@ from math import prod
 import mlx.core as mx
 import numpy as np
 
-from edge.config import LayerQuantization, QuantizationConfig
+from edge.config import LayerQuantization
+from edge.weights.build import build_model, num_model_bytes
 from edge.weights.folder import LoadedModel, default_dtype
-from edge.weights.ggml import AFFINE_4, Packed, decode, is_exact, pack, unpack_values
+from edge.weights.ggml import Packed, decode, is_exact, pack, unpack_values
 from edge.weights.gguf_pair import GgufPair
 from edge.weights.gguf_reader import GgufFile
 from edge.weights.names_hf import packed_targets
@@ -53,17 +54,10 @@ def load_pair(pair: GgufPair, *, dtype: mx.Dtype | None = None) -> LoadedModel:
         dtype: Compute type of floats and of packed scales; float32 keeps exact forms exact. By default bfloat16 on a
             GPU and float32 on the CPU.
     """
-    from edge.model.quantized import quantize_modules
-    from edge.model.qwen3vl import Qwen3VL
-
     compute_dtype = dtype or default_dtype()
-    forms = pair.packed_modules()
-    model = Qwen3VL(pair.config)
-    quantize_modules(model, QuantizationConfig(AFFINE_4, forms), stored_paths=forms.keys())
     added = AddedError()
-    parameters = dict(read_parameters(pair, dtype=compute_dtype, added=added))
-    model.load_weights(list(parameters.items()), strict=True)  # also checks names and shapes against the model
-    model.eval()
+    parameters = read_parameters(pair, dtype=compute_dtype, added=added)
+    model = build_model(pair.config, pair.packed_modules(), parameters)
     if shares := added.shares():
         _LOG.warning("%s: %s", pair.text.path.name, describe_shares(shares, added.tensors))
     return LoadedModel(
@@ -72,7 +66,7 @@ def load_pair(pair: GgufPair, *, dtype: mx.Dtype | None = None) -> LoadedModel:
         folder=pair.text.path,
         layout="gguf",
         dtype=compute_dtype,
-        num_bytes=sum(array.nbytes for array in parameters.values()),
+        num_bytes=num_model_bytes(model),
     )
 
 

@@ -80,6 +80,47 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Put arrays side by side along an axis; `sizes` are their lengths there. The inverse cuts."""
+
+    axis: int
+    sizes: tuple[int, ...]
+
+    def apply(self, arrays: Arrays) -> Arrays:
+        """Concatenate."""
+        return (mx.concatenate(list(arrays), axis=self.axis),)
+
+    def inverse(self, arrays: Arrays) -> Arrays:
+        """Cut."""
+        ends = [sum(self.sizes[:count]) for count in range(1, len(self.sizes))]
+        return tuple(mx.split(arrays[0], ends, axis=self.axis))
+
+    def source_shapes(self, shapes: Shapes) -> Shapes:
+        """Give each array its own length."""
+        axis = self.axis % len(shapes[0])
+        return tuple((*shapes[0][:axis], size, *shapes[0][axis + 1 :]) for size in self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Repeat each array along a new first axis, `counts` times each; the inverse takes the first."""
+
+    counts: tuple[int, ...]
+
+    def apply(self, arrays: Arrays) -> Arrays:
+        """Repeat."""
+        return tuple(mx.repeat(array[None], count, axis=0) for array, count in zip(arrays, self.counts, strict=True))
+
+    def inverse(self, arrays: Arrays) -> Arrays:
+        """Take the first of each."""
+        return tuple(array[0] for array in arrays)
+
+    def source_shapes(self, shapes: Shapes) -> Shapes:
+        """Drop the axis."""
+        return tuple(shape[1:] for shape in shapes)
+
+
+@dataclass(frozen=True, slots=True)
 class Unstack:
     """Take one array apart along an axis that disappears; the inverse stacks."""
 

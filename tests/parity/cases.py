@@ -9,11 +9,11 @@ import mlx.core as mx
 import numpy as np
 import torch
 
-from edge.cache.kv import KVCache
-from edge.generate.step import visual_rows
+from edge.kv.layer import RowMemory
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.types import VisionOutput
+from edge.model.types import VisionOutput, VisualRows
 from edge.prompt.positions import Span, make_positions
+from edge.run.forward import visual_rows
 from tests.parity.reference import (
     IMAGE,
     MERGE_SIZE,
@@ -126,7 +126,7 @@ def forward(
     case: Case,
     *,
     outputs: dict[int, VisionOutput] | None = None,
-    cache: list[KVCache] | None = None,
+    memory: RowMemory | None = None,
     start: int = 0,
     stop: int | None = None,
     last_only: bool = False,
@@ -137,7 +137,40 @@ def forward(
     return model(
         mx.array(case.token_ids[None, start:stop]),
         positions=case.positions[:, None, start:stop],
-        cache=cache,
+        memory=None if memory is None else [memory],
         visual=visual_rows(case.spans, outputs, start=start, stop=stop),
         last_only=last_only,
+    )
+
+
+def forward_rows(
+    model: Qwen3VL,
+    cases: Sequence[Case],
+    *,
+    outputs: Sequence[dict[int, VisionOutput]],
+    memory: Sequence[RowMemory],
+    starts: Sequence[int],
+    length: int,
+) -> mx.array:
+    """Run `length` tokens of several prompts at once, each from its own start on its own memory."""
+    parts = [(case, start, start + length) for case, start in zip(cases, starts, strict=True)]
+    rows = [
+        visual_rows(case.spans, own, start=start, stop=stop)
+        for (case, start, stop), own in zip(parts, outputs, strict=True)
+    ]
+    seen = [(index, row) for index, row in enumerate(rows) if row is not None]
+    visual = None
+    if seen:
+        flat = [row.row_indexes + index * length for index, row in seen]
+        levels = zip(*(row.output.deepstack for _, row in seen), strict=True)
+        output = VisionOutput(
+            mx.concatenate([row.output.features for _, row in seen]),
+            tuple(mx.concatenate(list(level)) for level in levels),
+        )
+        visual = VisualRows(mx.concatenate(flat), output)
+    return model(
+        mx.array(np.stack([case.token_ids[start:stop] for case, start, stop in parts])),
+        positions=np.stack([case.positions[:, start:stop] for case, start, stop in parts], axis=1),
+        memory=memory,
+        visual=visual,
     )

@@ -72,10 +72,15 @@ IDS: dict[str, Any] = {  # Any: keyword arguments of a class with many
 
 
 @lru_cache(maxsize=8)
-def reference_model(kind: Kind, *, is_tied: bool = False, is_yarn: bool = False) -> TorchModel:
+def reference_model(
+    kind: Kind, *, is_tied: bool = False, is_yarn: bool = False, theta: float = 60.0, head_dim: int = 24
+) -> TorchModel:
     """Build a reference model in float32; `reference_model(kind).double()` would change it for all."""
-    rope = YARN if is_yarn else ROPE
+    rope = {**(YARN if is_yarn else ROPE), "rope_theta": theta}
+    if head_dim == 128:
+        rope["mrope_section"] = [24, 20, 20]
     text = {**TEXT, **(MOE if kind == "moe" else {}), "rope_parameters": dict(rope), "tie_word_embeddings": is_tied}
+    text["head_dim"] = head_dim
     config_class, model_class = {
         "moe": (Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration),
         "dense": (Qwen3VLConfig, Qwen3VLForConditionalGeneration),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from edge.cache.kv import KVCache
-from edge.model.rope import apply_rope, attention_scale, make_rope, make_rope_table
+from edge.kv.plain import PlainMemory
+from edge.model.rope import apply_rope, attention_scale, make_rope
 from edge.model.text import Decoder
 from tests.parity.cases import Picture, make_case
 from tests.parity.reference import KINDS, Kind, TorchModel, loaded_model, reference_model, relative_error
@@ -63,7 +63,7 @@ def test_attention_equals_the_reference(positions: np.ndarray) -> None:
         .self_attn(torch.tensor(hidden), position_embeddings=embedded, attention_mask=causal(CASE.length))
     )
     rope = make_rope(positions, config=loaded_model("moe").config.text.rope, head_dim=24)
-    found = decoder().layers[1].self_attn(mx.array(hidden), rope=rope, mask="causal", cache=KVCache())
+    found = decoder().layers[1].self_attn(mx.array(hidden), rope=rope, memory=[PlainMemory()])
     assert relative_error(found, expected) <= TOLERANCE
 
 
@@ -87,8 +87,8 @@ def test_layer_equals_the_reference(kind: Kind) -> None:
     expected = reference(kind).layers[3](
         torch.tensor(hidden), position_embeddings=embedded, attention_mask=causal(CASE.length)
     )
-    rope = make_rope_table(IMAGE_POSITIONS, config=loaded_model(kind).config.text.rope, head_dim=24)
-    found = decoder(kind).layers[3](mx.array(hidden), rope=rope, mask="causal", cache=None)
+    rope = make_rope(IMAGE_POSITIONS, config=loaded_model(kind).config.text.rope, head_dim=24)
+    found = decoder(kind).layers[3](mx.array(hidden), rope=rope, memory=None)
     assert relative_error(found, expected) <= TOLERANCE
 
 

@@ -17,17 +17,16 @@ import pytest
 import edge.model.moe
 import edge.model.rope
 import edge.model.text
-from edge.cache.kv import KVCache, make_cache
-from edge.generate.step import visual_rows
-from edge.model.batch import batch_mask, decode_positions, flat_rows, pad_batch
+from edge.kv.layer import LayerMemory, RowMemory
+from edge.kv.make import make_memory
 from edge.model.elementwise import swiglu
-from edge.model.fused import fuse_layer
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import VisionOutput, VisualRows
 from edge.prompt.positions import Span
+from edge.run.forward import visual_rows
 from edge.weights.folder import load_folder
-from tests.parity.cases import Case, Picture, encode, forward, make_case, reference_logits
-from tests.parity.reference import KINDS, Kind, loaded_model, reference_model, relative_error, save_as_hub
+from tests.parity.cases import Case, Picture, encode, forward, forward_rows, make_case, reference_logits
+from tests.parity.reference import KINDS, Kind, loaded_model, reference_model, relative_error
 
 TOLERANCE = 1e-5
 MUTANT = 1e-3
@@ -49,12 +48,20 @@ def expected(kind: Kind, name: str) -> np.ndarray:
     return reference_logits(reference_model(kind), CASES[name]).double().numpy()
 
 
+def new_memory(model: Qwen3VL) -> list[LayerMemory]:
+    return make_memory(model.config.text, kv_bits=None)
+
+
+def one_position(position: int) -> np.ndarray:
+    return np.full((3, 1, 1), position)
+
+
 def chunked(model: Qwen3VL, case: Case, size: int) -> mx.array:
-    """Feed a prompt in chunks on one cache; return the logits of all chunks."""
-    cache, outputs = make_cache(model.config.text), encode(model, case.media)
+    """Feed a prompt in chunks on one memory; return the logits of all chunks."""
+    memory, outputs = new_memory(model), encode(model, case.media)
     starts = range(0, case.length, size)
     parts = [
-        forward(model, case, outputs=outputs, cache=cache, start=start, stop=min(start + size, case.length))
+        forward(model, case, outputs=outputs, memory=memory, start=start, stop=min(start + size, case.length))
         for start in starts
     ]
     return mx.concatenate(parts, axis=1)
@@ -62,11 +69,11 @@ def chunked(model: Qwen3VL, case: Case, size: int) -> mx.array:
 
 def prefill_and_decode(model: Qwen3VL, case: Case, num_decoded: int, positions: Callable[[int], int]) -> mx.array:
     """Prefill all but the last tokens (text), then feed those one by one at `positions(column)`."""
-    cache, start = make_cache(model.config.text), case.length - num_decoded
-    parts = [forward(model, case, cache=cache, stop=start)]
+    memory, start = new_memory(model), case.length - num_decoded
+    parts = [forward(model, case, memory=memory, stop=start)]
     for column in range(start, case.length):
         ids = mx.array(case.token_ids[None, column : column + 1])
-        parts.append(model(ids, positions=decode_positions([positions(column)]), cache=cache))
+        parts.append(model(ids, positions=one_position(positions(column)), memory=[memory]))
     return mx.concatenate(parts, axis=1)
 
 
@@ -98,10 +105,10 @@ def test_a_folder_saved_by_transformers_5_gives_the_same_logits(kind: Kind, tmp_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_joined_projections_give_the_logits_of_the_reference(kind: Kind, tmp_path: Path) -> None:
-    model = load_folder(save_as_hub(reference_model(kind), tmp_path), dtype=mx.float32).model
-    for layer in model.language_model.model.layers:
-        fuse_layer(layer)
+def test_chunks_of_a_model_with_joined_projections_give_the_logits_of_the_reference(kind: Kind) -> None:
+    model = loaded_model(kind)
+    layer = model.language_model.model.layers[0]
+    assert layer.self_attn.qkv_proj.weight.shape == (8 * 24, 40)
     assert relative_error(chunked(model, WITH_IMAGES, 7), expected(kind, "two images")) <= TOLERANCE
 
 
@@ -146,6 +153,7 @@ def test_reusing_the_first_deepstack_rows_in_later_chunks_fails(monkeypatch: pyt
 # Row 1: batches --------------------------------------------------------------------------------------------------
 
 UNLIKE_ROWS = [make_case(2, A, 3, seed=1), make_case(11, seed=2), make_case(4, B, 1, C, 6, seed=3)]
+NUM_DECODED = 3
 
 
 @lru_cache(maxsize=1)
@@ -153,59 +161,89 @@ def single_runs() -> list[np.ndarray]:
     return [reference_logits(reference_model("moe"), case).double().numpy()[0] for case in UNLIKE_ROWS]
 
 
-def run_batch(
-    model: Qwen3VL, cases: list[Case], *, side: str, num_decoded: int = 0, use_mask: bool = True
-) -> list[np.ndarray]:
-    """Run prompts as one batch, decode the last tokens in step, and return the logits row by row."""
-    heads = [case.length - num_decoded for case in cases]
-    batch = pad_batch(
-        [case.token_ids[:head] for case, head in zip(cases, heads, strict=True)],
-        [case.positions[:, :head] for case, head in zip(cases, heads, strict=True)],
-        side="left" if side == "left" else "right",
-    )
-    length = batch.token_ids.shape[1]
-    outputs = [output for case in cases for output in encode(model, case.media).values()]
-    visual = VisualRows(
-        mx.array(flat_rows([case.visual_columns for case in cases], starts=batch.starts, length=length)),
-        VisionOutput(
-            mx.concatenate([output.features for output in outputs]),
-            tuple(mx.concatenate([output.deepstack[i] for output in outputs]) for i in range(3)),
-        ),
-    )
-    cache, is_token = make_cache(model.config.text), batch.is_token
-    mask = batch_mask(is_token, num_new=length) if use_mask else None
-    ids = mx.array(batch.token_ids)
-    logits = np.array(model(ids, positions=batch.positions, cache=cache, visual=visual, mask=mask))
-    rows = [logits[i, start : start + head] for i, (start, head) in enumerate(zip(batch.starts, heads, strict=True))]
-    for step in range(num_decoded):
-        is_token = np.concatenate([is_token, np.ones((len(cases), 1), dtype=bool)], axis=1)
-        columns = [head + step for head in heads]
-        ids = mx.array(np.stack([case.token_ids[[c]] for case, c in zip(cases, columns, strict=True)]))
-        places = decode_positions([case.positions[0, c] for case, c in zip(cases, columns, strict=True)])
-        step_logits = np.array(model(ids, positions=places, cache=cache, mask=batch_mask(is_token, num_new=1)))
-        rows = [np.concatenate([row, step_logits[i]]) for i, row in enumerate(rows)]
-    return rows
+class Rows:
+    """Prompts that run together, each on its own memory; the logits of each are collected."""
+
+    def __init__(self, model: Qwen3VL, cases: Sequence[Case]) -> None:
+        self.model, self.cases = model, cases
+        self.outputs = [encode(model, case.media) for case in cases]
+        self.memory: list[RowMemory] = [new_memory(model) for _ in cases]
+        self.done = [0] * len(cases)
+        self.logits: list[list[np.ndarray]] = [[] for _ in cases]
+
+    def run(self, rows: Sequence[int], length: int) -> None:
+        """Feed the next `length` tokens of these rows in one forward."""
+        found = np.array(
+            forward_rows(
+                self.model,
+                [self.cases[row] for row in rows],
+                outputs=[self.outputs[row] for row in rows],
+                memory=[self.memory[row] for row in rows],
+                starts=[self.done[row] for row in rows],
+                length=length,
+            )
+        )
+        for index, row in enumerate(rows):
+            self.logits[row].append(found[index])
+            self.done[row] += length
+
+    def left(self, row: int) -> int:
+        return self.cases[row].length - self.done[row]
+
+    def errors(self) -> list[float]:
+        return [
+            relative_error(np.concatenate(found), single[: self.done[row]])
+            for row, (found, single) in enumerate(zip(self.logits, single_runs(), strict=True))
+        ]
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("num_decoded", [0, 1])
-def test_each_row_of_a_batch_equals_its_own_single_run(side: str, num_decoded: int) -> None:
-    rows = run_batch(loaded_model("moe"), UNLIKE_ROWS, side=side, num_decoded=num_decoded)
-    assert max(relative_error(row, single) for row, single in zip(rows, single_runs(), strict=True)) <= TOLERANCE
+def in_chunks(rows: Rows, size: int) -> None:
+    """Feed all rows in chunks, together while they have a whole chunk left; the shorter ones end alone."""
+    while together := [row for row in range(len(rows.cases)) if rows.left(row) >= size]:
+        rows.run(together, size)
+    for row in range(len(rows.cases)):
+        if rows.left(row):
+            rows.run([row], rows.left(row))
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 8])
+def test_each_row_of_a_batch_equals_its_own_single_run(size: int) -> None:
+    """Unlike rows: lengths, pictures, and borders of chunks inside pictures; the shortest leaves first."""
+    rows = Rows(loaded_model("moe"), UNLIKE_ROWS)
+    in_chunks(rows, size)
+    assert max(rows.errors()) <= TOLERANCE
+
+
+def test_rows_that_decode_together_equal_their_single_runs() -> None:
+    """Prefilled alone, decoded together; the longest leaves first, and the first comes late."""
+    rows = Rows(loaded_model("moe"), UNLIKE_ROWS)
+    for row in range(3):
+        rows.run([row], rows.left(row) - NUM_DECODED)
+    for together in ([1, 2], [2, 1, 0], [1, 0], [0], [2]):
+        rows.run([row for row in together if rows.left(row)], 1)
+    assert [rows.left(row) for row in range(3)] == [0, 0, 0]
+    assert max(rows.errors()) <= TOLERANCE
 
 
 def test_a_batch_that_shares_the_deepstack_rows_of_its_first_row_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     right = edge.model.text.add_rows
     count = len(UNLIKE_ROWS[0].visual_columns)
     monkeypatch.setattr(edge.model.text, "add_rows", lambda hidden, rows, new: right(hidden, rows[:count], new[:count]))
-    rows = run_batch(loaded_model("moe"), UNLIKE_ROWS, side="left")
-    assert relative_error(rows[0], single_runs()[0]) <= TOLERANCE
-    assert relative_error(rows[2], single_runs()[2]) > MUTANT
+    rows = Rows(loaded_model("moe"), [UNLIKE_ROWS[0], UNLIKE_ROWS[1], UNLIKE_ROWS[2]])
+    rows.run([0, 1, 2], 11)
+    found = rows.errors()
+    assert found[0] <= TOLERANCE
+    assert found[2] > MUTANT
 
 
-def test_a_left_padded_batch_without_its_mask_fails() -> None:
-    rows = run_batch(loaded_model("moe"), UNLIKE_ROWS, side="left", use_mask=False)
-    assert relative_error(rows[0], single_runs()[0]) > MUTANT
+def test_rows_that_attend_to_each_others_memories_fail() -> None:
+    rows = Rows(loaded_model("moe"), UNLIKE_ROWS)
+    rows.run([0, 2], 5)
+    rows.memory[0], rows.memory[2] = rows.memory[2], rows.memory[0]
+    rows.run([0, 2], 5)
+    found = rows.errors
+    rows.logits[1], rows.done[1] = [single_runs()[1][:1]], 1
+    assert found()[0] > MUTANT
 
 
 # Rows 3 and 16: decoding and turns -------------------------------------------------------------------------------
@@ -222,14 +260,14 @@ def test_decoding_at_one_dimensional_positions_fails() -> None:
     assert relative_error(found, expected("moe", "two images")) > MUTANT
 
 
-def test_an_image_in_turn_two_on_a_kept_cache_equals_the_reference() -> None:
+def test_an_image_in_turn_two_on_a_kept_memory_equals_the_reference() -> None:
     model, case = loaded_model("moe"), make_case(3, A, 6, B, 5, seed=5)
     turn_two = int(case.spans[1].start) - 2
-    cache = make_cache(model.config.text)
+    memory = new_memory(model)
     only_first = encode(model, case.media[:1])
-    first = forward(model, case, outputs=only_first, cache=cache, stop=turn_two)
+    first = forward(model, case, outputs=only_first, memory=memory, stop=turn_two)
     only_second = {1: model.encode_vision(mx.array(B.patches), [B.grid])}
-    second = forward(model, case, outputs=only_second, cache=cache, start=turn_two)
+    second = forward(model, case, outputs=only_second, memory=memory, start=turn_two)
     reference = reference_logits(reference_model("moe"), case)
     assert relative_error(mx.concatenate([first, second], axis=1), reference) <= TOLERANCE
 
@@ -238,24 +276,24 @@ def test_two_interleaved_streams_equal_two_separate_ones() -> None:
     model = loaded_model("moe")
     cases = [CASES["two images"], make_case(1, C, 6, seed=9)]
 
-    def step(case: Case, cache: list[KVCache], column: int) -> np.ndarray:
+    def step(case: Case, memory: RowMemory, column: int) -> np.ndarray:
         ids = mx.array(case.token_ids[None, column : column + 1])
-        return np.array(model(ids, positions=decode_positions([case.positions[0, column]]), cache=cache))
+        return np.array(model(ids, positions=one_position(case.positions[0, column]), memory=[memory]))
 
     def separate(case: Case) -> list[np.ndarray]:
-        cache = make_cache(model.config.text)
-        first = np.array(forward(model, case, cache=cache, stop=case.length - 4))
-        return [first, *(step(case, cache, column) for column in range(case.length - 4, case.length))]
+        memory = new_memory(model)
+        first = np.array(forward(model, case, memory=memory, stop=case.length - 4))
+        return [first, *(step(case, memory, column) for column in range(case.length - 4, case.length))]
 
     alone = [separate(case) for case in cases]
-    caches = [make_cache(model.config.text) for _ in cases]
+    memories = [new_memory(model) for _ in cases]
     mixed = [
-        [np.array(forward(model, case, cache=cache, stop=case.length - 4))]
-        for case, cache in zip(cases, caches, strict=True)
+        [np.array(forward(model, case, memory=memory, stop=case.length - 4))]
+        for case, memory in zip(cases, memories, strict=True)
     ]
     for back in range(4, 0, -1):
-        for own, case, cache in zip(mixed, cases, caches, strict=True):
-            own.append(step(case, cache, case.length - back))
+        for own, case, memory in zip(mixed, cases, memories, strict=True):
+            own.append(step(case, memory, case.length - back))
     for mine, theirs in zip(mixed, alone, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
@@ -292,7 +330,7 @@ MUTANTS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "no deepstack": (edge.model.text, "add_rows", lambda hidden, rows, new: hidden),
     "height and width swapped": (edge.model.rope, "frequency_axes", lambda s, n: np.array([0, 2, 1])[_axes(s, n)]),
     "sections not interleaved": (edge.model.rope, "frequency_axes", lambda s, n: np.repeat([0, 1, 2], s)),
-    "text positions on images": (edge.model.rope, "is_plain", lambda positions: True),
+    "text positions on images": (edge.model.rope, "frequency_axes", lambda s, n: np.zeros(n, dtype=np.int64)),
     "gate and up swapped": (edge.model.moe, "swiglu", lambda gate, up: swiglu(up, gate)),
     "router weights do not add up to one": (edge.model.moe, "route", _route_without_division),
     "visual rows not put in": (edge.model.text, "put_rows", lambda hidden, rows, new: hidden),

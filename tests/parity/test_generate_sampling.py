@@ -15,7 +15,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from edge.generate.sampling import Sampler, SamplingParams, _candidates
+from edge.run.sample import Sampler, SamplingParams, _candidates
 
 VOCAB = 200
 PROMPT, GENERATED = [3, 9, 9, 44], [7, 9, 120]
@@ -35,11 +35,16 @@ def reference_probabilities(params: SamplingParams) -> np.ndarray:
     return scores.softmax(dim=-1)[0].numpy()
 
 
-def our_probabilities(params: SamplingParams) -> np.ndarray:
+def our_probabilities(params: SamplingParams, *, cuts_before_temperature: bool = False) -> np.ndarray:
     sampler = Sampler(params, prompt_token_ids=np.array(PROMPT, dtype=np.int32), vocab_size=VOCAB)
     for token in GENERATED:
         sampler.accept(mx.array([token]))
-    scores, token_ids = _candidates(sampler._penalize(mx.array(LOGITS)) / params.temperature, params)
+    penalized = sampler._penalize(mx.array(LOGITS))
+    if cuts_before_temperature:
+        scores, token_ids = _candidates(penalized, params)
+        scores = scores / params.temperature
+    else:
+        scores, token_ids = _candidates(penalized / params.temperature, params)
     found = np.zeros(VOCAB)
     found[slice(None) if token_ids is None else np.array(token_ids)] = np.array(mx.softmax(scores))
     return found
@@ -60,3 +65,9 @@ def test_probabilities_equal_transformers(
     found = our_probabilities(params)
     assert ((found > 0) == (expected > 0)).all()
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-8)
+
+
+def test_cuts_before_the_temperature_are_told_apart() -> None:
+    params = SamplingParams(temperature=1.7, top_p=0.8)
+    mutant = our_probabilities(params, cuts_before_temperature=True)
+    assert np.abs(mutant - reference_probabilities(params)).max() > 1e-2

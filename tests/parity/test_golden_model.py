@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from edge.config import RopeConfig
-from edge.model.rope import frequency_axes, make_rope_table, rope_frequencies
+from edge.model.rope import RopeTable, frequency_axes, make_rope, rope_frequencies
 from edge.model.types import VisionOutput, VisualRows
 from edge.model.vision_positions import patch_coordinates, position_taps
 from edge.weights.folder import load_folder
@@ -79,9 +79,10 @@ def test_interleaved_positions_equal_the_golden_ones() -> None:
     golden = read_json("interleaved_mrope.json")
     axes = frequency_axes((24, 20, 20), 64)
     assert "".join("THW"[axis] for axis in axes) == golden["axis_of_each_of_64_freqs"]
-    np.testing.assert_allclose(rope_frequencies(RAW_ROPE, 128), golden["inv_freq_float32"], rtol=2e-7)
+    np.testing.assert_array_equal(rope_frequencies(RAW_ROPE, 128), np.array(golden["inv_freq_float32"], np.float32))
     positions = np.array(golden["position_ids_THW"])[:, None]
-    table = make_rope_table(positions, config=RAW_ROPE, head_dim=128)
+    table = make_rope(positions, config=RAW_ROPE, head_dim=128)
+    assert isinstance(table, RopeTable)
     assert relative_error(table.cos[0, 0], np.array(golden["cos_first64"])) <= TOLERANCE
     assert relative_error(table.sin[0, 0], np.array(golden["sin_first64"])) <= TOLERANCE
 

@@ -22,9 +22,9 @@ from convert.verify.stages import Blocks, layer_name, list_stages, run_stage
 from convert.verify.store import StateStore
 from convert.verify.torch_blocks import TorchBlocks
 from edge.errors import WeightError
-from edge.generate.step import visual_rows
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
+from edge.run.forward import visual_rows
 from edge.weights.folder import load_folder, open_checkpoint
 from tests.parity.reference import relative_error
 from tests.parity.verify_folders import (

@@ -68,6 +68,39 @@ def test_features_and_every_deepstack_level_equal_the_reference(index: int) -> N
     assert max(errors(index)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("index", [1, 3])
+def test_steps_give_every_block_and_the_output_of_one_call(index: int) -> None:
+    steps = tower().steps(mx.array(patches_of(GRIDS[index])), GRIDS[index])
+    hidden = [next(steps) for _ in range(4)]
+    mx.eval(hidden)
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    output: VisionOutput = end.value.value
+    found = (output.features, *output.deepstack)
+    assert all(rows.shape == (len(patches_of(GRIDS[index])), WIDTH) for rows in hidden)
+    assert relative_error(tower().merger(hidden[-1]), output.features) <= 1e-6
+    errors_of_steps = [relative_error(a, b) for a, b in zip(found, reference_output(index), strict=True)]
+    assert max(errors_of_steps) <= TOLERANCE
+
+
+def test_a_step_evaluates_nothing_of_later_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    right = edge.model.vision.VisionBlock.__call__
+
+    def counted(self: Any, hidden: mx.array, **options: Any) -> mx.array:  # Any: the block's own arguments
+        calls.append(1)
+        return right(self, hidden, **options)
+
+    monkeypatch.setattr(edge.model.vision.VisionBlock, "__call__", counted)
+    steps = tower().steps(mx.array(patches_of(GRIDS[0])), GRIDS[0])
+    assert not calls
+    for count in (1, 2, 3):
+        next(steps)
+        assert len(calls) == count
+    steps.close()
+    assert len(calls) == 3
+
+
 def test_media_encoded_together_equal_media_encoded_alone() -> None:
     grids = GRIDS[3]
     together = tower()(mx.array(patches_of(grids)), grids)

@@ -31,7 +31,7 @@ def test_json_holds_answer_usage_and_finish_reason(tiny_folder: Path, picture: P
     plain = run_chat(["--model", tiny_folder, "--image", picture, *GREEDY, "What?"], data=tmp_path)
     assert found["answer"].strip() == plain.out.strip()
     assert found["finish_reason"] == "length"
-    assert found["usage"]["answer_tokens"] == 12
+    assert found["usage"]["completion_tokens"] == 12
     assert found["media"][0]["source"] == found["media"][0]["seen"] == {"width": 48, "height": 32}
     assert found["media"][0]["tokens"] == 24
 

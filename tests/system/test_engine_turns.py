@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import edge
-from edge.generate.sampling import SamplingParams
+from edge.run.sample import SamplingParams
 
 GREEDY = SamplingParams(temperature=0.0)
 Message = dict[str, Any]  # Any: JSON
@@ -44,7 +44,7 @@ def talk(engine: edge.Engine, questions: list[Message], *, fresh: Path | None = 
 
 
 @pytest.mark.parametrize("folder_name", ["tiny_folder", "thinking_folder"])
-def test_a_talk_on_kept_caches_gives_the_answers_of_fresh_engines_peers_26(
+def test_a_talk_on_kept_caches_gives_the_answers_of_fresh_engines(
     folder_name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue(folder_name)
@@ -55,36 +55,34 @@ def test_a_talk_on_kept_caches_gives_the_answers_of_fresh_engines_peers_26(
     assert [a.text + a.reasoning for a in kept] == [a.text + a.reasoning for a in talk(engine, questions, fresh=folder)]
     # One picture, one run of the tower, however many turns.
     assert engine.vision_runs == 2
-    used = [answer.finish.statistics for answer in kept]
-    assert [statistics.vision_runs for statistics in used] == [1, 0, 1, 0]
-    assert all(later.kept_tokens >= earlier.prompt_tokens - len("<think>\n") for earlier, later in pairwise(used))
+    used = [answer.usage for answer in kept]
+    assert [usage.vision_runs for usage in used] == [1, 0, 1, 0]
+    assert all(later.cached_tokens >= earlier.prompt_tokens - len("<think>\n") for earlier, later in pairwise(used))
 
 
-def test_a_changed_picture_under_the_same_name_is_seen_anew_peers_4(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_changed_picture_under_the_same_name_is_seen_anew(tiny_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     engine, asked = edge.load(tiny_folder), [question("What?", path)]
     gradient(path)
     first = ask(engine, asked)
     gradient(path, turn=90)
     second = ask(engine, asked)
-    assert second.finish.statistics.vision_runs == 1
+    assert second.usage.vision_runs == 1
     assert second.text == ask(edge.load(tiny_folder), asked).text
     assert second.text != first.text
 
 
 def test_the_same_picture_in_another_size_is_another_picture(tiny_folder: Path, tmp_path: Path) -> None:
-    from edge.prompt.build import PromptOptions
-
     engine, path = edge.load(tiny_folder), gradient(tmp_path / "picture.png")
     asked = [question("What?", path)]
     ask(engine, asked)
     smaller = engine.answer(
-        edge.Request(messages=asked, sampling=GREEDY, max_tokens=4, options=PromptOptions(image={"max_pixels": 1024}))
+        edge.Request(messages=asked, sampling=GREEDY, max_tokens=4, image=edge.ImageOptions(max_pixels=1024))
     )
-    assert smaller.finish.statistics.vision_runs == 1
+    assert smaller.usage.vision_runs == 1
 
 
-def test_interleaved_streams_about_two_pictures_do_not_mix_peers_3(tiny_folder: Path, tmp_path: Path) -> None:
+def test_interleaved_streams_about_two_pictures_do_not_mix(tiny_folder: Path, tmp_path: Path) -> None:
     cat, dog = gradient(tmp_path / "cat.png"), gradient(tmp_path / "dog.png", turn=90)
     asked = [[question("What?", cat)], [question("What?", dog)]]
     alone = [ask(edge.load(tiny_folder), messages).text for messages in asked]

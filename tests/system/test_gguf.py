@@ -14,9 +14,9 @@ from PIL import Image
 
 from convert.__main__ import main
 from edge.engine import Engine
-from edge.generate.sampling import SamplingParams
 from edge.loading import load
 from edge.request import Request
+from edge.run.sample import SamplingParams
 from tests.system.chat_process import run_chat
 from tests.system.llama_process import Json, ask_llama_cpp, has_llama_cpp
 from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions, write_source

@@ -23,25 +23,32 @@ LAYERS = {
     "edge.config_json": 1,
     "edge.settings": 1,
     "edge.model": 2,
-    "edge.parse": 2,
     "edge.prompt": 3,
     "edge.weights": 3,
-    "edge.cache": 4,
     "edge.kv": 4,
     "edge.kv.layer": 2,
     "edge.text": 4,
-    "edge.run": 5,
-    "edge.memory": 4,
-    "edge.generate": 5,
-    "edge.events": 2,
+    "edge.run.sample": 5,
+    "edge.run.constrain": 5,
+    "edge.run.grammar": 5,
+    "edge.run.schema": 5,
+    "edge.options": 4,
+    "edge.limits": 4,
+    "edge.answer": 4,
     "edge.request": 6,
-    "edge.loading": 7,
-    "edge.engine": 7,
-    "edge": 8,
-    "edge.chat": 9,
-    "edge.server": 9,
-    "edge.bench": 9,
-    "convert": 10,
+    "edge.run": 7,
+    "edge.results": 8,
+    "edge.many": 8,
+    "edge.conversation": 8,
+    "edge.engine": 9,
+    "edge.loading": 9,
+    "edge.memory": 4,
+    "edge.events": 2,
+    "edge": 10,
+    "edge.chat": 11,
+    "edge.server": 11,
+    "edge.bench": 11,
+    "convert": 12,
 }
 
 
@@ -192,4 +199,4 @@ def test_a_planted_cycle_and_a_planted_assignment_are_seen() -> None:
     assert isinstance(function, ast.FunctionDef)
     assert _self_assignments(function) == ["self.x"]
     assert set(_imports(ast.parse("def f():\n import torch"))) == {"torch"}
-    assert _layer("edge.generate.step") == LAYERS["edge.generate"]
+    assert _layer("edge.run.loop") == LAYERS["edge.run"]

@@ -7,6 +7,7 @@ import pytest
 
 from edge.config import ModelConfig, MoeConfig, RopeConfig, TextConfig, VisionConfig
 from edge.errors import MemoryPlanError
+from edge.kv.make import bytes_per_token
 from edge.memory import (
     CHUNK_BUDGET_BYTES,
     GB,
@@ -18,7 +19,7 @@ from edge.memory import (
     plan_request,
     prefill_bytes,
 )
-from tests.unit.generate.tiny import begin, prompt_of, tiny_config
+from tests.unit.run.tiny import begin, prompt_of, tiny_config
 
 GPU = Precision(itemsize=2, is_attention_fused=True)
 CPU = Precision(itemsize=4, is_attention_fused=False)
@@ -67,22 +68,46 @@ CONFIG_30B = ModelConfig(
 
 
 def test_keys_and_values_of_the_30b_are_98304_bytes_per_token() -> None:
-    plan = plan_request(CONFIG_30B, precision=GPU, new_tokens=32768, context_tokens=32768, unseen=(), available=10 * GB)
-    assert plan.kv_bytes_per_token == 98304
+    token_bytes = bytes_per_token(TEXT_30B, kv_bits=None, itemsize=2)
+    plan = plan_request(
+        CONFIG_30B,
+        precision=GPU,
+        token_bytes=token_bytes,
+        new_tokens=32768,
+        context_tokens=32768,
+        unseen=(),
+        available=10 * GB,
+    )
+    assert token_bytes == plan.kv_bytes_per_token == 98304
     assert plan.kv_bytes == 32768 * 98304
 
 
-def test_a_request_that_does_not_fit_is_refused_with_what_would_fit_peers_30() -> None:
+def test_a_request_that_does_not_fit_is_refused_with_what_would_fit() -> None:
     with pytest.raises(MemoryPlanError, match=r"262144 new tokens.*About \d+ new tokens would fit") as caught:
-        plan_request(CONFIG_30B, precision=GPU, new_tokens=262144, context_tokens=262144, unseen=(), available=4 * GB)
+        plan_request(
+            CONFIG_30B,
+            precision=GPU,
+            token_bytes=98304,
+            new_tokens=262144,
+            context_tokens=262144,
+            unseen=(),
+            available=4 * GB,
+        ).refuse()
     fitting = int(str(caught.value).split("About ")[1].split()[0])
     plan = plan_request(
-        CONFIG_30B, precision=GPU, new_tokens=fitting, context_tokens=fitting, unseen=(), available=4 * GB
+        CONFIG_30B,
+        precision=GPU,
+        token_bytes=98304,
+        new_tokens=fitting,
+        context_tokens=fitting,
+        unseen=(),
+        available=4 * GB,
     )
+    assert plan.fits
     assert plan.needed_bytes <= 4 * GB
 
 
-def test_weights_that_do_not_fit_are_refused_before_they_are_read_peers_30() -> None:
+def test_weights_that_do_not_fit_are_refused_before_they_are_read() -> None:
     with pytest.raises(MemoryPlanError, match=r"18\.30 GB.*12\.00 GB.*at most 66%"):
         check_weights_fit(18_300_000_000, available=12 * GB, folder="somewhere")
     check_weights_fit(18_300_000_000, available=24 * GB, folder="somewhere")
@@ -90,7 +115,15 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read_peers_30() -> 
 
 def test_the_message_is_one_line() -> None:
     with pytest.raises(MemoryPlanError) as caught:
-        plan_request(CONFIG_30B, precision=CPU, new_tokens=9000, context_tokens=9000, unseen=(), available=0)
+        plan_request(
+            CONFIG_30B,
+            precision=CPU,
+            token_bytes=196608,
+            new_tokens=9000,
+            context_tokens=9000,
+            unseen=(),
+            available=0,
+        ).refuse()
     assert "\n" not in str(caught.value)
 
 
@@ -111,7 +144,13 @@ def test_a_longer_context_makes_the_chunk_smaller_where_scores_are_kept() -> Non
 def test_the_largest_picture_counts_for_the_vision_peak() -> None:
     def peak(*grids: tuple[int, int, int]) -> int:
         return plan_request(
-            CONFIG_30B, precision=CPU, new_tokens=9, context_tokens=9, unseen=grids, available=100 * GB
+            CONFIG_30B,
+            precision=CPU,
+            token_bytes=196608,
+            new_tokens=9,
+            context_tokens=9,
+            unseen=grids,
+            available=100 * GB,
         ).vision_bytes
 
     assert peak() == 0
@@ -121,11 +160,11 @@ def test_the_largest_picture_counts_for_the_vision_peak() -> None:
 @pytest.mark.parametrize("chunk_tokens", [64, 700])
 def test_a_prefill_stays_within_its_plan(chunk_tokens: int) -> None:
     prompt, text = prompt_of([7, 8, 9, 10] * 175), tiny_config().text
-    begin(prompt).next_token()  # weights and kernels are there
+    begin(prompt)  # weights and kernels are there
     mx.clear_cache()
     mx.reset_peak_memory()
     before = mx.get_active_memory()
-    begin(prompt, chunk_tokens=chunk_tokens).next_token()
+    begin(prompt, chunk_tokens=chunk_tokens)
     planned = prefill_bytes(text, precision=CPU, chunk_tokens=chunk_tokens, context_tokens=700)
     # Buffers of keys and values grow by 256 tokens, and are copied when they do.
     planned += 2 * 768 * text.kv_values_per_token * CPU.itemsize

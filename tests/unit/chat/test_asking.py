@@ -1,30 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from edge.chat.asking import assistant_message, explain_cut, user_message
-from edge.events import Answer, FinishEvent, FinishReason
-from tests.unit.chat.test_talk import STATISTICS
+from edge.answer import Answer, join_events
+from edge.chat.asking import explain_cut
+from edge.events import FinishEvent, FinishReason, ReasoningEvent, TextEvent
+from tests.unit.chat.test_talk import USAGE
 
 
 def answer(text: str, reasoning: str, reason: FinishReason) -> Answer:
-    return Answer(text, reasoning, FinishEvent(reason, None, STATISTICS))
-
-
-def test_pictures_come_before_videos_and_text() -> None:
-    content = user_message("Compare", images=[Path("a.png")], videos=[Path("v.mp4")])["content"]
-    assert [item["type"] for item in content] == ["image", "video", "text"]
-
-
-def test_a_thought_is_kept_beside_the_answer() -> None:
-    assert assistant_message(answer("yes", "hm", "stop")) == {
-        "role": "assistant",
-        "content": "yes",
-        "reasoning_content": "hm",
-    }
-    assert "reasoning_content" not in assistant_message(answer("yes", "", "stop"))
+    return join_events([ReasoningEvent(reasoning), TextEvent(text), FinishEvent(reason, None, USAGE)])
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from edge.chat.screen import Screen, describe_statistics
-from edge.events import Statistics
+from edge.chat.screen import Screen, describe_usage
+from edge.events import Usage
 
 
 class Terminal(io.StringIO):
@@ -73,17 +73,19 @@ def test_a_failure_after_a_piece_of_answer_begins_its_own_line() -> None:
     assert out.getvalue() == "half an ans\n"
 
 
-def test_statistics_are_one_line_with_speeds() -> None:
-    line = describe_statistics(
-        Statistics(
+def test_usage_is_one_line_with_speeds() -> None:
+    line = describe_usage(
+        Usage(
             prompt_tokens=120,
-            kept_tokens=20,
-            answer_tokens=11,
+            cached_tokens=20,
+            completion_tokens=11,
             reasoning_tokens=0,
             vision_runs=1,
             prompt_s=0.25,
+            queue_s=0.0,
             vision_s=0.25,
             prefill_s=0.5,
+            first_token_s=1.0,
             decode_s=2.0,
             peak_bytes=1_500_000_000,
         )

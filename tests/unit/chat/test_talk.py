@@ -13,19 +13,21 @@ from edge.chat.arguments import ChatOptions
 from edge.chat.screen import Screen
 from edge.chat.talk import Talk
 from edge.errors import MediaError, PromptError
-from edge.events import Event, FinishEvent, FinishReason, MediaUse, PromptEvent, ReasoningEvent, Statistics, TextEvent
-from edge.generate.sampling import SamplingParams
+from edge.events import Event, FinishEvent, FinishReason, MediaUse, PromptEvent, ReasoningEvent, TextEvent, Usage
 from edge.request import Request
+from edge.run.sample import SamplingParams
 
-STATISTICS = Statistics(
+USAGE = Usage(
     prompt_tokens=9,
-    kept_tokens=0,
-    answer_tokens=4,
+    cached_tokens=0,
+    completion_tokens=4,
     reasoning_tokens=1,
     vision_runs=0,
     prompt_s=0.1,
+    queue_s=0.0,
     vision_s=0.0,
     prefill_s=0.1,
+    first_token_s=0.2,
     decode_s=0.1,
     peak_bytes=0,
 )
@@ -52,7 +54,7 @@ class Parrot:
                 PromptEvent(9, 0, self.media, ("hint",)),
                 ReasoningEvent("hm"),
                 TextEvent(f"answer {len(self.requests)}"),
-                FinishEvent(self.reason, None, STATISTICS),
+                FinishEvent(self.reason, None, USAGE),
             ]
         )
 

@@ -1,6 +1,6 @@
 """The graph of a forward: types of all activations, kernels of a decode step, the same for text and images.
 
-Launches per layer and token of an MoE model: 24 with separate projections, 20 joined; mlx-lm and mlx-vlm: 30.
+Launches per layer and token of an MoE model: 20; mlx-lm and mlx-vlm: 30.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 import edge.model.attention
-from edge.cache.kv import KVCache, make_cache
 from edge.config import ModelConfig
-from edge.model.batch import decode_positions
-from edge.model.fused import fuse_layer
+from edge.kv.layer import LayerMemory
+from edge.kv.make import make_memory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.rope import apply_rope
 from edge.model.types import VisualRows
@@ -28,26 +27,27 @@ from tests.unit.model.tiny import CONFIG, DENSE_CONFIG, tiny_model
 GRIDS = [(1, 4, 6), (2, 2, 4)]
 NUM_PATCHES, NUM_TOKENS = 40, 10
 TOKEN = mx.array([[3]])
+NINTH = np.full((3, 1, 1), 9)
 
 
-def prefill(model: Qwen3VL, *, has_image: bool, dtype: mx.Dtype = mx.float32) -> tuple[mx.array, list[KVCache]]:
+def prefill(model: Qwen3VL, *, has_image: bool, dtype: mx.Dtype = mx.float32) -> tuple[mx.array, list[LayerMemory]]:
     """Build the graph of a prefill of 14 tokens, 10 of them visual."""
-    cache = make_cache(model.config.text)
+    memory = make_memory(model.config.text, kv_bits=None)
     ids = mx.array(np.arange(14)[None])
     positions = np.broadcast_to(np.arange(14), (3, 1, 14)).copy()
     if not has_image:
-        return model(ids, positions=positions, cache=cache), cache
+        return model(ids, positions=positions, memory=[memory]), memory
     positions[1:, 0, 2:12] = np.indices((2, 5)).reshape(2, -1) + 2
     output = model.encode_vision(mx.zeros((NUM_PATCHES, CONFIG.vision.patch_values), dtype=dtype), GRIDS)
     visual = VisualRows(mx.array(np.arange(2, 12, dtype=np.int32)), output)
-    return model(ids, positions=positions, cache=cache, visual=visual), cache
+    return model(ids, positions=positions, memory=[memory], visual=visual), memory
 
 
 def decode_step(model: Qwen3VL, *, has_image: bool) -> list[mx.array]:
-    """Evaluate a prefill and return the logits and cache writes of one more token, not evaluated."""
-    _, cache = prefill(model, has_image=has_image)
-    mx.eval([layer.state for layer in cache])
-    logits = model(TOKEN, positions=decode_positions([9]), cache=cache, last_only=True)
+    """Evaluate a prefill and return the logits of one more token, not evaluated."""
+    _, memory = prefill(model, has_image=has_image)
+    mx.eval([layer.state for layer in memory])
+    logits = model(TOKEN, positions=NINTH, memory=[memory], last_only=True)
     return [logits]
 
 
@@ -75,20 +75,16 @@ def record_types(model: Qwen3VL, monkeypatch: pytest.MonkeyPatch) -> Counter[tup
 
 @pytest.mark.parametrize("has_image", [False, True])
 @pytest.mark.parametrize("config", [CONFIG, DENSE_CONFIG], ids=["moe", "dense"])
-@pytest.mark.parametrize("is_fused", [False, True])
 def test_the_bfloat16_graph_has_no_float32_activation(
-    config: ModelConfig, has_image: bool, is_fused: bool, monkeypatch: pytest.MonkeyPatch
+    config: ModelConfig, has_image: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model(config, dtype=mx.bfloat16)
-    if is_fused:
-        for layer in model.language_model.model.layers:
-            fuse_layer(layer)
     seen = record_types(model, monkeypatch)
-    logits, cache = prefill(model, has_image=has_image)  # float32 patches, as the processor gives them
-    step = model(TOKEN, positions=decode_positions([9]), cache=cache)
+    logits, memory = prefill(model, has_image=has_image)  # float32 patches, as the processor gives them
+    step = model(TOKEN, positions=NINTH, memory=[memory])
     assert {dtype for _, dtype in seen} == {mx.bfloat16}
     assert len(seen) >= (12 if has_image else 6)
-    assert {array.dtype for layer in cache for array in layer.state} == {mx.bfloat16}
+    assert {array.dtype for layer in memory for array in layer.state} == {mx.bfloat16}
     assert logits.dtype == step.dtype == mx.bfloat16
 
 
@@ -113,18 +109,11 @@ def test_the_decode_graph_of_an_image_turn_equals_that_of_a_text_turn(config: Mo
 # Kernels per token -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("config", "is_fused", "per_layer"),
-    [(CONFIG, False, 24), (CONFIG, True, 20), (DENSE_CONFIG, False, 19), (DENSE_CONFIG, True, 15)],
-    ids=["moe", "moe joined", "dense", "dense joined"],
-)
+@pytest.mark.parametrize(("config", "per_layer"), [(CONFIG, 20), (DENSE_CONFIG, 15)], ids=["moe", "dense"])
 def test_kernels_per_decoded_token_and_layer(
-    config: ModelConfig, is_fused: bool, per_layer: int, monkeypatch: pytest.MonkeyPatch
+    config: ModelConfig, per_layer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model(config)
-    if is_fused:
-        for layer in model.language_model.model.layers:
-            fuse_layer(layer)
     mx.eval(model.parameters())
     gpu_kernels(monkeypatch)
     found = launches(*decode_step(model, has_image=True))

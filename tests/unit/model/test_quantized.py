@@ -9,8 +9,8 @@ import pytest
 
 from edge.config import LayerQuantization, QuantizationConfig
 from edge.errors import WeightError
-from edge.model.moe import SORT_FROM_ROWS, SwitchGLU, SwitchLinear
-from edge.model.quantized import QuantizedSwitchLinear, quantize_modules
+from edge.model.moe import MLP, SORT_FROM_ROWS, SwitchGLU, SwitchLinear
+from edge.model.quantized import QuantizedSwitchLinear, quantize_modules, split_modules
 from tests.unit.model.tiny import randomize, tiny_model
 
 SETTINGS = [
@@ -23,7 +23,7 @@ SETTINGS = [
     LayerQuantization(group_size=16, bits=4, mode="nvfp4"),
 ]
 IDS = [f"{setting.mode} {setting.bits} bits" for setting in SETTINGS]
-EXPERTS = "language_model.model.layers.0.mlp.switch_mlp.gate_proj"
+EXPERTS = "language_model.model.layers.0.mlp.switch_mlp.gate_up_proj"
 ROUTER = "language_model.model.layers.0.mlp.gate"
 EMBEDDING = "language_model.model.embed_tokens"
 
@@ -43,17 +43,15 @@ def unpack(packed: list[mx.array], setting: LayerQuantization) -> mx.array:
 def test_packed_experts_equal_their_unpacked_matrices(setting: LayerQuantization, num_rows: int) -> None:
     glu, packed_glu = SwitchGLU(64, 128, 5), SwitchGLU(64, 128, 5)
     randomize(glu)
-    quantize_modules(
-        packed_glu, QuantizationConfig(default=setting), stored_paths=["gate_proj", "up_proj", "down_proj"]
-    )
-    for name in ("gate_proj", "up_proj", "down_proj"):
+    quantize_modules(packed_glu, QuantizationConfig(default=setting), stored_paths=["gate_up_proj", "down_proj"])
+    for name in ("gate_up_proj", "down_proj"):
         packed = pack(glu[name].weight, setting)
         glu[name].weight = unpack(packed, setting)
         packed_glu[name].update(dict(zip(("weight", "scales", "biases"), packed, strict=False)))
     rows = mx.random.normal((num_rows, 64), key=mx.random.key(1))
     experts = mx.random.randint(0, 5, (num_rows, 2), key=mx.random.key(2)).astype(mx.uint32)
     found, expected = packed_glu(rows, experts), glu(rows, experts)
-    assert isinstance(packed_glu.gate_proj, QuantizedSwitchLinear)
+    assert isinstance(packed_glu.gate_up_proj, QuantizedSwitchLinear)
     assert found.shape == (num_rows, 2, 64)
     np.testing.assert_allclose(np.array(found), np.array(expected), rtol=1e-4, atol=1e-4)
 
@@ -67,8 +65,8 @@ def test_packed_modules_have_the_parameters_of_published_files(setting: LayerQua
     for path in (EXPERTS, ROUTER, EMBEDDING):
         assert set(modules[path].parameters()) == names
         assert modules[path].weight.dtype == mx.uint32
-    assert modules[EXPERTS].weight.shape == (6, 32, 64 * setting.bits // 32)
-    untouched = modules["language_model.model.layers.1.mlp.switch_mlp.gate_proj"]
+    assert modules[EXPERTS].weight.shape == (6, 64, 64 * setting.bits // 32)
+    untouched = modules["language_model.model.layers.1.mlp.switch_mlp.gate_up_proj"]
     assert isinstance(untouched, SwitchLinear)
 
 
@@ -116,3 +114,17 @@ def test_a_group_size_that_does_not_fit_is_refused() -> None:
     down = "language_model.model.layers.0.mlp.switch_mlp.down_proj"
     with pytest.raises(WeightError, match="cannot hold"):
         quantize_modules(tiny_model(), QuantizationConfig(default=SETTINGS[2]), stored_paths=[down])
+
+
+def test_a_projection_in_parts_gives_the_outputs_of_one_matrix() -> None:
+    mlp, switch = MLP(64, 96), SwitchGLU(64, 96, 5)
+    rows = mx.random.normal((7, 64), key=mx.random.key(1))
+    experts = mx.random.randint(0, 5, (7, 2), key=mx.random.key(2)).astype(mx.uint32)
+    for module, inputs in ((mlp, (rows,)), (switch, (rows, experts))):
+        randomize(module)
+        whole, expected = module.gate_up_proj.weight, module(*inputs)
+        split_modules(module, {"gate_up_proj": (100, 92)})
+        for part, weight in zip(module.gate_up_proj.parts, mx.split(whole, [100], axis=-2), strict=True):
+            assert part.weight.shape == weight.shape
+            part.weight = weight
+        np.testing.assert_allclose(np.array(module(*inputs)), np.array(expected), rtol=1e-4, atol=1e-5)

@@ -8,13 +8,12 @@ import pytest
 
 from edge.config import RopeConfig
 from edge.model.rope import (
-    RopeOffset,
+    RopeStep,
     RopeTable,
     apply_rope,
     attention_scale,
     frequency_axes,
     make_rope,
-    make_rope_table,
     rope_frequencies,
 )
 
@@ -24,51 +23,41 @@ YARN = RopeConfig(
 )
 
 
-def consecutive(starts: list[int], length: int) -> np.ndarray:
-    rows = np.array(starts)[:, None] + np.arange(length)
-    return np.broadcast_to(rows, (3, *rows.shape))
-
-
 def heads(batch: int, length: int) -> mx.array:
     return mx.random.normal((batch, 2, length, 24), key=mx.random.key(0))
 
 
 @pytest.mark.parametrize("config", [PLAIN, YARN], ids=["plain", "yarn"])
-@pytest.mark.parametrize("starts", [[0], [900], [4, 4], [-3, 17, 250]])
-@pytest.mark.parametrize("length", [1, 6])
-def test_offset_and_table_are_the_same_rotation(config: RopeConfig, starts: list[int], length: int) -> None:
-    positions = consecutive(starts, length)
-    rope = make_rope(positions, config=config, head_dim=24)
-    assert isinstance(rope, RopeOffset)
-    table = make_rope_table(positions, config=config, head_dim=24)
-    x = heads(len(starts), length)
-    # float32 angles up to 900 have a spacing of 6e-5
-    np.testing.assert_allclose(np.array(apply_rope(rope, x)), np.array(apply_rope(table, x)), atol=3e-4)
+@pytest.mark.parametrize("position", [(0, 0, 0), (4, 4, 4), (900, 900, 900), (7, 11, 13), (250_000, 250_000, 250_000)])
+def test_a_step_and_a_table_are_the_same_rotation(config: RopeConfig, position: tuple[int, int, int]) -> None:
+    positions = np.array(position)[:, None, None]
+    step = make_rope(positions, config=config, head_dim=24)
+    table = make_rope(np.repeat(positions, 2, axis=2), config=config, head_dim=24)
+    assert isinstance(step, RopeStep)
+    assert isinstance(table, RopeTable)
+    x = heads(1, 1)
+    both = np.array(apply_rope(table, mx.repeat(x, 2, axis=2)))
+    assert np.array_equal(both[:, :, :1], both[:, :, 1:])
+    np.testing.assert_allclose(np.array(apply_rope(step, x)), both[:, :, :1], atol=2e-6)
 
 
-def test_equal_offsets_need_no_array() -> None:
-    rope = make_rope(consecutive([5, 5], 3), config=PLAIN, head_dim=24)
-    assert isinstance(rope, RopeOffset)
-    assert rope.offset == 5
+def test_a_step_turns_its_angles_into_the_range_that_a_gpu_is_exact_in() -> None:
+    rope = make_rope(np.full((3, 1, 1), 250_000), config=PLAIN, head_dim=24)
+    assert isinstance(rope, RopeStep)
+    assert np.abs(1 / np.array(rope.periods)).max() <= np.pi + 1e-6
 
 
-@pytest.mark.parametrize(
-    "positions",
-    [
-        np.array([[[0, 1, 2]], [[0, 1, 2]], [[0, 1, 3]]]),
-        np.array([[[0, 1, 2]], [[0, 1, 2]], [[1, 2, 3]]]),
-        np.array([[[0, 1, 3]]] * 3),
-        np.array([[[0, 1, 2], [4, 5, 5]]] * 3),
-    ],
-    ids=["one row differs", "a row is shifted", "a gap", "one batch row repeats"],
-)
-def test_other_positions_take_the_table(positions: np.ndarray) -> None:
-    assert isinstance(make_rope(positions, config=PLAIN, head_dim=24), RopeTable)
+@pytest.mark.parametrize("shape", [(3, 1, 2), (3, 2, 1)])
+def test_more_than_one_token_takes_a_table(shape: tuple[int, int, int]) -> None:
+    rope = make_rope(np.full(shape, 5), config=PLAIN, head_dim=24)
+    assert isinstance(rope, RopeTable)
+    assert rope.cos.shape == (shape[1], 1, shape[2], 12)
 
 
 def test_a_table_rotates_each_frequency_by_its_own_axis() -> None:
     positions = np.array([[[7]], [[11]], [[13]]])
-    table = make_rope_table(positions, config=PLAIN, head_dim=24)
+    table = make_rope(np.repeat(positions, 2, axis=2), config=PLAIN, head_dim=24)
+    assert isinstance(table, RopeTable)
     axes = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 0])
     angles = np.array([7, 11, 13])[axes] * 60.0 ** (-np.arange(12) / 12)
     np.testing.assert_allclose(np.array(table.cos)[0, 0, 0], np.cos(angles), atol=2e-6)

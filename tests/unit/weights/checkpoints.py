@@ -7,20 +7,24 @@ heads * head size is not the hidden size, and every group of 32 fits, so that al
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
-from edge.config import ModelConfig
+from edge.config import LayerQuantization, ModelConfig
 from edge.config_json import model_config_from_dict
+from edge.model.quantized import QuantizedSwitchLinear
 from edge.model.qwen3vl import Qwen3VL
 from edge.weights.header import ITEM_BITS
 from edge.weights.names_hf import HubLayout, expected_parameters, hub_table
+from edge.weights.names_joined import JOINED, join_names
 from edge.weights.table import Table
 
 Json = dict[str, Any]  # Any: JSON
@@ -113,9 +117,48 @@ def random_parameters(config: ModelConfig, *, seed: int = 0) -> Parameters:
 
 
 def parameters_of(model: Qwen3VL) -> Parameters:
-    """Return the parameters of a model by path."""
+    """Return the parameters of a model under the paths of files: joined ones taken apart."""
     flat: list[tuple[str, mx.array]] = tree_flatten(model.parameters())  # type: ignore[assignment]  # mlx: a union
-    return dict(flat)
+    arrays = dict(flat)
+    separate: Parameters = {}
+    for rule in join_names(model.config, packed_forms(model)).rules:
+        separate |= rule.inverse([arrays.pop(target.name) for target in rule.targets])
+    return arrays | separate
+
+
+def packed_forms(model: Qwen3VL) -> dict[str, LayerQuantization]:
+    """Return how each module is packed, under the paths of files."""
+    forms: dict[str, LayerQuantization] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, QuantizedSwitchLinear):
+            form = module.setting
+        elif isinstance(module, nn.QuantizedLinear | nn.QuantizedEmbedding):
+            form = LayerQuantization(group_size=module.group_size, bits=module.bits, mode=module.mode)
+        else:
+            continue
+        forms |= dict.fromkeys(stored_paths(model, path), form)
+    return forms
+
+
+def stored_paths(model: Qwen3VL, path: str) -> list[str]:
+    """Return the paths in files of the matrices that make up a module of the model."""
+    whole, _, index = path.partition(".parts.")
+    joined = re.sub(r"language_model\.model\.layers\.\d+\.", "", whole)
+    if joined not in JOINED:
+        return [path]
+    layer = whole.removesuffix(joined)
+    names = [f"{layer}{name}" for name in JOINED[joined]]
+    if not index:
+        return names
+    shapes = expected_parameters(model.config)
+    modules = dict(model.named_modules())
+    outputs = [module.weight.shape[-2] for module in modules[whole].parts]
+    runs: list[list[str]] = []
+    for size in outputs:
+        runs.append([])
+        while sum(shapes[f"{name}.weight"][-2] for name in runs[-1]) < size:
+            runs[-1].append(names.pop(0))
+    return runs[int(index)]
 
 
 def hub_tensors(parameters: Parameters, table: Table) -> Parameters:

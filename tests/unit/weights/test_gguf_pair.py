@@ -12,7 +12,6 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from mlx.utils import tree_flatten
 from PIL import Image
 
 from convert.__main__ import main
@@ -232,7 +231,7 @@ def test_loaded_values_equal_the_files_blocks(made: Path, tmp_path: Path, kind: 
     convert(made / "source", tmp_path / "a.gguf", "--type", kind, "--mmproj", "Q8_0")
     pair = open_pair(tmp_path / "a.gguf")
     model = load_pair(pair, dtype=mx.float32).model
-    flat = dict(tree_flatten(model.parameters()))
+    flat = parameters_of(model)
     forms = pair.packed_modules()
     checked = 0
     for rule in pair.rules:

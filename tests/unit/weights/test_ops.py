@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from edge.weights.ops import Fp8Blocks, Inverse, Op, Shapes, Split, Transpose, Unstack
+from edge.weights.ops import Fp8Blocks, Inverse, Join, Op, Shapes, Split, Spread, Transpose, Unstack
 
 
 def numbers(*shape: int) -> mx.array:
@@ -23,6 +23,8 @@ def numbers(*shape: int) -> mx.array:
         (Unstack(axis=1, parts=3), (2, 3, 5), ((2, 5), (2, 5), (2, 5))),
         (Unstack(axis=-1, parts=3), (2, 5, 3), ((2, 5), (2, 5), (2, 5))),
         (Inverse(Transpose((1, 2, 0)), ((3, 5, 2),)), (3, 5, 2), ((2, 3, 5),)),
+        (Inverse(Join(axis=0, sizes=(4, 1, 2)), ((7, 3),)), (7, 3), ((4, 3), (1, 3), (2, 3))),
+        (Inverse(Join(axis=-2, sizes=(4, 3)), ((2, 7, 3),)), (2, 7, 3), ((2, 4, 3), (2, 3, 3))),
     ],
 )
 def test_inverse_undoes_apply_and_shapes_are_predicted(
@@ -33,6 +35,19 @@ def test_inverse_undoes_apply_and_shapes_are_predicted(
     assert tuple(target.shape for target in targets) == target_shapes
     assert op.source_shapes(target_shapes) == (source_shape,)
     assert mx.array_equal(op.inverse(targets)[0], source)
+
+
+def test_join_predicts_the_shapes_of_its_parts() -> None:
+    assert Join(axis=-2, sizes=(4, 3)).source_shapes(((2, 7, 3),)) == ((2, 4, 3), (2, 3, 3))
+
+
+def test_spread_repeats_each_array_and_its_inverse_takes_one() -> None:
+    op, arrays = Spread((3, 2)), (numbers(4), numbers(4) + 1)
+    first, second = op.apply(arrays)
+    assert (first.shape, second.shape) == ((3, 4), (2, 4))
+    assert op.source_shapes((first.shape, second.shape)) == ((4,), (4,))
+    assert all(mx.array_equal(row, arrays[1]) for row in second)
+    assert all(mx.array_equal(a, b) for a, b in zip(op.inverse((first, second)), arrays, strict=True))
 
 
 def test_split_keeps_the_order_of_the_halves() -> None:

@@ -1,1 +1,0 @@
-"""Keys, values and vision results kept between turns."""

@@ -1,0 +1,114 @@
+"""Talk with an engine: the messages are kept, so that each question stands on what was said before.
+
+In: questions with pictures and videos. Out: answers, or events; every finished answer becomes a message. A question
+that fails or is refused leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edge.answer import Answer, AnswerParts
+from edge.errors import RequestError
+from edge.events import Event, ToolCall
+from edge.options import Image, Video
+from edge.request import Request
+from edge.text.tools import tool_result_message
+
+if TYPE_CHECKING:
+    from edge.results import EventStream
+
+Message = dict[str, Any]  # Any: JSON, checked by edge.prompt
+Media = Any  # a source as edge.prompt takes it, or an Image or Video with options
+
+
+def user_message(text: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = ()) -> Message:
+    """Put pictures, videos and text into one user message, in this order.
+
+    Args:
+        text: The question.
+        images: Sources (path, data URL, bytes, file object, PIL picture, array), or `Image`s.
+        videos: Sources, or `Video`s.
+
+    Raises:
+        RequestError: The question is no text, or a single source was given where a list is expected.
+    """
+    if not isinstance(text, str):
+        raise RequestError(f"question: expected text, found {type(text).__name__}.", field="question")
+    for name, media in (("images", images), ("videos", videos)):
+        if isinstance(media, str | bytes | Image | Video) or not isinstance(media, Sequence):
+            raise RequestError(f"{name}: expected a list of sources, found {type(media).__name__}.", field=name)
+    parts = [(one if isinstance(one, Image) else Image(one)).part() for one in images]
+    parts += [(one if isinstance(one, Video) else Video(one)).part() for one in videos]
+    return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
+
+
+class Conversation:
+    """Messages of one talk. One thread at a time; many conversations of one engine may run at once."""
+
+    def __init__(self, stream: Callable[[Request], EventStream], *, system: str | None, **settings: Any) -> None:
+        """Begin a talk; `Engine.chat` does it.
+
+        Args:
+            stream: Runs a request.
+            system: The system message.
+            settings: Fields of every `Request`.
+        """
+        self.messages: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+        self._stream = stream
+        self._settings = settings
+
+    def ask(
+        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **changes: Any
+    ) -> Answer:
+        """Ask and wait for the answer.
+
+        Args:
+            question: The text.
+            images: Pictures that go with it, as for `user_message`.
+            videos: Videos that go with it.
+            changes: Fields of `Request` for this question only.
+
+        Raises:
+            EdgeError: What `Engine.stream` raises; the talk stays as it was before the question.
+        """
+        parts = AnswerParts()
+        for event in self.stream(question, images=images, videos=videos, **changes):
+            parts.add(event)
+        return parts.answer()
+
+    def stream(
+        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **changes: Any
+    ) -> Iterator[Event]:
+        """Ask, and give the events; the answer joins the messages when its last event was taken."""
+        return self._run([user_message(question, images=images, videos=videos)], changes)
+
+    def give_results(self, results: Sequence[tuple[ToolCall, Any]], **changes: Any) -> Answer:
+        """Tell what the last answer's tool calls gave, and wait for what the model says to it.
+
+        Args:
+            results: Each call with its result: text, any JSON, or content parts (pictures are allowed).
+            changes: Fields of `Request` for this step only.
+
+        Raises:
+            EdgeError: As `ask`.
+        """
+        parts = AnswerParts()
+        messages = [tool_result_message(call, content) for call, content in results]
+        for event in self._run(messages, changes):
+            parts.add(event)
+        return parts.answer()
+
+    def _run(self, new: list[Message], changes: Mapping[str, Any]) -> Iterator[Event]:
+        request = Request(messages=[*self.messages, *new], **{**self._settings, **changes})
+        events = self._stream(request)  # refused questions are refused here
+        return self._remember(events, new)
+
+    def _remember(self, events: EventStream, new: list[Message]) -> Iterator[Event]:
+        parts = AnswerParts()
+        with events:
+            for event in events:
+                parts.add(event)
+                yield event
+        self.messages += [*new, parts.answer().message()]

@@ -1,1 +1,0 @@
-"""Prefill, sampling and the token stream."""

@@ -1,0 +1,55 @@
+"""Bounds of one engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge.errors import RequestError
+
+KEPT_BYTES = 1 << 30
+KEPT_TURNS = 8
+VISION_CACHE_BYTES = 1 << 29
+DISK_BYTES = 8 << 30
+MAX_ROWS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What an engine may use.
+
+    Attributes:
+        context_tokens: Most tokens of prompt and answer together; None takes the model's.
+        chunk_tokens: Tokens per prefill forward; None chooses by memory.
+        max_rows: Most requests that run at a time; more wait in order.
+        kv_bits: Bits of keys and values: None keeps the compute type, 8 halves it and more, 4 costs quality.
+        kept_bytes: Keys and values kept between turns (the newest turn is always kept).
+        kept_turns: Turns kept.
+        vision_cache_bytes: Vision results kept.
+        keep_folder: Where finished turns are kept on disk too, so that a later engine goes on without a prefill;
+            None keeps them in memory only.
+        keep_folder_bytes: Bytes they may take there; the oldest go first.
+
+    Raises:
+        RequestError: A value is out of range; its `field` names it.
+    """
+
+    context_tokens: int | None = None
+    chunk_tokens: int | None = None
+    max_rows: int = MAX_ROWS
+    kv_bits: Literal[8, 4] | None = None
+    kept_bytes: int = KEPT_BYTES
+    kept_turns: int = KEPT_TURNS
+    vision_cache_bytes: int = VISION_CACHE_BYTES
+    keep_folder: Path | None = None
+    keep_folder_bytes: int = DISK_BYTES
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for name in ("context_tokens", "chunk_tokens", "max_rows", "kept_turns"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise RequestError(f"{name}: expected a whole number of at least 1, found {value!r}.", field=name)
+        if self.kv_bits not in (None, 8, 4):
+            raise RequestError(f"kv_bits: expected 8 or 4, or None, found {self.kv_bits!r}.", field="kv_bits")

@@ -1,1 +1,0 @@
-"""The token stream to fields: reasoning, tool calls, boxes."""

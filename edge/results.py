@@ -1,0 +1,87 @@
+"""What a request gives back: events one by one, or the result of one of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from edge.answer import Answer, AnswerParts
+from edge.errors import EdgeError
+from edge.events import Event, FinishEvent
+from edge.request import Request
+from edge.run.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one request of `Engine.map`.
+
+    Attributes:
+        index: Its place among the requests, from 0.
+        request: The request.
+        answer: Its answer; None if it failed.
+        error: Why it failed; None if it did not.
+    """
+
+    index: int
+    request: Request
+    answer: Answer | None
+    error: EdgeError | None
+
+
+class EventStream(Iterator[Event]):
+    """The events of one request, as they come; leaving it early (`close`, or the end of a `with`) cancels the request.
+
+    The model runs on whether or not events are taken. One thread at a time may take events; `close` may be called
+    from any.
+    """
+
+    def __init__(self, job: Job, inbox: SimpleQueue[Event | BaseException], *, owner: object) -> None:
+        """Make a stream; it keeps its engine, which would close when nobody else holds it."""
+        self._owner = owner
+        self._job = job
+        self._inbox = inbox
+        self._has_ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        """Wait for the next event; raises what ended the request if that was an error."""
+        if self._has_ended:
+            raise StopIteration
+        item = self._inbox.get()
+        if isinstance(item, BaseException):
+            self._has_ended = True
+            raise item
+        self._has_ended = isinstance(item, FinishEvent)
+        return item
+
+    def answer(self) -> Answer:
+        """Wait for the end and join the events that were not taken yet."""
+        parts = AnswerParts()
+        for event in self:
+            parts.add(event)
+        return parts.answer()
+
+    def close(self) -> None:
+        """Cancel the request and wait until it has ended, which takes at most one slice of work."""
+        self._job.cancel.set()
+        while not self._has_ended:
+            item = self._inbox.get()
+            self._has_ended = isinstance(item, BaseException | FinishEvent)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        """Nobody can take the rest: the row is free for others."""
+        self._job.cancel.set()

@@ -1,0 +1,138 @@
+"""Build the loop of a loaded model: its caches, its planner, and how a job becomes a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from edge.config import ModelConfig
+from edge.kv.disk import PrefixStore
+from edge.kv.prefix import PrefixPool
+from edge.kv.vision import VisionMemory
+from edge.limits import EngineLimits
+from edge.memory import Precision
+from edge.model.qwen3vl import Qwen3VL
+from edge.prompt.processor import Processor
+from edge.run.job import Job
+from edge.run.loop import Loop, LoopParts
+from edge.run.plan import Plan, Planner
+from edge.run.row import Row
+from edge.run.sample import Sampler, SamplingParams
+from edge.settings import GenerationSettings
+from edge.text.answer import AnswerReader
+from edge.text.budget import ThinkingBudget
+from edge.text.thought import THINK_CLOSE
+
+ModelReader = Callable[[], Qwen3VL]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How a checkpoint's answers are read and ended.
+
+    Attributes:
+        processor: Tokenizer and templates; ready before the first job.
+        end_token_ids: Tokens that end an answer.
+        default_sampling: The checkpoint's own advice.
+    """
+
+    processor: Future[Processor]
+    end_token_ids: frozenset[int]
+    default_sampling: SamplingParams
+
+    def make_row(self, job: Job, plan: Plan, *, vocab_size: int) -> Row:
+        """Make the row of a planned job."""
+        request, tokenizer = job.request, self.processor.result().tokenizer
+        sampling = request.sampling
+        assert sampling is None or isinstance(sampling, SamplingParams), "requests turn mappings into classes"
+        closing = (
+            "" if request.thinking_budget is None else ("\n" if request.thinking_budget else "") + THINK_CLOSE + "\n\n"
+        )
+        return Row(
+            job,
+            plan,
+            sampler=Sampler(
+                sampling or self.default_sampling, prompt_token_ids=job.prompt.token_ids, vocab_size=vocab_size
+            ),
+            reader=AnswerReader(
+                tokenizer,
+                starts_in_reasoning=job.prompt.opens_reasoning,
+                stops=request.stop,
+                end_token_ids=self.end_token_ids,
+                has_tools=bool(request.prompt_tools),
+            ),
+            budget=ThinkingBudget(request.thinking_budget, closing_token_ids=tokenizer.encode(closing)),
+        )
+
+
+def make_loop(
+    read_model: ModelReader,
+    *,
+    config: ModelConfig,
+    speech: Speech,
+    limits: EngineLimits,
+    context_tokens: int,
+    identity: str | None = None,
+) -> Loop:
+    """Read a model and build its loop; on the model thread.
+
+    Args:
+        read_model: Gives the model, its weights in memory.
+        config: Its sizes.
+        speech: How its answers are read.
+        limits: Bounds of the engine.
+        context_tokens: Most tokens of prompt and answer together.
+        identity: What weights these are, for turns kept on disk; None keeps none there.
+    """
+    model = read_model()
+    kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
+    seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
+    store = None
+    if identity is not None and limits.keep_folder is not None:
+        kept_as = f"{identity} kv_bits={limits.kv_bits}"
+        store = PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
+    planner = Planner(
+        config,
+        precision=_precision_of(model),
+        kv_bits=limits.kv_bits,
+        context_tokens=context_tokens,
+        chunk_tokens=limits.chunk_tokens,
+        kept=kept,
+        seen=seen,
+        store=store,
+    )
+
+    def make_row(job: Job, plan: Plan) -> Row:
+        return speech.make_row(job, plan, vocab_size=config.text.vocab_size)
+
+    parts = LoopParts(
+        model=model,
+        num_blocks=config.vision.depth,
+        planner=planner,
+        kept=kept,
+        seen=seen,
+        store=store,
+        make_row=make_row,
+        max_rows=limits.max_rows,
+    )
+    return Loop(parts)
+
+
+def sampling_of(generation: GenerationSettings) -> SamplingParams:
+    """Return the checkpoint's own defaults."""
+    return SamplingParams(
+        temperature=generation.temperature if generation.do_sample else 0.0,
+        top_p=generation.top_p,
+        top_k=generation.top_k,
+        repetition_penalty=generation.repetition_penalty,
+        presence_penalty=generation.presence_penalty,
+    )
+
+
+def _precision_of(model: Qwen3VL) -> Precision:
+    """Bytes per activation, from a norm's weight: it is never quantized."""
+    itemsize = model.language_model.model.norm.weight.itemsize
+    return Precision(itemsize=int(itemsize), is_attention_fused=mx.default_device().type == mx.DeviceType.gpu)
