@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ def opened_source(
         EdgeError: The source cannot be converted.
     """
     _refuse_file(arguments.source)
+    _prepare_hub()
     if not arguments.stream:
         local = resolve_model(arguments.source, revision=arguments.revision)
         source = open_source(local, name=arguments.source, dtype=dtype, takes_packed=arguments.from_packed)
@@ -54,6 +57,7 @@ def opened_for_plan(arguments: argparse.Namespace, *, dtype: mx.Dtype = mx.bfloa
         EdgeError: The source cannot be converted.
     """
     _refuse_file(arguments.source)
+    _prepare_hub()
     if is_hub_id(arguments.source):
         with tempfile.TemporaryDirectory() as folder:
             yield _stream(arguments, Path(folder), dtype)
@@ -76,6 +80,12 @@ def _stream(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Sou
     return open_stream(
         arguments.source, folder, revision=arguments.revision, dtype=dtype, takes_packed=arguments.from_packed
     )
+
+
+def _prepare_hub() -> None:
+    """Keep huggingface-hub's bars off what is not a terminal; it reads its settings when it is imported."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def _refuse_file(name: str) -> None:

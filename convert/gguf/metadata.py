@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,15 @@ class Pairs:
     data: bytes
 
 
-def text_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes: Mapping[str, Shape]) -> Pairs:
+def text_pairs(
+    folder: Path, config: ModelConfig, *, name: str, file_type: FileType, shapes: Mapping[str, Shape]
+) -> Pairs:
     """Write the keys of the text file.
 
     Args:
         folder: Where tokenizer, template and generation settings lie.
         config: The checkpoint.
+        name: The model's, such as Qwen3-VL-4B-Instruct; the folder's may be that of a cache.
         file_type: Stored as `general.file_type`.
         shapes: Tensors of the file; they decide the size label.
 
@@ -65,7 +69,7 @@ def text_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes
     read_generation_settings(folder)  # gguf's own reader takes values of any type, and fails when it writes them
     if text.moe is not None and not all(text.is_sparse_layer(index) for index in range(text.num_layers)):
         raise ConfigError(f"{folder}: llama.cpp runs no model with dense layers among sparse ones. Use convert mlx.")
-    writer = _start(folder, "qwen3vl" if text.moe is None else "qwen3vlmoe", "model", shapes)
+    writer = _start(folder, "qwen3vl" if text.moe is None else "qwen3vlmoe", "model", shapes, name)
     writer.add_block_count(text.num_layers)
     writer.add_context_length(text.max_position_embeddings)
     writer.add_embedding_length(text.hidden_size)
@@ -88,7 +92,9 @@ def text_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes
     return _finish(writer)
 
 
-def projector_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes: Mapping[str, Shape]) -> Pairs:
+def projector_pairs(
+    folder: Path, config: ModelConfig, *, name: str, file_type: FileType, shapes: Mapping[str, Shape]
+) -> Pairs:
     """Write the keys of the projector file; arguments as for `text_pairs`.
 
     Raises:
@@ -97,7 +103,7 @@ def projector_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, s
     vision, images = config.vision, read_image_settings(folder)
     if vision.temporal_patch_size != 2:
         raise ConfigError(f"{folder}: llama.cpp takes 2 frames per patch, found {vision.temporal_patch_size}.")
-    writer = _start(folder, "clip", "mmproj", shapes)
+    writer = _start(folder, "clip", "mmproj", shapes, name)
     writer.add_file_type(file_type.number)
     writer.add_clip_has_vision_encoder(True)
     writer.add_vision_projection_dim(config.text.hidden_size)
@@ -137,14 +143,17 @@ def packed_text(text: str) -> bytes:
 
 
 # Any: gguf has no annotations that hold under strict checking.
-def _start(folder: Path, architecture: str, kind: str, shapes: Mapping[str, Shape]) -> Any:
+def _start(folder: Path, architecture: str, kind: str, shapes: Mapping[str, Shape], model_name: str) -> Any:
     logging.getLogger("gguf").setLevel(logging.ERROR)  # it reports every key it sets
     writer = gguf.GGUFWriter(None, architecture)
     for name, shape in shapes.items():
         writer.add_tensor_info(name, shape, np.dtype(np.float32), 0)
     total, shared, per_expert, num_experts = writer.get_total_parameter_count()
-    metadata = gguf.Metadata.load(None, folder, None, total)
-    metadata.name = metadata.name or folder.name
+    with tempfile.TemporaryDirectory() as place:
+        named = Path(place) / model_name  # gguf reads names off the folder's own
+        named.symlink_to(folder.absolute())
+        metadata = gguf.Metadata.load(None, named, None, total)
+    metadata.name = metadata.name or model_name
     metadata.size_label = metadata.size_label or gguf.size_label(total, shared, per_expert, num_experts)
     writer.add_type(kind)
     metadata.set_gguf_meta_model(writer)

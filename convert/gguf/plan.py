@@ -84,13 +84,19 @@ def describe_places(places: Mapping[str, tuple[Place, ...]]) -> list[Stored]:
 
 
 def make_plan(
-    checkpoint: Checkpoint, wanted: Wanted, *, importance: Importance = NO_IMPORTANCE, importance_path: Path = Path()
+    checkpoint: Checkpoint,
+    wanted: Wanted,
+    *,
+    name: str | None = None,
+    importance: Importance = NO_IMPORTANCE,
+    importance_path: Path = Path(),
 ) -> Plan:
     """Plan a conversion.
 
     Args:
         checkpoint: The source; tokenizer and settings lie in its folder.
         wanted: Files and types.
+        name: The model's; the folder's if None.
         importance: Weights of inputs by tensor.
         importance_path: For messages.
 
@@ -99,16 +105,17 @@ def make_plan(
         WeightError: The importance file is of another model.
     """
     config, folder = checkpoint.config, checkpoint.source.folder
+    shown = name or folder.absolute().name
     files: list[FilePlan] = []
     table = text_table(config)
     shapes = table.source_shapes()
     chosen = choose_importance(importance, shapes, where=importance_path)
     text = [_plan_text(name, shape, wanted.file_type, config, bool(importance)) for name, shape in shapes.items()]
-    pairs = text_pairs(folder, config, file_type=wanted.file_type, shapes=shapes)
+    pairs = text_pairs(folder, config, name=shown, file_type=wanted.file_type, shapes=shapes)
     files += plan_files(wanted.out, pairs, text, max_bytes=wanted.max_bytes)
     tables = [table]
     if wanted.projector_type is not None:
-        files.append(_plan_projector(folder, config, wanted, wanted.projector_type))
+        files.append(_plan_projector(folder, config, wanted, wanted.projector_type, shown))
         tables.append(projector_table(config))
     places = _find_places(tables, files)
     return Plan(wanted, chosen, tuple(files), places)
@@ -121,10 +128,10 @@ def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig
     return TensorPlan(name, shape, text_tensor_type(name, shape, file_type, layer))
 
 
-def _plan_projector(folder: Path, config: ModelConfig, wanted: Wanted, file_type: FileType) -> FilePlan:
+def _plan_projector(folder: Path, config: ModelConfig, wanted: Wanted, file_type: FileType, name: str) -> FilePlan:
     shapes = projector_table(config).source_shapes()
     tensors = [TensorPlan(name, shape, projector_tensor_type(name, shape, file_type)) for name, shape in shapes.items()]
-    pairs = projector_pairs(folder, config, file_type=file_type, shapes=shapes)
+    pairs = projector_pairs(folder, config, name=name, file_type=file_type, shapes=shapes)
     return plan_files(wanted.projector, pairs, tensors, max_bytes=None)[0]
 
 
