@@ -83,6 +83,24 @@ def describe_places(places: Mapping[str, tuple[Place, ...]]) -> list[Stored]:
     return found
 
 
+def describe_types(config: ModelConfig, file_type: FileType, projector_type: FileType) -> list[Stored]:
+    """Return how every parameter would be stored, from shapes alone."""
+    tables = (text_table(config), projector_table(config))
+    text, projector = (table.source_shapes() for table in tables)
+    plans = [_plan_text(name, shape, file_type, config, has_imatrix=False) for name, shape in text.items()]
+    plans += [
+        TensorPlan(name, shape, projector_tensor_type(name, shape, projector_type)) for name, shape in projector.items()
+    ]
+    by_name = {plan.name: (Place(Path(), 0, plan),) for plan in plans}
+    return describe_places(
+        {
+            rule.targets[0].name: tuple(place for source in rule.sources for place in by_name[source])
+            for table in tables
+            for rule in table.rules
+        }
+    )
+
+
 def make_plan(
     checkpoint: Checkpoint,
     wanted: Wanted,
@@ -110,7 +128,10 @@ def make_plan(
     table = text_table(config)
     shapes = table.source_shapes()
     chosen = choose_importance(importance, shapes, where=importance_path)
-    text = [_plan_text(name, shape, wanted.file_type, config, bool(importance)) for name, shape in shapes.items()]
+    text = [
+        _plan_text(name, shape, wanted.file_type, config, has_imatrix=bool(importance))
+        for name, shape in shapes.items()
+    ]
     pairs = text_pairs(folder, config, name=shown, file_type=wanted.file_type, shapes=shapes)
     files += plan_files(wanted.out, pairs, text, max_bytes=wanted.max_bytes)
     tables = [table]
@@ -121,7 +142,7 @@ def make_plan(
     return Plan(wanted, chosen, tuple(files), places)
 
 
-def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig, has_imatrix: bool) -> TensorPlan:
+def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig, *, has_imatrix: bool) -> TensorPlan:
     match = re.match(r"blk\.(\d+)\.", name)
     index = int(match[1]) if match else 0
     layer = Layer(index, config.text, is_tied=config.tie_word_embeddings, has_imatrix=has_imatrix)

@@ -70,14 +70,12 @@ def ask_hub(action: Callable[[], T], repo_id: str, revision: str | None, *, was_
         ConfigError: The hub does not allow such a name.
         WeightError: No such repository or revision, no access, or no connection.
     """
+    failures: tuple[type[Exception], ...] = (OSError, *_transport_errors())  # the client's own errors are OSErrors too
     with explain_hub_errors(repo_id, revision):
         for wait_s in RETRY_WAITS_S:
             try:
                 return action()
-            except (
-                OSError,
-                *_transport_errors(),
-            ) as error:  # the client's own errors are OSErrors, or of its transport
+            except failures as error:
                 if not _may_pass(error, was_reached=was_reached):
                     raise
                 _LOG.info("%s: %s; asked again in %d s", repo_id, type(error).__name__, wait_s)
