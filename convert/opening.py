@@ -1,4 +1,7 @@
-"""Open what the command line of a converter names: a folder, a downloaded hub id, or one that is streamed."""
+"""Open what the command line of a converter names: a folder, a downloaded hub id, or one that is streamed.
+
+Tested by tests/unit/convert/gguf/test_companions.py and tests/system/test_convert_mlx_stream.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata."""
+"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata.
+
+Tested by tests/unit/convert/test_repack.py.
+"""
 
 from __future__ import annotations
 

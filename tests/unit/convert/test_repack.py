@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from convert.__main__ import main
 from convert.repack import repack
 from convert.repack_source import open_gguf_source
-from edge.errors import UsageError
+from edge.errors import UsageError, WeightError
 from edge.loading import gguf_processor
 from edge.prompt.processor import Processor
 from edge.weights.folder import open_checkpoint
@@ -129,3 +131,28 @@ def test_a_stopped_repack_goes_on_to_the_same_files(
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_repacked_folder_has_sums_a_card_and_a_plan(source: Path, tmp_path: Path) -> None:
+    _quiet("gguf", str(source), str(tmp_path / "t.gguf"), "--type", "Q4_0", "--mmproj", "F16", "--processes", "1")
+    told = _quiet("repack", str(tmp_path / "t.gguf"), str(tmp_path / "out"), "--dry-run")
+    assert "Mac memory" in told
+    assert not (tmp_path / "out").exists()
+    told = _quiet("repack", str(tmp_path / "t.gguf"), str(tmp_path / "out"))
+    assert told.endswith(f"Next: python -m edge.chat --model {tmp_path / 'out'}\n")
+    value, name = (tmp_path / "out" / "SHA256SUMS").read_text().split()
+    assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == value
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "python -m convert repack t.gguf OUT --dtype float32" in card
+    assert hashlib.sha256((tmp_path / "t.gguf").read_bytes()).hexdigest() in card
+    assert str(tmp_path) not in card
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "F16", "BF16"])
+def test_a_file_cut_while_it_is_repacked_is_one_line(kind: str, source: Path, tmp_path: Path) -> None:
+    _quiet("gguf", str(source), str(tmp_path / "t.gguf"), "--type", kind, "--mmproj", "F16", "--processes", "1")
+    (tmp_path / "SHA256SUMS").unlink()
+    pair, files = open_gguf_source(tmp_path / "t.gguf", None)
+    os.truncate(tmp_path / "t.gguf", 400_000)
+    with pytest.raises(WeightError, match=r"t\.gguf: truncated while it was read"):
+        repack(pair, files, tmp_path / "out", dtype=mx.float32)
