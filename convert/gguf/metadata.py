@@ -21,6 +21,7 @@ from convert.gguf.types import FileType
 from convert.gguf.vocabulary import read_tokens
 from edge.config import ModelConfig, RopeConfig
 from edge.errors import ConfigError
+from edge.prompt.template import find_template
 from edge.settings import ImageSettings, read_generation_settings, read_image_settings
 from edge.weights.ops import Shape
 
@@ -64,6 +65,7 @@ def text_pairs(
     Raises:
         ConfigError: The tokenizer is missing or not Qwen's, a sampling setting is no number, or llama.cpp cannot run
             such a model.
+        PromptError: There is no chat template, or it is not valid.
     """
     text = config.text
     read_generation_settings(folder)  # gguf's own reader takes values of any type, and fails when it writes them
@@ -193,9 +195,19 @@ def _add_tokenizer(writer: Any, folder: Path, num_rows: int) -> None:  # Any: as
     writer.add_token_list(tokens.texts)
     writer.add_token_types(tokens.kinds)
     special = gguf.SpecialVocab(folder, load_merges=True)
-    if special.chat_template is None:
-        raise ConfigError(f"{folder}: expected a chat template, found none. Download the folder's processor files.")
+    special.chat_template = _templates(folder, special.chat_template)
     special.add_to_gguf(writer, quiet=True)
+
+
+def _templates(folder: Path, found: Any) -> Any:  # Any: as above
+    """Return the template that the folder is used with, and others that have a name of their own.
+
+    gguf's reader prefers what stands in tokenizer_config.json, also where chat_template.jinja was corrected since.
+    """
+    source = find_template(folder).source
+    if not isinstance(found, list):
+        return source
+    return [{"name": "default", "template": source}, *(entry for entry in found if entry.get("name") != "default")]
 
 
 def _packed_pair(key: str, value: Any) -> bytes:  # Any: as above

@@ -97,6 +97,8 @@ def _may_pass(error: BaseException | None, *, was_reached: bool) -> bool:
         if status is not None:
             return status in _PASSING_STATUSES
         name = type(error).__name__
+        if name == "OfflineModeIsEnabled":
+            return False
         if isinstance(error, ConnectionError | TimeoutError) or (
             isinstance(error, _transport_errors()) and name != "ConnectError"
         ):
