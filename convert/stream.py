@@ -79,7 +79,8 @@ class StreamedFiles(SourceFiles):
 
     def close(self) -> None:
         """Remove the stubs and small files."""
-        shutil.rmtree(self.folder)
+        with explain_disk_errors(self.folder):
+            shutil.rmtree(self.folder)
 
     def _fetch(self, shard: str) -> None:
         from huggingface_hub import hf_hub_download

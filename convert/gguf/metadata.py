@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import struct
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from convert.gguf.types import FileType
 from convert.gguf.vocabulary import read_tokens
 from edge.config import ModelConfig, RopeConfig
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EdgeError
 from edge.prompt.template import find_template
 from edge.settings import ImageSettings, read_generation_settings, read_image_settings
 from edge.weights.ops import Shape
@@ -48,6 +49,25 @@ class Pairs:
 
     num: int
     data: bytes
+
+
+@contextmanager
+def explain_readers(folder: Path) -> Iterator[None]:
+    """Turn what gguf's readers and packers raise at odd files into one line; they check nothing themselves.
+
+    Raises:
+        ConfigError: A file holds something else than expected.
+    """
+    try:
+        yield
+    except EdgeError:
+        raise
+    except Exception as error:  # whatever they come across: types, ranges, encodings, YAML of a model card
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise ConfigError(
+            f"{folder}: the tokenizer's, sampling's or processor's files or README.md hold what no GGUF can ({found}). "
+            "Download them again."
+        ) from error
 
 
 def text_pairs(

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from convert.gguf.imatrix import Importance, choose_importance
 from convert.gguf.layout import FilePlan, Place, TensorPlan, plan_files
-from convert.gguf.metadata import projector_pairs, text_pairs
+from convert.gguf.metadata import explain_readers, projector_pairs, text_pairs
 from convert.gguf.types import FileType, Layer, projector_tensor_type, text_tensor_type
 from convert.plan import Stored
 from edge.config import ModelConfig
@@ -132,7 +132,8 @@ def make_plan(
         _plan_text(name, shape, wanted.file_type, config, has_imatrix=bool(importance))
         for name, shape in shapes.items()
     ]
-    pairs = text_pairs(folder, config, name=shown, file_type=wanted.file_type, shapes=shapes)
+    with explain_readers(folder):
+        pairs = text_pairs(folder, config, name=shown, file_type=wanted.file_type, shapes=shapes)
     files += plan_files(wanted.out, pairs, text, max_bytes=wanted.max_bytes)
     tables = [table]
     if wanted.projector_type is not None:
@@ -152,7 +153,8 @@ def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig
 def _plan_projector(folder: Path, config: ModelConfig, wanted: Wanted, file_type: FileType, name: str) -> FilePlan:
     shapes = projector_table(config).source_shapes()
     tensors = [TensorPlan(name, shape, projector_tensor_type(name, shape, file_type)) for name, shape in shapes.items()]
-    pairs = projector_pairs(folder, config, name=name, file_type=file_type, shapes=shapes)
+    with explain_readers(folder):
+        pairs = projector_pairs(folder, config, name=name, file_type=file_type, shapes=shapes)
     return plan_files(wanted.projector, pairs, tensors, max_bytes=None)[0]
 
 
