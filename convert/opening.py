@@ -39,7 +39,7 @@ def opened_source(
         EdgeError: The source cannot be converted.
     """
     _refuse_file(arguments.source)
-    _prepare_hub()
+    _prepare_hub(arguments.source)
     if not arguments.stream:
         local = resolve_model(arguments.source, revision=arguments.revision)
         source = open_source(local, name=arguments.source, dtype=dtype, takes_packed=arguments.from_packed)
@@ -60,7 +60,7 @@ def opened_for_plan(arguments: argparse.Namespace, *, dtype: mx.Dtype = mx.bfloa
         EdgeError: The source cannot be converted.
     """
     _refuse_file(arguments.source)
-    _prepare_hub()
+    _prepare_hub(arguments.source)
     if is_hub_id(arguments.source):
         with tempfile.TemporaryDirectory() as folder:
             yield _stream(arguments, Path(folder), dtype)
@@ -85,10 +85,13 @@ def _stream(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Sou
     )
 
 
-def _prepare_hub() -> None:
-    """Keep huggingface-hub's bars off what is not a terminal; it reads its settings when it is imported."""
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+def _prepare_hub(name: str) -> None:
+    """Keep huggingface-hub's bars off what is not a terminal, unless its own variable decides."""
+    if is_hub_id(name) and not sys.stderr.isatty() and "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ:
+        # Public there, but re-exported without an __all__, which strict mypy wants.
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+        disable_progress_bars()
 
 
 def _refuse_file(name: str) -> None:
