@@ -1,4 +1,7 @@
-"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata."""
+"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata.
+
+Tested by tests/unit/convert/test_repack.py.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from edge.weights.names_hf import expected_parameters
 Json = dict[str, Any]  # Any: JSON
 
 
-def write_companions(pair: GgufPair, folder: Path) -> None:
-    """Write everything but the weights.
+def write_companions(pair: GgufPair, folder: Path) -> list[str]:
+    """Write everything but the weights; return the names.
 
     Args:
         pair: The checked files.
@@ -42,6 +45,7 @@ def write_companions(pair: GgufPair, folder: Path) -> None:
     for name, raw in files.items():
         (folder / name).write_text(json.dumps(raw, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (folder / "chat_template.jinja").write_text(vocabulary.template, encoding="utf-8")
+    return [*files, "chat_template.jinja"]
 
 
 def stored_forms(pair: GgufPair) -> dict[str, Choice]:

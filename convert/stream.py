@@ -1,25 +1,29 @@
 """Convert a hub repository shard by shard, so that the disk holds one shard and the output.
 
-In: a hub id. Out: an `Origin` whose shards are stubs (the published header and a hole of the right length) until they
+In: a hub id. Out: `SourceFiles` whose shards are stubs (the published header and a hole of the right length) until they
 are needed; then one is downloaded, held against its published sha256, used, and removed.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.checkpoint import Piece, sha256_of
+import mlx.core as mx
+
 from convert.disk import explain_disk_errors
-from convert.mlx.source import Identity, Source, check_hash, open_checked
+from convert.source import Identity, Source, SourceFiles, SpoiledError, open_checked, sha256_of
 from edge.errors import WeightError
 from edge.weights.header import MAX_HEADER_BYTES
-from edge.weights.hub import FILE_PATTERNS, explain_hub_errors
+from edge.weights.hub import FILE_PATTERNS, ask_hub
 
-Numbered = tuple[int, Piece]
 _FIRST_BYTES = 100_000  # holds most headers
+_TIMEOUT_S = 30.0  # without a byte
+_DEADLINE_S = 300  # for a header, of at most 100 MB
 _SMALL_PATTERNS = tuple(pattern for pattern in FILE_PATTERNS if not pattern.endswith(".safetensors"))
 
 
@@ -33,38 +37,41 @@ class Repository:
     hashes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamedSource(Source):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamedFiles(SourceFiles):
     """A repository that is downloaded shard by shard into the folder of the stubs."""
 
     repository: Repository
 
-    def shard_marks(self) -> dict[str, str]:
-        """Return the published hash of every shard."""
-        return dict(self.repository.hashes)
+    def key(self) -> str:
+        """Return commit and published hashes: the files here come and go."""
+        return json.dumps([self.repository.repo_id, self.repository.commit, dict(self.repository.hashes)])
 
     @property
     def extra_bytes(self) -> int:
         """Disk space for the largest shard."""
         return max(self.repository.sizes.values())
 
-    def batches(self, pieces: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+    def batches(self, needs: Mapping[int, frozenset[str]]) -> Iterator[list[int]]:
         """Download shard after shard; yield the pieces that have all their shards, then remove what is used up."""
-        waiting = {number: (piece, self._shards_of(piece)) for number, piece in pieces}
+        waiting = dict(needs)
         present: set[str] = set()
         for shard in sorted(self.repository.sizes):
-            if not any(shard in needed for _, needed in waiting.values()):
+            if not any(shard in needed for needed in waiting.values()):
                 continue
             self._fetch(shard)
             present.add(shard)
-            ready = {number: piece for number, (piece, needed) in waiting.items() if needed <= present}
+            ready = [number for number, needed in waiting.items() if needed <= present]
             for number in ready:
                 del waiting[number]
             if ready:
-                yield list(ready.items())
-            for used in [name for name in present if not any(name in needed for _, needed in waiting.values())]:
+                yield ready
+            for used in [name for name in present if not any(name in needed for needed in waiting.values())]:
                 _remove_shard(self.folder, used)
                 present.discard(used)
+
+    def check_unchanged(self) -> None:
+        """Do nothing: every shard was held against its hash before it was used, and the folder is this program's."""
 
     def start_hashes(self) -> PublishedHashes:
         """Return the published hashes: a shard is checked before its first weight is used."""
@@ -72,11 +79,8 @@ class StreamedSource(Source):
 
     def close(self) -> None:
         """Remove the stubs and small files."""
-        shutil.rmtree(self.folder)
-
-    def _shards_of(self, piece: Piece) -> frozenset[str]:
-        tensors = self.checkpoint.source.tensors
-        return frozenset(tensors[name].path.name for name in piece.rule.sources)
+        with explain_disk_errors(self.folder):
+            shutil.rmtree(self.folder)
 
     def _fetch(self, shard: str) -> None:
         from huggingface_hub import hf_hub_download
@@ -84,13 +88,17 @@ class StreamedSource(Source):
         repository, path = self.repository, self.folder / shard
         if not _record_of(self.folder, shard).is_file():
             path.unlink(missing_ok=True)  # the stub
-        with explain_hub_errors(repository.repo_id, repository.commit):
-            hf_hub_download(repository.repo_id, shard, revision=repository.commit, local_dir=self.folder)
+        ask_hub(
+            lambda: hf_hub_download(repository.repo_id, shard, revision=repository.commit, local_dir=self.folder),
+            repository.repo_id,
+            repository.commit,
+            was_reached=True,
+        )
         try:
-            check_hash(path, sha256_of(path), repository.hashes[shard])
-        except WeightError:
+            sha256_of(path, expected=repository.hashes[shard])
+        except SpoiledError as error:
             _remove_shard(self.folder, shard)
-            raise
+            raise WeightError(str(error)) from None  # what was made of other shards stays good
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +118,22 @@ class PublishedHashes:
         """Do nothing."""
 
 
-def open_stream(repo_id: str, folder: Path, *, revision: str | None) -> StreamedSource:
+def open_stream(
+    repo_id: str,
+    folder: Path,
+    *,
+    revision: str | None,
+    dtype: mx.Dtype = mx.bfloat16,
+    takes_packed: bool = False,
+) -> Source:
     """Fetch everything of a repository but its weights, and open it as a checkpoint.
 
     Args:
         repo_id: Hub id org/name.
         folder: Where stubs and small files go; shards downloaded there before are kept.
         revision: Branch, tag or commit; the main branch if None.
+        dtype: What FP8 weights are decoded to.
+        takes_packed: Whether weights that are packed already may be packed again.
 
     Raises:
         ConfigError: No usable `config.json`, or no such name.
@@ -127,14 +144,18 @@ def open_stream(repo_id: str, folder: Path, *, revision: str | None) -> Streamed
     with explain_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     repository = _ask_hub(repo_id, revision)
-    with explain_hub_errors(repo_id, revision):
-        snapshot_download(
+    ask_hub(
+        lambda: snapshot_download(
             repo_id,
             revision=repository.commit,
             local_dir=folder,
             allow_patterns=list(_SMALL_PATTERNS),
             ignore_patterns=["*/*"],
-        )
+        ),
+        repo_id,
+        revision,
+        was_reached=True,
+    )
     for shard, size in repository.sizes.items():
         path = folder / shard
         if _record_of(folder, shard).is_file() and path.is_file() and path.stat().st_size == size:
@@ -144,15 +165,20 @@ def open_stream(repo_id: str, folder: Path, *, revision: str | None) -> Streamed
         with explain_disk_errors(path), path.open("wb") as file:
             file.write(header)
             file.truncate(max(size, len(header)))
-    checkpoint = open_checked(folder)
-    return StreamedSource(checkpoint, Identity(repo_id, repository.commit, repository.hashes), repository)
+    checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed)
+    weights = tuple(file.path for file in checkpoint.source.files)
+    identity = Identity(repo_id, repository.commit, repository.hashes)
+    return Source(checkpoint, StreamedFiles(folder, weights, identity, repository=repository))
 
 
 def _ask_hub(repo_id: str, revision: str | None) -> Repository:
     from huggingface_hub import HfApi
 
-    with explain_hub_errors(repo_id, revision):
-        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    info = ask_hub(
+        lambda: HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=_TIMEOUT_S),
+        repo_id,
+        revision,
+    )
     shards = [
         item for item in info.siblings or () if item.rfilename.endswith(".safetensors") and "/" not in item.rfilename
     ]
@@ -182,18 +208,31 @@ def _fetch_header(repository: Repository, shard: str) -> bytes:
 
 
 def _fetch_range(repository: Repository, shard: str, length: int) -> bytes:
+    """Fetch the first bytes of a file, and no more even where the server sends all of it."""
     from huggingface_hub import get_session, hf_hub_url
 
     # Public there, but re-exported without an __all__, which strict mypy wants.
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     url = hf_hub_url(repository.repo_id, shard, revision=repository.commit)
-    with explain_hub_errors(repository.repo_id, repository.commit):
-        response = get_session().get(
-            url, headers={**build_hf_headers(), "range": f"bytes=0-{length - 1}"}, follow_redirects=True
-        )
-        hf_raise_for_status(response)
-        return bytes(response.content[:length])
+    headers = {**build_hf_headers(), "range": f"bytes=0-{length - 1}"}
+
+    def fetch() -> bytes:
+        content = bytearray()
+        end_s = time.monotonic() + _DEADLINE_S
+        with get_session().stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S) as response:
+            if response.status_code >= 400:
+                response.read()
+            hf_raise_for_status(response)
+            for part in response.iter_bytes():
+                content += part
+                if len(content) >= length:
+                    break
+                if time.monotonic() > end_s:
+                    raise TimeoutError(f"{shard}: {len(content)} bytes in {_DEADLINE_S} s")
+        return bytes(content[:length])
+
+    return ask_hub(fetch, repository.repo_id, repository.commit, was_reached=True)
 
 
 def _record_of(folder: Path, shard: str) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -11,9 +13,9 @@ import numpy as np
 import pytest
 
 from convert.__main__ import main
-from convert.partial import PartialOutput
 from convert.repack import repack
-from edge.errors import UsageError
+from convert.repack_source import open_gguf_source
+from edge.errors import UsageError, WeightError
 from edge.loading import gguf_processor
 from edge.prompt.processor import Processor
 from edge.weights.folder import open_checkpoint
@@ -21,6 +23,7 @@ from edge.weights.ggml import decode
 from edge.weights.gguf_pair import open_pair
 from edge.weights.names_gguf import gguf_name
 from tests.unit.convert.gguf.sources import source_json, write_source
+from tests.unit.convert.stops import stop_after
 
 EXACT = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K_S", "Q5_K_S", "MXFP4_MOE"]
 BFLOAT16_BOUND = 0.01
@@ -113,24 +116,43 @@ def test_a_stopped_repack_goes_on_to_the_same_files(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _quiet("gguf", str(source), str(tmp_path / "t.gguf"), "--type", "Q8_0", "--mmproj", "F16", "--processes", "1")
-    pair = open_pair(tmp_path / "t.gguf")
-    repack(pair, tmp_path / "expected", dtype=mx.float32)
-    record, calls = PartialOutput.record, iter(range(10**6))
-
-    def stopping(self: PartialOutput, number: int, digest: str) -> None:
-        if next(calls) == 7:
-            raise _StoppedError
-        record(self, number, digest)
-
-    monkeypatch.setattr(PartialOutput, "record", stopping)
+    source_of = open_gguf_source(tmp_path / "t.gguf", None)
+    repack(*source_of, tmp_path / "expected", dtype=mx.float32)
+    stop_after(monkeypatch, 7, _StoppedError())
     with pytest.raises(_StoppedError):
-        repack(pair, tmp_path / "out", dtype=mx.float32)
+        repack(*source_of, tmp_path / "out", dtype=mx.float32)
+    monkeypatch.undo()
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="holds an unfinished conversion with another --dtype"):
-        repack(pair, tmp_path / "out", dtype=mx.float16)
-    repack(pair, tmp_path / "out", dtype=mx.float32)
+        repack(*source_of, tmp_path / "out", dtype=mx.float16)
+    repack(*source_of, tmp_path / "out", dtype=mx.float32)
     assert _contents(tmp_path / "out") == _contents(tmp_path / "expected")
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_repacked_folder_has_sums_a_card_and_a_plan(source: Path, tmp_path: Path) -> None:
+    _quiet("gguf", str(source), str(tmp_path / "t.gguf"), "--type", "Q4_0", "--mmproj", "F16", "--processes", "1")
+    told = _quiet("repack", str(tmp_path / "t.gguf"), str(tmp_path / "out"), "--dry-run")
+    assert "Mac memory" in told
+    assert not (tmp_path / "out").exists()
+    told = _quiet("repack", str(tmp_path / "t.gguf"), str(tmp_path / "out"))
+    assert told.endswith(f"Next: python -m edge.chat --model {tmp_path / 'out'}\n")
+    value, name = (tmp_path / "out" / "SHA256SUMS").read_text().split()
+    assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == value
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "python -m convert repack t.gguf OUT --dtype float32" in card
+    assert hashlib.sha256((tmp_path / "t.gguf").read_bytes()).hexdigest() in card
+    assert str(tmp_path) not in card
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "F16", "BF16"])
+def test_a_file_cut_while_it_is_repacked_is_one_line(kind: str, source: Path, tmp_path: Path) -> None:
+    _quiet("gguf", str(source), str(tmp_path / "t.gguf"), "--type", kind, "--mmproj", "F16", "--processes", "1")
+    (tmp_path / "SHA256SUMS").unlink()
+    pair, files = open_gguf_source(tmp_path / "t.gguf", None)
+    os.truncate(tmp_path / "t.gguf", 400_000)
+    with pytest.raises(WeightError, match=r"t\.gguf: truncated while it was read"):
+        repack(pair, files, tmp_path / "out", dtype=mx.float32)
