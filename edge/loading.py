@@ -19,6 +19,7 @@ from edge.errors import ConfigError, WeightError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
+from edge.plan.advice import fitting_recipes
 from edge.prompt.processor import Processor
 from edge.prompt.text.template import ChatTemplate
 from edge.prompt.text.tokenizer import Tokenizer
@@ -77,7 +78,10 @@ def load(
         raise ConfigError(f"{path}: a projector belongs to a GGUF model, found another kind. Leave --mmproj out.")
     else:
         parts = _open_folder(path, compute_dtype)
-    check_weights_fit(parts.weight_bytes, available=available_bytes(), folder=str(path))
+    available = available_bytes()
+    if parts.weight_bytes > available:
+        advice = fitting_recipes(parts.config, available=available)
+        check_weights_fit(parts.weight_bytes, available=available, folder=str(path), advice=advice)
 
     def read_model() -> Qwen3VL:
         return parts.read_model().model
