@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
+from convert.interrupt import INTERRUPTED, end_at_second_interrupt
 from edge.errors import EdgeError
 
 PROGRAM = "python -m convert"
-INTERRUPTED = 130
 # sub-command -> module and the sentence shown in --help
 COMMANDS = {
     "mlx": ("convert.mlx.command", "quantize a checkpoint for this runtime and for mlx-vlm"),
@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             allow_abbrev=False,
         )
         command.add_arguments(parser)
-        return command.run(parser.parse_args(words[1:]))
+        with end_at_second_interrupt():
+            return command.run(parser.parse_args(words[1:]))
     except EdgeError as error:
         print(f"convert: {_one_line(error)}", file=sys.stderr)
         return error.exit_code

@@ -19,8 +19,8 @@ from edge.weights.names_hf import expected_parameters
 Json = dict[str, Any]  # Any: JSON
 
 
-def write_companions(pair: GgufPair, folder: Path) -> None:
-    """Write everything but the weights.
+def write_companions(pair: GgufPair, folder: Path) -> list[str]:
+    """Write everything but the weights; return the names.
 
     Args:
         pair: The checked files.
@@ -42,6 +42,7 @@ def write_companions(pair: GgufPair, folder: Path) -> None:
     for name, raw in files.items():
         (folder / name).write_text(json.dumps(raw, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (folder / "chat_template.jinja").write_text(vocabulary.template, encoding="utf-8")
+    return [*files, "chat_template.jinja"]
 
 
 def stored_forms(pair: GgufPair) -> dict[str, Choice]:

@@ -23,6 +23,7 @@ from edge.config import (
     VisionConfig,
 )
 from edge.errors import ConfigError
+from edge.lfs import refuse_pointer
 
 # JSON values are untyped until they are read by the functions below.
 Json = Mapping[str, Any]
@@ -96,7 +97,11 @@ def read_json_object(path: Path) -> dict[str, Any]:
         ConfigError: The file is missing, cannot be parsed, or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: expected a file, found a folder, pipe or device. Download it again.")
+        raw = path.read_bytes()
+        refuse_pointer(raw, path)
+        value = json.loads(raw.decode())
     except FileNotFoundError:
         raise ConfigError(f"{path}: file not found. Expected a model folder with {path.name}.") from None
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -20,7 +20,7 @@ from convert.gguf.types import FileType
 from convert.gguf.vocabulary import read_tokens
 from edge.config import ModelConfig, RopeConfig
 from edge.errors import ConfigError
-from edge.settings import ImageSettings, read_image_settings
+from edge.settings import ImageSettings, read_generation_settings, read_image_settings
 from edge.weights.ops import Shape
 
 QUANTIZATION_VERSION = 2
@@ -58,9 +58,11 @@ def text_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes
         shapes: Tensors of the file; they decide the size label.
 
     Raises:
-        ConfigError: The tokenizer is missing or not Qwen's, or llama.cpp cannot run such a model.
+        ConfigError: The tokenizer is missing or not Qwen's, a sampling setting is no number, or llama.cpp cannot run
+            such a model.
     """
     text = config.text
+    read_generation_settings(folder)  # gguf's own reader takes values of any type, and fails when it writes them
     if text.moe is not None and not all(text.is_sparse_layer(index) for index in range(text.num_layers)):
         raise ConfigError(f"{folder}: llama.cpp runs no model with dense layers among sparse ones. Use convert mlx.")
     writer = _start(folder, "qwen3vl" if text.moe is None else "qwen3vlmoe", "model", shapes)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.checkpoint import mark_files
+from convert.source import mark_files
 from convert.verify.mlx_blocks import MlxBlocks
 from convert.verify.samples import Sample, SampleSet, make_samples
 from convert.verify.stages import Array

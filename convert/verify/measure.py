@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from convert.checkpoint import mark_files
-from convert.disk import check_space, explain_interrupt
+from convert.disk import check_space
+from convert.interrupt import explain_interrupt
+from convert.source import mark_files
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
 from convert.verify.results import Report

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
+from edge.lfs import refuse_pointer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -203,7 +204,9 @@ def _byte_alphabet() -> dict[str, int]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        refuse_pointer(text[:64].encode(), path)
+        return text
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}). Download it again.") from None
 

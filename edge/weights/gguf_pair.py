@@ -16,7 +16,7 @@ from edge.config import LayerQuantization, ModelConfig
 from edge.errors import ConfigError, EdgeError, WeightError
 from edge.weights.ggml import mlx_form
 from edge.weights.gguf_config import read_config
-from edge.weights.gguf_reader import SPLIT_NAME, GgufFile, open_gguf
+from edge.weights.gguf_reader import MAGIC, SPLIT_NAME, GgufFile, open_gguf
 from edge.weights.names_gguf import projector_table, text_table
 from edge.weights.names_hf import PATCH_EMBED, packed_targets
 from edge.weights.ops import Shape
@@ -77,7 +77,15 @@ def is_gguf(path: Path) -> bool:
     """Tell whether a path is a GGUF model: a .gguf file, or a folder that holds one and no config.json."""
     if path.is_dir():
         return not (path / "config.json").exists() and any(_text_files(path))
-    return path.suffix.lower() == SUFFIX
+    return path.suffix.lower() == SUFFIX or _has_magic(path)
+
+
+def _has_magic(path: Path) -> bool:
+    """Tell a GGUF file under another name, such as a blob of a cache."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def open_pair(path: Path, projector: Path | None = None) -> GgufPair:
@@ -92,6 +100,10 @@ def open_pair(path: Path, projector: Path | None = None) -> GgufPair:
         WeightError: A file is broken, the projector is missing or of another model, or tensors do not fit.
     """
     text = open_gguf(_choose_text(path))
+    if text.metadata.get("general.architecture") == "clip":
+        raise ConfigError(
+            f"{text.path}: this is a projector. Give the text model with --model, and this file with --mmproj."
+        )
     if projector is not None:
         return _join(text, open_gguf(_existing(projector)))
     candidates = find_projectors(text.path)

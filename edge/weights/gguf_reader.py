@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import WeightError
+from edge.lfs import refuse_pointer
 from edge.weights.ggml_types import TYPES_BY_NUMBER, BlockType
 
 Value = bool | int | float | str | list[bool] | list[int] | list[float] | list[str]
@@ -158,6 +159,8 @@ def _check_part(metadata: Mapping[str, Value], *, path: Path, number: int, num_p
 
 
 def _map_file(path: Path) -> mmap.mmap:
+    if path.exists() and not path.is_file():
+        raise WeightError(f"{path}: expected a GGUF file, found a folder, pipe or device. Give a .gguf file.")
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -171,6 +174,7 @@ def _map_file(path: Path) -> mmap.mmap:
 
 def _read_part(path: Path) -> tuple[dict[str, Value], dict[str, GgufTensor]]:
     with _map_file(path) as data:
+        refuse_pointer(data[:64], path)
         if data[:4] != MAGIC:
             raise WeightError(f"{path}: expected a GGUF file, found one that starts with {data[:4]!r}. {_AGAIN}")
         cursor = _Cursor(data, path, position=4)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from edge.errors import WeightError
+from edge.lfs import START, refuse_pointer
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 MAX_RANK = 8
+MAX_NAME_LENGTH = 256  # real ones have 80
+_SHOWN_LENGTH = 80
 _AGAIN = "Download the file again."
 
 ITEM_BITS = {
@@ -61,6 +65,8 @@ def read_header(file: BinaryIO, path: Path) -> Header:
     prefix = file.read(8)
     if len(prefix) < 8:
         raise WeightError(f"{path}: truncated, expected a safetensors file, found {file_bytes} bytes. {_AGAIN}")
+    if START.startswith(prefix):
+        refuse_pointer(prefix + file.read(64), path)
     header_bytes = int.from_bytes(prefix, "little")
     if header_bytes > MAX_HEADER_BYTES:
         raise WeightError(
@@ -74,7 +80,7 @@ def read_header(file: BinaryIO, path: Path) -> Header:
     raw = _parse(file.read(header_bytes), path)
     metadata = raw.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict):
-        raise WeightError(f"{path}: __metadata__ should be an object, found {metadata!r}. {_AGAIN}")
+        raise WeightError(f"{path}: __metadata__ should be an object, found {_shown(metadata)}. {_AGAIN}")
     data_start = 8 + header_bytes
     tensors = {name: _read_entry(name, entry, path=path, data_start=data_start) for name, entry in raw.items()}
     _check_extent(tensors, path, data_start=data_start, file_bytes=file_bytes)
@@ -94,33 +100,44 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:  # Any: JSON, narrowed by
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} appears twice")
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"{_shown(next(name for name, count in counts.items() if count > 1))} appears twice")
     return result
 
 
 def _read_entry(name: str, entry: Any, *, path: Path, data_start: int) -> TensorInfo:  # Any: JSON
-    if not name.isprintable():
-        raise WeightError(f"{path}: the name {name!r} is not printable, expected a tensor name. {_AGAIN}")
+    if not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+        raise WeightError(
+            f"{path}: the name {_shown(name)} is not printable or too long, expected a tensor name. {_AGAIN}"
+        )
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if dtype not in ITEM_BITS:
-        raise WeightError(f"{path}: {name} has dtype {dtype!r}, expected one of {', '.join(ITEM_BITS)}. {_AGAIN}")
+    if not isinstance(dtype, str) or dtype not in ITEM_BITS:
+        known = ", ".join(ITEM_BITS)
+        raise WeightError(f"{path}: {name} has dtype {_shown(dtype)}, expected one of {known}. {_AGAIN}")
     if not _are_counts(shape) or len(shape) > MAX_RANK:
-        raise WeightError(f"{path}: {name} has shape {shape!r}, expected at most {MAX_RANK} whole numbers. {_AGAIN}")
+        raise WeightError(
+            f"{path}: {name} has shape {_shown(shape)}, expected at most {MAX_RANK} whole numbers. {_AGAIN}"
+        )
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise WeightError(f"{path}: {name} has data_offsets {offsets!r}, expected [start, end]. {_AGAIN}")
+        raise WeightError(f"{path}: {name} has data_offsets {_shown(offsets)}, expected [start, end]. {_AGAIN}")
     num_bytes = prod(shape) * ITEM_BITS[dtype] // 8
     if offsets[1] - offsets[0] != num_bytes:
         raise WeightError(
-            f"{path}: {name} of {dtype} {shape} needs {num_bytes} bytes, its data_offsets {offsets} "
+            f"{path}: {name} of {dtype} {_shown(shape)} needs {num_bytes} bytes, its data_offsets {offsets} "
             f"hold {offsets[1] - offsets[0]}. {_AGAIN}"
         )
     return TensorInfo(path, dtype, tuple(shape), data_start + offsets[0], num_bytes)
 
 
 def _are_counts(value: object) -> bool:
-    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+
+
+def _shown(value: object) -> str:
+    """Write a value for a message: a file may hold one of a hundred megabytes."""
+    text = repr(value[:_SHOWN_LENGTH] if isinstance(value, str | list) else value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
 
 
 def _check_extent(tensors: dict[str, TensorInfo], path: Path, *, data_start: int, file_bytes: int) -> None:

@@ -61,6 +61,8 @@ class SafetensorsFile:
             WeightError: The file is missing, truncated, or its header contradicts the file.
         """
         self.path = path
+        if path.exists() and not path.is_file():
+            raise WeightError(f"{path}: expected a safetensors shard, found a folder, pipe or device. Remove it.")
         try:
             with path.open("rb") as file:
                 header = read_header(file, path)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from convert.partial import JOURNAL, partial_path
+from convert.final import JOURNAL, partial_path
 
 
 def command(*words: str | Path) -> list[str]:

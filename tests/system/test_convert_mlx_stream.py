@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.partial import partial_path
+from convert.final import partial_path
 from tests.system.convert_process import run_convert, start_convert, wait_for_pieces
 from tests.unit.convert.mlx.conversion import files_of, write_source
 from tests.unit.weights.checkpoints import tiny_config_json, write_fp8_folder

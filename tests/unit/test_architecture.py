@@ -19,6 +19,7 @@ MAX_KERNEL_LINES = 100
 # A module may import from its own layer and from lower ones (a smaller number).
 LAYERS = {
     "edge.errors": 0,
+    "edge.lfs": 0,
     "edge.config": 1,
     "edge.config_json": 1,
     "edge.settings": 1,

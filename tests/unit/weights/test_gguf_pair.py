@@ -155,6 +155,21 @@ def test_a_found_projector_of_another_name_is_refused_and_a_named_one_taken(made
     assert open_pair(tmp_path / "tiny.gguf", tmp_path / "mmproj-F32.gguf")
 
 
+def test_a_projector_is_named_even_where_its_text_file_lies_beside_it(made: Path, tmp_path: Path) -> None:
+    for path in made.glob("*.gguf"):
+        shutil.copy(path, tmp_path / path.name)
+    with pytest.raises(ConfigError, match="this is a projector"):
+        open_pair(next(tmp_path.glob("mmproj*")))
+
+
+def test_a_model_without_the_suffix_is_known_by_its_first_bytes(made: Path, tmp_path: Path) -> None:
+    shutil.copy(made / "Qwen3VL-Tiny-F32.gguf", tmp_path / "sha256-1")
+    (tmp_path / "sha256-2").write_bytes(b"GGU")
+    assert is_gguf(tmp_path / "sha256-1")
+    assert not is_gguf(tmp_path / "sha256-2")
+    assert open_pair(tmp_path / "sha256-1", made / "mmproj-Qwen3VL-Tiny-F32.gguf").config.model_type == "qwen3_vl_moe"
+
+
 def test_a_projector_as_model_is_explained(made: Path) -> None:
     with pytest.raises(ConfigError, match=r"this is a projector\. Give the text model with --model"):
         open_pair(made / "mmproj-Qwen3VL-Tiny-F32.gguf", made / "mmproj-Qwen3VL-Tiny-F32.gguf")

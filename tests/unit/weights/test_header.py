@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,11 @@ def test_names_shapes_and_metadata_are_read(tmp_path: Path) -> None:
         ({"x": entry(offsets=[4, 0])}, b"1234", "has data_offsets"),
         ({"x": entry(offsets=[0])}, b"1234", "has data_offsets"),
         ({"x": entry(dtype="Q4")}, b"1234", "has dtype 'Q4', expected one of BOOL"),
+        ({"x": entry(dtype=["U8"])}, b"1234", r"has dtype \['U8'\], expected one of BOOL"),  # type: ignore[arg-type]
+        ({"x": entry(dtype={"a": 1})}, b"1234", "has dtype {'a': 1}, expected"),  # type: ignore[arg-type]
+        ({"x": entry(shape=[10**4000] * 8)}, b"1234", "has shape .{0,90}, expected at most 8 whole numbers"),
+        ({"x": entry(dtype="Q" * 600_000)}, b"1234", "has dtype .{0,90}, expected one of BOOL"),
+        ({"x" * 600_000: entry()}, b"1234", "the name .{0,90} is not printable or too long"),
         ({"x\ny": entry()}, b"1234", r"the name 'x\\ny' is not printable"),
         ({"x": 7}, b"1234", "has dtype None"),
         ({"x": entry(), "y": entry()}, b"1234", "should start where x ends, found an overlap or gap"),
@@ -79,7 +87,7 @@ def test_a_wrong_header_is_refused(tmp_path: Path, header: Json, data: bytes, me
         (b"1234567", "truncated, expected a safetensors file, found 7 bytes"),
         ((2**63).to_bytes(8, "little"), "expected a safetensors header of at most 100000000 bytes"),
         ((1000).to_bytes(8, "little") + b"{}", "truncated, the header needs 1008 bytes, the file has 10"),
-        (b"version https://git-lfs.github.com/spec/v1", "not a safetensors file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a git-lfs pointer"),
     ],
 )
 def test_a_file_that_ends_early_or_is_something_else_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -92,11 +100,6 @@ def test_a_file_that_ends_early_or_is_something_else_is_refused(tmp_path: Path, 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightError, match=r"gone\.safetensors: file not found"):
         SafetensorsFile(tmp_path / "gone.safetensors")
-
-
-def test_a_folder_under_the_name_of_a_shard_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightError, match="cannot be read"):
-        SafetensorsFile(tmp_path)
 
 
 SOUND = header_bytes({"x": ("F32", (2, 3)), "y": ("BF16", (4,))}, format="mlx") + bytes(32)
@@ -120,3 +123,19 @@ def end_of_tensors(path: Path) -> int:
     except WeightError:
         return 0
     return max(info.start + info.num_bytes for info in tensors)
+
+
+def test_a_name_that_stands_twice_among_many_is_found_at_once(tmp_path: Path) -> None:
+    entries = ",".join(f'"t{index}":{{}}' for index in range(60_000))
+    path = raw_file(tmp_path / "a", "{" + entries + ',"t59999":{}}')
+    start_s = time.process_time()
+    with pytest.raises(WeightError, match="'t59999' appears twice"):
+        SafetensorsFile(path)
+    assert time.process_time() - start_s < 5  # 0.1 s measured; a search per name took 55 s
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_folder_named_like_a_shard_is_refused_at_once(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "model.safetensors")
+    with pytest.raises(WeightError, match="expected a safetensors shard, found a folder, pipe or device"):
+        SafetensorsFile(tmp_path / "model.safetensors")

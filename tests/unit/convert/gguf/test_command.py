@@ -24,9 +24,13 @@ def test_a_dry_run_tells_sizes_and_writes_nothing(
     told = capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     assert main(["gguf", str(source), str(out), "--processes", "1"]) == 0
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("*.gguf"):
         assert f"{path}  {path.stat().st_size:,} bytes" in told
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mmproj-t-F16.gguf", "t-Q4_K_M.gguf"]
+    assert "Mac memory" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("SHA256SUMS", "mmproj-t-F16.gguf", "t-Q4_K_M.gguf", "t-Q4_K_M.gguf.Modelfile", "t-Q4_K_M.gguf.md")
+    ]
+    assert capsys.readouterr().out.endswith(f"Next: python -m edge.chat --model {out}\n")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from convert.gguf.plan import Wanted, make_plan
+from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES
-from convert.gguf.write import write_plan
 from edge.config_json import model_config_from_dict
 from edge.weights.folder import open_checkpoint
 from edge.weights.gguf_reader import GgufFile, Value, open_gguf
@@ -20,7 +20,7 @@ from edge.weights.names_gguf import projector_table, text_table
 from edge.weights.names_hf import hub_table
 from tests.real_tokenizer import added_tokens, tokenizer_json
 from tests.shared_facts import FACTS, needs_facts
-from tests.unit.convert.gguf.sources import source_json, token_ids, write_companions, write_source
+from tests.unit.convert.gguf.sources import opened, source_json, token_ids, write_companions, write_source
 from tests.unit.weights.checkpoints import write_config, write_sparse_safetensors
 
 Json = dict[str, Any]  # Any: JSON
@@ -128,9 +128,9 @@ def test_other_pixel_limits_are_kept(tmp_path: Path) -> None:
     folder = write_source(tmp_path / "s", source_json(is_moe=False))
     path = folder / "preprocessor_config.json"
     path.write_text(path.read_text().replace("65536", "16384").replace("16777216", "16384"))
-    checkpoint = open_checkpoint(folder)
-    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], FILE_TYPES["F16"]))
-    write_plan(plan, checkpoint, num_processes=1)
+    source_of = opened(folder)
+    plan = make_plan(source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], FILE_TYPES["F16"]))
+    write_plan(plan, source_of, num_processes=1)
     metadata = open_gguf(plan.files[1].path).metadata
     assert (metadata["clip.vision.image_min_pixels"], metadata["clip.vision.image_max_pixels"]) == (16384, 16384)
 

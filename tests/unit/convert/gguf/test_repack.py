@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from convert.__main__ import main
-from convert.partial import PartialOutput
 from convert.repack import repack
+from convert.repack_source import open_gguf_source
 from edge.errors import UsageError
 from edge.loading import gguf_processor
 from edge.prompt.processor import Processor
@@ -21,6 +21,7 @@ from edge.weights.ggml import decode
 from edge.weights.gguf_pair import open_pair
 from edge.weights.names_gguf import gguf_name
 from tests.unit.convert.gguf.sources import source_json, write_source
+from tests.unit.convert.stops import stop_after
 
 EXACT = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K_S", "Q5_K_S", "MXFP4_MOE"]
 BFLOAT16_BOUND = 0.01
@@ -113,22 +114,16 @@ def test_a_stopped_repack_goes_on_to_the_same_files(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _quiet("gguf", str(source), str(tmp_path / "t.gguf"), "--type", "Q8_0", "--mmproj", "F16", "--processes", "1")
-    pair = open_pair(tmp_path / "t.gguf")
-    repack(pair, tmp_path / "expected", dtype=mx.float32)
-    record, calls = PartialOutput.record, iter(range(10**6))
-
-    def stopping(self: PartialOutput, number: int, digest: str) -> None:
-        if next(calls) == 7:
-            raise _StoppedError
-        record(self, number, digest)
-
-    monkeypatch.setattr(PartialOutput, "record", stopping)
+    source_of = open_gguf_source(tmp_path / "t.gguf", None)
+    repack(*source_of, tmp_path / "expected", dtype=mx.float32)
+    stop_after(monkeypatch, 7, _StoppedError())
     with pytest.raises(_StoppedError):
-        repack(pair, tmp_path / "out", dtype=mx.float32)
+        repack(*source_of, tmp_path / "out", dtype=mx.float32)
+    monkeypatch.undo()
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="holds an unfinished conversion with another --dtype"):
-        repack(pair, tmp_path / "out", dtype=mx.float16)
-    repack(pair, tmp_path / "out", dtype=mx.float32)
+        repack(*source_of, tmp_path / "out", dtype=mx.float16)
+    repack(*source_of, tmp_path / "out", dtype=mx.float32)
     assert _contents(tmp_path / "out") == _contents(tmp_path / "expected")
 
 

@@ -17,15 +17,14 @@ import pytest
 
 from convert.__main__ import main
 from convert.disk import OutputError
+from convert.final import JOURNAL, partial_path
 from convert.gguf.plan import Wanted, make_plan
+from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES
-from convert.gguf.work import Worker
-from convert.gguf.write import write_plan
-from convert.partial import JOURNAL, partial_path
 from edge.errors import UsageError, WeightError
-from edge.weights.folder import Checkpoint, open_checkpoint
 from edge.weights.gguf_reader import open_gguf
-from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions, write_source
+from tests.unit.convert.gguf.sources import opened, source_json, source_parameters, write_companions, write_source
+from tests.unit.convert.stops import stop_after
 from tests.unit.weights.checkpoints import write_hub_folder, write_mlx_folder
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -72,7 +71,9 @@ def test_a_packed_mlx_folder_gives_its_dequantized_values(tmp_path: Path) -> Non
     quantization = {"group_size": 32, "bits": 8, "mode": "affine"}
     write_mlx_folder(tmp_path / "m", raw, source_parameters(raw), quantization=quantization)
     write_companions(tmp_path / "m")
-    assert _run(tmp_path / "m", tmp_path / "t.gguf", "--type", "F32", "--mmproj", "F32", "--processes", "1") == 0
+    options = ("--type", "F32", "--mmproj", "F32", "--processes", "1")
+    assert _run(tmp_path / "m", tmp_path / "t.gguf", *options) == 2  # packed already
+    assert _run(tmp_path / "m", tmp_path / "t.gguf", *options, "--from-packed") == 0
     file = open_gguf(tmp_path / "t.gguf")
     weight = source_parameters(raw)["language_model.model.layers.1.mlp.switch_mlp.up_proj.weight"]
     packed = mx.quantize(weight, group_size=32, bits=8)
@@ -98,26 +99,17 @@ def test_a_stopped_conversion_goes_on_to_the_same_files(
     num_done: int, source: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "t.gguf"
-    checkpoint = open_checkpoint(source)
-    plan = make_plan(checkpoint, Wanted(out, FILE_TYPES["Q4_0"], FILE_TYPES["F16"]))
-    run = Worker.run
-    calls: list[object] = []
-
-    def stop_later(self: Worker, job: object) -> str:
-        if len(calls) == num_done:
-            raise _StoppedError
-        calls.append(job)
-        return run(self, job)  # type: ignore[arg-type]  # the job it was called with
-
-    monkeypatch.setattr(Worker, "run", stop_later)
+    source_of = opened(source)
+    plan = make_plan(source_of.checkpoint, Wanted(out, FILE_TYPES["Q4_0"], FILE_TYPES["F16"]))
+    stop_after(monkeypatch, num_done, _StoppedError())
     with pytest.raises(_StoppedError):
-        write_plan(plan, checkpoint, num_processes=1)
+        write_plan(plan, source_of, num_processes=1)
     assert not out.exists()
     assert (partial_path(out) / out.name).stat().st_size == plan.files[0].num_bytes
-    monkeypatch.setattr(Worker, "run", run)
-    assert write_plan(plan, checkpoint, num_processes=1) == num_done
+    monkeypatch.undo()
+    assert write_plan(plan, source_of, num_processes=1).num_kept == num_done
     assert _bytes(out) == _bytes(finished)
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".gguf", ".gguf"]
+    assert not partial_path(out).exists()
 
 
 @pytest.mark.parametrize(
@@ -127,18 +119,14 @@ def test_unfinished_files_of_another_plan_are_refused(
     kind: str, projector: str, difference: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "t.gguf"
-    checkpoint = open_checkpoint(source)
-    plan = make_plan(checkpoint, Wanted(out, FILE_TYPES["Q4_0"], FILE_TYPES["F16"]))
-    monkeypatch.setattr(Worker, "run", _stop)
+    source_of = opened(source)
+    plan = make_plan(source_of.checkpoint, Wanted(out, FILE_TYPES["Q4_0"], FILE_TYPES["F16"]))
+    stop_after(monkeypatch, 0, _StoppedError())
     with pytest.raises(_StoppedError):
-        write_plan(plan, checkpoint, num_processes=1)
-    other = make_plan(checkpoint, Wanted(out, FILE_TYPES[kind], FILE_TYPES[projector]))
+        write_plan(plan, source_of, num_processes=1)
+    other = make_plan(source_of.checkpoint, Wanted(out, FILE_TYPES[kind], FILE_TYPES[projector]))
     with pytest.raises(UsageError, match=f"holds an unfinished conversion with {difference}\\. Repeat the command"):
-        write_plan(other, checkpoint, num_processes=1)
-
-
-def _stop(self: Worker, job: object) -> str:
-    raise _StoppedError
+        write_plan(other, source_of, num_processes=1)
 
 
 def _stop_by(number: signal.Signals, command: list[str], out: Path) -> subprocess.CompletedProcess[str]:
@@ -189,20 +177,20 @@ def test_infinite_weights_are_refused(tmp_path: Path) -> None:
     values[3, 5] = np.inf
     write_hub_folder(tmp_path / "m", raw, parameters | {name: mx.array(values)})
     write_companions(tmp_path / "m")
-    checkpoint = open_checkpoint(tmp_path / "m")
-    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], None))
-    with pytest.raises(WeightError, match=r"layers\.0\.mlp\.up_proj\.weight: found values that are infinite"):
-        write_plan(plan, checkpoint, num_processes=1)
+    source_of = opened(tmp_path / "m")
+    plan = make_plan(source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], None))
+    with pytest.raises(WeightError, match=r"layers\.0\.mlp\.up_proj\.weight holds 1 values that are infinite"):
+        write_plan(plan, source_of, num_processes=1)
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convert.disk.shutil.disk_usage", lambda path: _Free(1000))
-    checkpoint: Checkpoint = open_checkpoint(source)
-    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["F16"], None))
+    source_of = opened(source)
+    plan = make_plan(source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["F16"], None))
     with pytest.raises(OutputError, match=r"are needed, 0\.00 MB are free"):
-        write_plan(plan, checkpoint, num_processes=1)
+        write_plan(plan, source_of, num_processes=1)
     assert not list(tmp_path.iterdir())
 
 
@@ -214,7 +202,7 @@ class _Free:
 def test_a_split_has_the_tensors_of_the_whole(source: Path, finished: Path, tmp_path: Path) -> None:
     options = ("--type", "Q4_0", "--mmproj", "none", "--processes", "1", "--split-max-size", "1M")
     assert _run(source, tmp_path / "t.gguf", *options) == 0
-    parts = sorted(tmp_path.iterdir())
+    parts = sorted(tmp_path.glob("*.gguf"))
     assert [part.name for part in parts][:2] == [f"t-0000{n}-of-0000{len(parts)}.gguf" for n in (1, 2)]
     assert all(part.stat().st_size < 1_100_000 for part in parts)
     whole, split = open_gguf(finished), open_gguf(parts[-1])

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from convert.mlx.layout import lay_out_folder
-from convert.mlx.report import context_tokens, describe_macs, describe_plan, make_rows
 from convert.mlx.run import Plan, make_plan
+from convert.plan import context_tokens, describe_macs, describe_plan, make_rows
 from convert.recipes import RECIPES
 from edge.config_json import model_config_from_dict
 from edge.memory import Precision
@@ -25,6 +25,10 @@ def plan_of(config_file: str, recipe: str, **overrides: str) -> Plan:
     config = model_config_from_dict(json.loads((FACTS / "raw" / config_file).read_text()))
     patterns = {name.replace("__", "."): value for name, value in overrides.items()}
     return make_plan(config, settings_of(recipe, overrides=patterns, shard_bytes=5_000_000_000))
+
+
+def _sizes(plan: Plan) -> list[int]:
+    return [shard.num_bytes for shard in plan.layout.shards]
 
 
 @needs_facts
@@ -54,7 +58,7 @@ def test_plans_meet_the_published_sizes(config_file: str, recipe: str, published
 @needs_facts
 def test_the_plan_of_the_30b_names_groups_bits_total_and_macs() -> None:
     plan = plan_of("hub_30b_thinking/config.json", "4bit")
-    lines = describe_plan(plan.config, plan.layout, available=30_000_000_000, here=METAL)
+    lines = describe_plan(plan.config, plan.layout.stored(), files=_sizes(plan), available=30_000_000_000, here=METAL)
     text = "\n".join(lines)
     assert re.search(r"vision tower +351 +bf16 +1\.077 +16\.00\n", text)
     assert re.search(r"mlp\.gate +48 +8bit +0\.013 +8\.50  4bit keeps mlp\.gate at 8bit\n", text)
@@ -83,7 +87,7 @@ def test_a_context_that_is_promised_fits_and_twice_it_does_not() -> None:
 def test_rows_count_every_parameter_and_byte_once(recipe: str, is_coarse: bool) -> None:
     config = model_config_from_dict(tiny_config_json())
     plan = make_plan(config, settings_of(recipe))
-    rows = make_rows(config, plan.layout, is_coarse=is_coarse)
+    rows = make_rows(plan.layout.stored(), is_coarse=is_coarse)
     assert sum(row.num_tensors for row in rows) == len(expected_parameters(config))
     assert sum(row.num_bytes for row in rows) == plan.layout.weight_bytes
     assert sum(row.num_weights for row in rows) == plan.layout.num_parameters
@@ -92,7 +96,7 @@ def test_rows_count_every_parameter_and_byte_once(recipe: str, is_coarse: bool) 
 def test_what_cannot_be_grouped_is_listed_with_the_reason() -> None:
     config = model_config_from_dict(tiny_config_json())
     plan = make_plan(config, settings_of("4bit", overrides={"vision_tower": "8bit"}))
-    text = "\n".join(describe_plan(config, plan.layout, available=10**9, here=METAL))
+    text = "\n".join(describe_plan(config, plan.layout.stored(), files=_sizes(plan), available=10**9, here=METAL))
     assert "48 inputs are no multiple of the group size 64" in text
 
 

@@ -1,24 +1,25 @@
 """Convert a hub repository shard by shard, so that the disk holds one shard and the output.
 
-In: a hub id. Out: an `Origin` whose shards are stubs (the published header and a hole of the right length) until they
+In: a hub id. Out: `SourceFiles` whose shards are stubs (the published header and a hole of the right length) until they
 are needed; then one is downloaded, held against its published sha256, used, and removed.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.checkpoint import Piece, sha256_of
+import mlx.core as mx
+
 from convert.disk import explain_disk_errors
-from convert.mlx.source import Identity, Source, check_hash, open_checked
+from convert.source import Identity, Source, SourceFiles, SpoiledError, open_checked, sha256_of
 from edge.errors import WeightError
 from edge.weights.header import MAX_HEADER_BYTES
 from edge.weights.hub import FILE_PATTERNS, explain_hub_errors
 
-Numbered = tuple[int, Piece]
 _FIRST_BYTES = 100_000  # holds most headers
 _SMALL_PATTERNS = tuple(pattern for pattern in FILE_PATTERNS if not pattern.endswith(".safetensors"))
 
@@ -33,38 +34,41 @@ class Repository:
     hashes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamedSource(Source):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamedFiles(SourceFiles):
     """A repository that is downloaded shard by shard into the folder of the stubs."""
 
     repository: Repository
 
-    def shard_marks(self) -> dict[str, str]:
-        """Return the published hash of every shard."""
-        return dict(self.repository.hashes)
+    def key(self) -> str:
+        """Return commit and published hashes: the files here come and go."""
+        return json.dumps([self.repository.repo_id, self.repository.commit, dict(self.repository.hashes)])
 
     @property
     def extra_bytes(self) -> int:
         """Disk space for the largest shard."""
         return max(self.repository.sizes.values())
 
-    def batches(self, pieces: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+    def batches(self, needs: Mapping[int, frozenset[str]]) -> Iterator[list[int]]:
         """Download shard after shard; yield the pieces that have all their shards, then remove what is used up."""
-        waiting = {number: (piece, self._shards_of(piece)) for number, piece in pieces}
+        waiting = dict(needs)
         present: set[str] = set()
         for shard in sorted(self.repository.sizes):
-            if not any(shard in needed for _, needed in waiting.values()):
+            if not any(shard in needed for needed in waiting.values()):
                 continue
             self._fetch(shard)
             present.add(shard)
-            ready = {number: piece for number, (piece, needed) in waiting.items() if needed <= present}
+            ready = [number for number, needed in waiting.items() if needed <= present]
             for number in ready:
                 del waiting[number]
             if ready:
-                yield list(ready.items())
-            for used in [name for name in present if not any(name in needed for _, needed in waiting.values())]:
+                yield ready
+            for used in [name for name in present if not any(name in needed for needed in waiting.values())]:
                 _remove_shard(self.folder, used)
                 present.discard(used)
+
+    def check_unchanged(self) -> None:
+        """Do nothing: every shard was held against its hash before it was used, and the folder is this program's."""
 
     def start_hashes(self) -> PublishedHashes:
         """Return the published hashes: a shard is checked before its first weight is used."""
@@ -73,10 +77,6 @@ class StreamedSource(Source):
     def close(self) -> None:
         """Remove the stubs and small files."""
         shutil.rmtree(self.folder)
-
-    def _shards_of(self, piece: Piece) -> frozenset[str]:
-        tensors = self.checkpoint.source.tensors
-        return frozenset(tensors[name].path.name for name in piece.rule.sources)
 
     def _fetch(self, shard: str) -> None:
         from huggingface_hub import hf_hub_download
@@ -87,10 +87,10 @@ class StreamedSource(Source):
         with explain_hub_errors(repository.repo_id, repository.commit):
             hf_hub_download(repository.repo_id, shard, revision=repository.commit, local_dir=self.folder)
         try:
-            check_hash(path, sha256_of(path), repository.hashes[shard])
-        except WeightError:
+            sha256_of(path, expected=repository.hashes[shard])
+        except SpoiledError as error:
             _remove_shard(self.folder, shard)
-            raise
+            raise WeightError(str(error)) from None  # what was made of other shards stays good
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +110,22 @@ class PublishedHashes:
         """Do nothing."""
 
 
-def open_stream(repo_id: str, folder: Path, *, revision: str | None) -> StreamedSource:
+def open_stream(
+    repo_id: str,
+    folder: Path,
+    *,
+    revision: str | None,
+    dtype: mx.Dtype = mx.bfloat16,
+    takes_packed: bool = False,
+) -> Source:
     """Fetch everything of a repository but its weights, and open it as a checkpoint.
 
     Args:
         repo_id: Hub id org/name.
         folder: Where stubs and small files go; shards downloaded there before are kept.
         revision: Branch, tag or commit; the main branch if None.
+        dtype: What FP8 weights are decoded to.
+        takes_packed: Whether weights that are packed already may be packed again.
 
     Raises:
         ConfigError: No usable `config.json`, or no such name.
@@ -144,8 +153,10 @@ def open_stream(repo_id: str, folder: Path, *, revision: str | None) -> Streamed
         with explain_disk_errors(path), path.open("wb") as file:
             file.write(header)
             file.truncate(max(size, len(header)))
-    checkpoint = open_checked(folder)
-    return StreamedSource(checkpoint, Identity(repo_id, repository.commit, repository.hashes), repository)
+    checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed)
+    weights = tuple(file.path for file in checkpoint.source.files)
+    identity = Identity(repo_id, repository.commit, repository.hashes)
+    return Source(checkpoint, StreamedFiles(folder, weights, identity, repository=repository))
 
 
 def _ask_hub(repo_id: str, revision: str | None) -> Repository:

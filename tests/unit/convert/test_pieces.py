@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlx.core as mx
-import numpy as np
 import pytest
 
-from convert.checkpoint import cut_rule, read_piece, read_rows, sha256_of
+from convert.pieces import cut_rule, read_piece, read_rows
 from edge.config_json import model_config_from_dict
 from edge.errors import WeightError
 from edge.weights.folder import open_checkpoint, read_parameters
@@ -43,7 +42,7 @@ def test_pieces_of_any_size_give_the_rows_of_the_whole(tmp_path: Path, layout: s
     rows: dict[str, list[mx.array]] = {}
     for rule in checkpoint.rules:
         for piece in cut_rule(rule, piece_weights=piece_weights):
-            for name, array in read_piece(checkpoint.source, piece).items():
+            for name, array in read_piece(checkpoint.source.tensors, piece).items():
                 assert array.shape[0] == piece.stop - piece.start
                 rows.setdefault(name, []).append(array)
     whole = dict(read_parameters(checkpoint, dtype=mx.float32))
@@ -80,13 +79,3 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(WeightError, match="truncated while it was read, at w"):
         read_rows(info, "w", start=0, stop=4)
-
-
-def test_sha256_is_that_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(np.arange(1000, dtype=np.uint8).tobytes() * 9000)
-    seen: list[int] = []
-    assert sha256_of(path, on_bytes=seen.append) == sha256_of(path)
-    assert sum(seen) == 9_000_000
-    with pytest.raises(WeightError, match="cannot be read"):
-        sha256_of(tmp_path / "none")

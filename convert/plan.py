@@ -1,6 +1,7 @@
 """Say what a plan costs and where it runs: groups of tensors, bytes, bits per weight, and Macs with their context.
 
-In: the layout of the output. Out: rows and lines of text. Memory is counted as the runtime's own plan counts it.
+In: what the output stores, of whatever format. Out: rows and lines of text. Memory is counted as the runtime's own plan
+counts it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from math import prod
 import mlx.core as mx
 
 from convert.disk import MB
-from convert.mlx.layout import FolderLayout
-from convert.recipes import format_name
 from edge.config import ModelConfig
 from edge.memory import (
     GB,
@@ -25,12 +24,24 @@ from edge.memory import (
     prefill_bytes,
 )
 from edge.model.vision import vision_peak_bytes
-from edge.weights.names_hf import expected_parameters
+from edge.weights.ops import Shape
 
 MAC_GIB = (8, 16, 24, 32, 36, 48, 64, 96, 128)
 _ON_METAL = Precision(itemsize=2, is_attention_fused=True)
 _PICTURE = (1, 64, 64)  # 1024 x 1024 pixels
 _LEAST_CONTEXT = 2048  # fewer tokens do not hold a picture and an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A parameter in the output: its unpacked shape, bytes, format, and why it is so where that is not the rule."""
+
+    name: str
+    shape: Shape
+    num_bytes: int
+    format_name: str
+    reason: str = ""
+    is_packed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +61,46 @@ class Row:
         return 8 * self.num_bytes / self.num_weights
 
 
-def make_rows(config: ModelConfig, layout: FolderLayout, *, is_coarse: bool) -> list[Row]:
+def make_rows(stored: Sequence[Stored], *, is_coarse: bool) -> list[Row]:
     """Put parameters together that are stored alike.
 
     Args:
-        config: The model.
-        layout: The output.
+        stored: Everything in the output.
         is_coarse: One row for all norms and for all plain parts of the vision tower; otherwise one row per kind of
             tensor, whose name holds the layers.
     """
-    shapes = expected_parameters(config)
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for name, choice in layout.choices.items():
-        kind = _coarse_kind(name, shapes[name], is_plain=choice.format is None and not choice.reason)
-        kind = kind if is_coarse else re.sub(r"\.\d+\.", ".N.", name)
-        groups.setdefault((kind, format_name(choice.format), choice.reason), []).append(name)
+    groups: dict[tuple[str, str, str], list[Stored]] = {}
+    for item in stored:
+        kind = _coarse_kind(item) if is_coarse else re.sub(r"\.\d+\.", ".N.", item.name)
+        groups.setdefault((kind, item.format_name, item.reason), []).append(item)
     return [
         Row(
-            name=kind if is_coarse else kind.replace(".N.", f".{_ranges(names)}."),
-            num_tensors=len(names),
-            num_weights=sum(prod(shapes[name]) for name in names),
-            num_bytes=sum(tensor.num_bytes for name in names for tensor in layout.parts[name].values()),
-            format_name=stored,
+            name=kind if is_coarse else kind.replace(".N.", f".{_ranges([item.name for item in items])}."),
+            num_tensors=len(items),
+            num_weights=sum(prod(item.shape) for item in items),
+            num_bytes=sum(item.num_bytes for item in items),
+            format_name=format_name,
             reason=reason,
         )
-        for (kind, stored, reason), names in groups.items()
+        for (kind, format_name, reason), items in groups.items()
     ]
 
 
-def describe_plan(config: ModelConfig, layout: FolderLayout, *, available: int, here: Precision) -> list[str]:
+def describe_plan(
+    config: ModelConfig, stored: Sequence[Stored], *, files: Sequence[int], available: int, here: Precision
+) -> list[str]:
     """Write the plan.
 
     Args:
         config: The model.
-        layout: The output.
+        stored: Everything in the output.
+        files: Bytes of each file.
         available: Bytes that new work may use on this machine now.
         here: How this machine computes.
     """
-    rows = make_rows(config, layout, is_coarse=True)
-    unit, name = (GB, "GB") if layout.weight_bytes >= GB else (MB, "MB")
+    rows = make_rows(stored, is_coarse=True)
+    weight_bytes = sum(row.num_bytes for row in rows)
+    unit, name = (GB, "GB") if weight_bytes >= GB else (MB, "MB")
     lines = [f"{'tensors':34} {'count':>5} {'format':>9} {name:>8} {'bits/weight':>11}"]
     for row in rows:
         note = f"  {row.reason}" if row.reason else ""
@@ -97,15 +109,19 @@ def describe_plan(config: ModelConfig, layout: FolderLayout, *, available: int, 
             f"{row.bits_per_weight:11.2f}{note}"
         )
     lines += [
-        f"{'total':34} {sum(row.num_tensors for row in rows):5} {'':9} {layout.weight_bytes / unit:8.3f} "
-        f"{layout.bits_per_weight:11.2f}",
+        f"{'total':34} {len(stored):5} {'':9} {weight_bytes / unit:8.3f} {bits_per_weight(stored):11.2f}",
         "",
-        f"{layout.weight_bytes:,} bytes of tensors, {layout.file_bytes:,} bytes in {len(layout.shards)} "
-        f"{'file' if len(layout.shards) == 1 else 'files'}.",
+        f"{weight_bytes:,} bytes of tensors, {sum(files):,} bytes in {len(files)} "
+        f"{'file' if len(files) == 1 else 'files'}.",
     ]
-    context = context_tokens(config, weight_bytes=layout.weight_bytes, usable_bytes=available, precision=here)
+    context = context_tokens(config, weight_bytes=weight_bytes, usable_bytes=available, precision=here)
     lines += [f"This machine ({available / GB:.1f} GB free): {_describe_context(context, config)}.", ""]
-    return lines + describe_macs(config, layout.weight_bytes)
+    return lines + describe_macs(config, weight_bytes)
+
+
+def bits_per_weight(stored: Sequence[Stored]) -> float:
+    """Return the bits in the files for each number of the model, scales included."""
+    return 8 * sum(item.num_bytes for item in stored) / sum(prod(item.shape) for item in stored)
 
 
 def here_precision() -> Precision:
@@ -116,12 +132,20 @@ def here_precision() -> Precision:
 
 def describe_macs(config: ModelConfig, weight_bytes: int) -> list[str]:
     """Write which Macs the weights fit with how much context, with one 1024 x 1024 picture at a time."""
-    lines = ["Mac memory   context (bf16 cache, nothing else large running)"]
-    for gib in MAC_GIB:
-        usable = int(MACOS_GPU_SHARE * gib * 2**30) - RESERVE_BYTES
-        context = context_tokens(config, weight_bytes=weight_bytes, usable_bytes=usable, precision=_ON_METAL)
+    lines = ["Mac memory   context (16-bit cache, nothing else large running)"]
+    for gib, context in mac_contexts(config, weight_bytes).items():
         lines.append(f"{gib:7} GB   {_describe_context(context, config)}")
     return lines
+
+
+def mac_contexts(config: ModelConfig, weight_bytes: int) -> dict[int, int]:
+    """Return memory of a Mac in GiB -> tokens of context beside the weights; 0 where they do not fit."""
+    contexts = {}
+    for gib in MAC_GIB:
+        usable = int(MACOS_GPU_SHARE * gib * 2**30) - RESERVE_BYTES
+        tokens = context_tokens(config, weight_bytes=weight_bytes, usable_bytes=usable, precision=_ON_METAL)
+        contexts[gib] = tokens if tokens >= _LEAST_CONTEXT else 0
+    return contexts
 
 
 def context_tokens(
@@ -162,12 +186,13 @@ def _describe_context(tokens: int, config: ModelConfig) -> str:
     return f"fits, with {tokens // 1024 * 1024:,} tokens of context"
 
 
-def _coarse_kind(name: str, shape: tuple[int, ...], *, is_plain: bool) -> str:
-    if name.startswith("vision_tower."):
-        return "vision tower" if is_plain else re.sub(r"\.\d+\.", ".N.", name.removesuffix(".weight"))
-    if len(shape) == 1:
+def _coarse_kind(item: Stored) -> str:
+    if item.name.startswith("vision_tower."):
+        is_plain = not item.is_packed and not item.reason
+        return "vision tower" if is_plain else re.sub(r"\.\d+\.", ".N.", item.name.removesuffix(".weight"))
+    if len(item.shape) == 1:
         return "norms"
-    short = name.removesuffix(".weight").removeprefix("language_model.").removeprefix("model.")
+    short = item.name.removesuffix(".weight").removeprefix("language_model.").removeprefix("model.")
     return re.sub(r"^layers\.\d+\.", "", short)
 
 
