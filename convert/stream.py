@@ -16,9 +16,9 @@ import mlx.core as mx
 
 from convert.disk import explain_disk_errors
 from convert.source import Identity, Source, SourceFiles, SpoiledError, open_checked, sha256_of
+from edge.checkpoint.files.header import MAX_HEADER_BYTES
+from edge.checkpoint.files.hub import FILE_PATTERNS, explain_hub_errors
 from edge.errors import WeightError
-from edge.weights.header import MAX_HEADER_BYTES
-from edge.weights.hub import FILE_PATTERNS, explain_hub_errors
 
 _FIRST_BYTES = 100_000  # holds most headers
 _SMALL_PATTERNS = tuple(pattern for pattern in FILE_PATTERNS if not pattern.endswith(".safetensors"))

@@ -18,10 +18,10 @@ import numpy as np
 
 from convert.gguf.types import FileType
 from convert.gguf.vocabulary import read_tokens
+from edge.checkpoint.names.ops import Shape
 from edge.config import ModelConfig, RopeConfig
 from edge.errors import ConfigError
 from edge.settings import ImageSettings, read_generation_settings, read_image_settings
-from edge.weights.ops import Shape
 
 QUANTIZATION_VERSION = 2
 _TYPES = gguf.GGUFValueType

@@ -25,7 +25,7 @@ LAYERS = {
     "edge.settings": 1,
     "edge.model": 2,
     "edge.prompt": 3,
-    "edge.weights": 3,
+    "edge.checkpoint": 3,
     "edge.kv": 4,
     "edge.kv.layer": 2,
     "edge.text": 4,

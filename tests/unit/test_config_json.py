@@ -12,7 +12,7 @@ from edge.config import Fp8Config, LayerQuantization, ModelConfig, QuantizationC
 from edge.config_json import model_config_from_dict, model_config_from_file, read_json_object
 from edge.errors import ConfigError
 from tests.shared_facts import FACTS, needs_facts
-from tests.unit.weights.checkpoints import Json, tiny_config_json, transformers5_config_json
+from tests.unit.checkpoint.checkpoints import Json, tiny_config_json, transformers5_config_json
 
 RAW = FACTS / "raw"
 MOE = tiny_config_json()

@@ -8,11 +8,11 @@ import mlx.core as mx
 import pytest
 
 from convert.pieces import cut_rule, read_piece, read_rows
+from edge.checkpoint.files.shards import SafetensorsFile
+from edge.checkpoint.folder import open_checkpoint, read_parameters
 from edge.config_json import model_config_from_dict
 from edge.errors import WeightError
-from edge.weights.folder import open_checkpoint, read_parameters
-from edge.weights.shards import SafetensorsFile
-from tests.unit.weights.checkpoints import (
+from tests.unit.checkpoint.checkpoints import (
     random_parameters,
     tiny_config_json,
     transformers5_config_json,
