@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED = 130
 _kept_in: list[Path] = []  # where unfinished work lies, the innermost last
@@ -20,7 +22,7 @@ _kept_in: list[Path] = []  # where unfinished work lies, the innermost last
 
 @contextmanager
 def end_at_second_interrupt() -> Iterator[None]:
-    """Watch Ctrl-C while a program runs; after a first one the watch stays until the process has ended."""
+    """Watch Ctrl-C while a program runs; after a first one has come to its end, further ones say nothing new."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers, and only there Ctrl-C arrives
         return
@@ -38,8 +40,20 @@ def end_at_second_interrupt() -> Iterator[None]:
     try:
         yield
     finally:
-        if num_presses == 0:
-            signal.signal(signal.SIGINT, former)
+        # While it ends, Python gives its handlers back to the system, and a Ctrl-C would then kill it.
+        signal.signal(signal.SIGINT, former if num_presses == 0 else signal.SIG_IGN)
+
+
+def end_program(code: int) -> NoReturn:
+    """End the process with an exit code; after an interrupt without waiting for threads.
+
+    A Ctrl-C can come while a library starts a thread, which then is in no list of those to be told of the end.
+    """
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 @contextmanager
