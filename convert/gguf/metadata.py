@@ -21,6 +21,7 @@ from convert.gguf.vocabulary import read_tokens
 from edge.checkpoint.names.ops import Shape
 from edge.config import ModelConfig, RopeConfig
 from edge.errors import ConfigError
+from edge.precedence import find_setting
 from edge.settings import ImageSettings, read_generation_settings, read_image_settings
 
 QUANTIZATION_VERSION = 2
@@ -158,6 +159,10 @@ def _finish(writer: Any) -> Pairs:  # Any: as above
 
 def _add_rope(writer: Any, rope: RopeConfig) -> None:  # Any: as above
     if rope.rope_type == "yarn":
+        if not rope.truncate:
+            raise ConfigError(
+                "YaRN with truncate false cannot be written: llama.cpp always truncates. Use convert mlx."
+            )
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope.factor)
         writer.add_rope_scaling_orig_ctx_len(rope.original_max_position_embeddings)
@@ -184,8 +189,10 @@ def _add_tokenizer(writer: Any, folder: Path, num_rows: int) -> None:  # Any: as
     writer.add_token_list(tokens.texts)
     writer.add_token_types(tokens.kinds)
     special = gguf.SpecialVocab(folder, load_merges=True)
-    if special.chat_template is None:
+    template = find_setting(folder, "template")  # not gguf's own choice: chat and file must have the same one
+    if template is None:
         raise ConfigError(f"{folder}: expected a chat template, found none. Download the folder's processor files.")
+    special.chat_template = template.value
     special.add_to_gguf(writer, quiet=True)
 
 

@@ -121,6 +121,8 @@ def _rope(rope: RopeConfig) -> Json:
         }
         if rope.attention_factor is not None:
             result["attention_factor"] = rope.attention_factor
+        if not rope.truncate:
+            result["truncate"] = False
     return result
 
 

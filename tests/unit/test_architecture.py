@@ -20,8 +20,12 @@ MAX_KERNEL_LINES = 100
 LAYERS = {
     "edge.errors": 0,
     "edge.lfs": 0,
+    "edge.units": 0,
+    "edge.precedence": 1,
     "edge.config": 1,
     "edge.config_json": 1,
+    "edge.config_rope": 1,
+    "edge.json_reader": 1,
     "edge.settings": 1,
     "edge.model": 2,
     "edge.prompt": 3,
