@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
+from edge.checkpoint.adapter import Adapter, merge_adapter, open_adapter
+from edge.checkpoint.adapter_config import CONFIG_NAME as ADAPTER_CONFIG
 from edge.checkpoint.build import build_model, num_model_bytes
 from edge.checkpoint.files.shards import TensorSource, open_folder
 from edge.checkpoint.names.hub import (
@@ -50,6 +53,7 @@ class Checkpoint:
         rules: How they become parameters.
         quantized: Module path -> packing, for the packed modules of an MLX folder.
         dropped: Stored tensors that are left out, with reasons.
+        adapter: What the rules merge into the stored tensors.
     """
 
     config: ModelConfig
@@ -58,6 +62,19 @@ class Checkpoint:
     rules: tuple[Rule, ...]
     quantized: Mapping[str, LayerQuantization]
     dropped: Mapping[str, str]
+    adapter: Adapter | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that decide the weights."""
+        adapter = () if self.adapter is None else self.adapter.files
+        return (self.source.folder / "config.json", *(file.path for file in self.source.files), *adapter)
+
+    def weight_bytes(self, *, itemsize: int) -> int:
+        """Count the bytes of all parameters in memory when floats have `itemsize` bytes."""
+        sizes = {"float": itemsize, "U32": 4, "U8": 1}
+        targets = (target for rule in self.rules for target in rule.targets)
+        return sum(prod(target.shape) * sizes[target.stored_as] for target in targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +110,18 @@ def load_folder(folder: Path, *, dtype: mx.Dtype | None = None) -> LoadedModel:
         WeightError: Shards are missing or broken, or do not fit the configuration.
     """
     compute_dtype = dtype or default_dtype()
-    checkpoint = open_checkpoint(folder, dtype=compute_dtype)
+    return load_checkpoint(open_checkpoint(folder, dtype=compute_dtype), dtype=compute_dtype)
+
+
+def load_checkpoint(checkpoint: Checkpoint, *, dtype: mx.Dtype) -> LoadedModel:
+    """Load what was opened; arguments and errors as for `load_folder`."""
+    compute_dtype = dtype
     parameters = read_parameters(checkpoint, dtype=compute_dtype)
     model = build_model(checkpoint.config, checkpoint.quantized, parameters)
     return LoadedModel(
         config=checkpoint.config,
         model=model,
-        folder=folder,
+        folder=checkpoint.source.folder,
         layout=checkpoint.layout,
         dtype=compute_dtype,
         num_bytes=num_model_bytes(model),
@@ -111,16 +133,17 @@ def default_dtype() -> mx.Dtype:
     return mx.bfloat16 if mx.default_device().type == mx.gpu else mx.float32
 
 
-def open_checkpoint(folder: Path, *, dtype: mx.Dtype = mx.float32) -> Checkpoint:
+def open_checkpoint(folder: Path, *, dtype: mx.Dtype = mx.float32, adapter: Path | None = None) -> Checkpoint:
     """Check a folder's configuration and tensors against each other without reading a tensor.
 
     Args:
         folder: Holds `config.json` and safetensors shards.
         dtype: What FP8 weights are decoded to.
+        adapter: Folder of a LoRA adapter to merge; None takes the one that lies in the model's folder, if any.
 
     Raises:
-        ConfigError: No usable `config.json`.
-        WeightError: Shards are missing or broken, or do not fit the configuration.
+        ConfigError: No usable `config.json`, or two adapters.
+        WeightError: Shards are missing or broken, or do not fit the configuration, or the adapter does not.
     """
     _check_is_folder(folder)
     config = model_config_from_file(folder / "config.json")
@@ -131,9 +154,20 @@ def open_checkpoint(folder: Path, *, dtype: mx.Dtype = mx.float32) -> Checkpoint
     head = LM_HEAD if is_mlx else hub_name(LM_HEAD)
     if head in source.tensors:
         config = replace(config, tie_word_embeddings=False)  # a stored head wins, tied or not
-    if is_mlx:
-        return _match_mlx(config, source)
-    return _match_hub(config, source, dtype)
+    checkpoint = _match_mlx(config, source) if is_mlx else _match_hub(config, source, dtype)
+    return _with_adapter(checkpoint, adapter)
+
+
+def _with_adapter(checkpoint: Checkpoint, folder: Path | None) -> Checkpoint:
+    own = checkpoint.source.folder / ADAPTER_CONFIG
+    if own.exists() and folder is not None and folder.resolve() != own.parent.resolve():
+        raise ConfigError(f"{folder}: {own} is an adapter already, one is applied at a time. Move one of them away.")
+    if folder is None and not own.exists():
+        return checkpoint
+    adapter = open_adapter(folder or own.parent)
+    rules = merge_adapter(checkpoint.rules, checkpoint.config, adapter, packed=checkpoint.quantized)
+    _LOG.info("%s: the adapter is merged while reading", adapter.folder)
+    return replace(checkpoint, rules=rules, adapter=adapter)
 
 
 def read_parameters(checkpoint: Checkpoint, *, dtype: mx.Dtype) -> Iterator[tuple[str, mx.array]]:

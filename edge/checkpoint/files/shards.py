@@ -161,7 +161,7 @@ def open_folder(folder: Path) -> TensorSource:
     Raises:
         WeightError: No shard, a broken shard, or a tensor that is there twice.
     """
-    paths = sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("."))
+    paths = sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith((".", "adapter_model")))
     if not paths:
         raise WeightError(_explain_no_shards(folder))
     files = tuple(SafetensorsFile(path) for path in paths)
