@@ -1,8 +1,13 @@
-"""Open what the command line of a converter names: a folder, a downloaded hub id, or one that is streamed."""
+"""Open what the command line of a converter names: a folder, a downloaded hub id, or one that is streamed.
+
+Tested by tests/unit/convert/gguf/test_companions.py and tests/system/test_convert_mlx_stream.py.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +39,7 @@ def opened_source(
         EdgeError: The source cannot be converted.
     """
     _refuse_file(arguments.source)
+    _prepare_hub(arguments.source)
     if not arguments.stream:
         local = resolve_model(arguments.source, revision=arguments.revision)
         source = open_source(local, name=arguments.source, dtype=dtype, takes_packed=arguments.from_packed)
@@ -54,6 +60,7 @@ def opened_for_plan(arguments: argparse.Namespace, *, dtype: mx.Dtype = mx.bfloa
         EdgeError: The source cannot be converted.
     """
     _refuse_file(arguments.source)
+    _prepare_hub(arguments.source)
     if is_hub_id(arguments.source):
         with tempfile.TemporaryDirectory() as folder:
             yield _stream(arguments, Path(folder), dtype)
@@ -76,6 +83,15 @@ def _stream(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Sou
     return open_stream(
         arguments.source, folder, revision=arguments.revision, dtype=dtype, takes_packed=arguments.from_packed
     )
+
+
+def _prepare_hub(name: str) -> None:
+    """Keep huggingface-hub's bars off what is not a terminal, unless its own variable decides."""
+    if is_hub_id(name) and not sys.stderr.isatty() and "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ:
+        # Public there, but re-exported without an __all__, which strict mypy wants.
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+        disable_progress_bars()
 
 
 def _refuse_file(name: str) -> None:

@@ -1,4 +1,7 @@
-"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata."""
+"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata.
+
+Tested by tests/unit/convert/test_repack.py.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from edge.checkpoint.gguf_config import read_generation, read_settings
 from edge.checkpoint.gguf_vocabulary import Vocabulary, read_vocabulary
 from edge.checkpoint.names.hub import expected_parameters
 from edge.checkpoint.pair import GgufPair
-from edge.prompt.tokenizer import SPLIT_PATTERN
+from edge.prompt.text.tokenizer import SPLIT_PATTERN
 from edge.settings import ImageSettings, VideoSettings
 
 Json = dict[str, Any]  # Any: JSON

@@ -1,7 +1,8 @@
 """Open the files of a GGUF model as a source, and read them with plain reads.
 
 In: paths. Out: the checked pair, and `SourceFiles` for the line. A mapped file that is cut while it is read kills the
-process; a plain read of it comes back short, which is one line for the user.
+process; a plain read of it comes back short, which is one line for the user. Tested by
+tests/unit/convert/test_repack.py and tests/system/test_convert_line.py.
 """
 
 from __future__ import annotations

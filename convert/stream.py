@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ import mlx.core as mx
 from convert.disk import explain_disk_errors
 from convert.source import Identity, Source, SourceFiles, SpoiledError, open_checked, sha256_of
 from edge.checkpoint.files.header import MAX_HEADER_BYTES
-from edge.checkpoint.files.hub import FILE_PATTERNS, explain_hub_errors
+from edge.checkpoint.files.hub import FILE_PATTERNS, ask_hub
 from edge.errors import WeightError
 
 _FIRST_BYTES = 100_000  # holds most headers
+_TIMEOUT_S = 30.0  # without a byte
+_DEADLINE_S = 300  # for a header, of at most 100 MB
 _SMALL_PATTERNS = tuple(pattern for pattern in FILE_PATTERNS if not pattern.endswith(".safetensors"))
 
 
@@ -76,7 +79,8 @@ class StreamedFiles(SourceFiles):
 
     def close(self) -> None:
         """Remove the stubs and small files."""
-        shutil.rmtree(self.folder)
+        with explain_disk_errors(self.folder):
+            shutil.rmtree(self.folder)
 
     def _fetch(self, shard: str) -> None:
         from huggingface_hub import hf_hub_download
@@ -84,8 +88,12 @@ class StreamedFiles(SourceFiles):
         repository, path = self.repository, self.folder / shard
         if not _record_of(self.folder, shard).is_file():
             path.unlink(missing_ok=True)  # the stub
-        with explain_hub_errors(repository.repo_id, repository.commit):
-            hf_hub_download(repository.repo_id, shard, revision=repository.commit, local_dir=self.folder)
+        ask_hub(
+            lambda: hf_hub_download(repository.repo_id, shard, revision=repository.commit, local_dir=self.folder),
+            repository.repo_id,
+            repository.commit,
+            was_reached=True,
+        )
         try:
             sha256_of(path, expected=repository.hashes[shard])
         except SpoiledError as error:
@@ -136,14 +144,18 @@ def open_stream(
     with explain_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     repository = _ask_hub(repo_id, revision)
-    with explain_hub_errors(repo_id, revision):
-        snapshot_download(
+    ask_hub(
+        lambda: snapshot_download(
             repo_id,
             revision=repository.commit,
             local_dir=folder,
             allow_patterns=list(_SMALL_PATTERNS),
             ignore_patterns=["*/*"],
-        )
+        ),
+        repo_id,
+        revision,
+        was_reached=True,
+    )
     for shard, size in repository.sizes.items():
         path = folder / shard
         if _record_of(folder, shard).is_file() and path.is_file() and path.stat().st_size == size:
@@ -162,8 +174,11 @@ def open_stream(
 def _ask_hub(repo_id: str, revision: str | None) -> Repository:
     from huggingface_hub import HfApi
 
-    with explain_hub_errors(repo_id, revision):
-        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    info = ask_hub(
+        lambda: HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=_TIMEOUT_S),
+        repo_id,
+        revision,
+    )
     shards = [
         item for item in info.siblings or () if item.rfilename.endswith(".safetensors") and "/" not in item.rfilename
     ]
@@ -193,18 +208,31 @@ def _fetch_header(repository: Repository, shard: str) -> bytes:
 
 
 def _fetch_range(repository: Repository, shard: str, length: int) -> bytes:
+    """Fetch the first bytes of a file, and no more even where the server sends all of it."""
     from huggingface_hub import get_session, hf_hub_url
 
     # Public there, but re-exported without an __all__, which strict mypy wants.
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     url = hf_hub_url(repository.repo_id, shard, revision=repository.commit)
-    with explain_hub_errors(repository.repo_id, repository.commit):
-        response = get_session().get(
-            url, headers={**build_hf_headers(), "range": f"bytes=0-{length - 1}"}, follow_redirects=True
-        )
-        hf_raise_for_status(response)
-        return bytes(response.content[:length])
+    headers = {**build_hf_headers(), "range": f"bytes=0-{length - 1}"}
+
+    def fetch() -> bytes:
+        content = bytearray()
+        end_s = time.monotonic() + _DEADLINE_S
+        with get_session().stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S) as response:
+            if response.status_code >= 400:
+                response.read()
+            hf_raise_for_status(response)
+            for part in response.iter_bytes():
+                content += part
+                if len(content) >= length:
+                    break
+                if time.monotonic() > end_s:
+                    raise TimeoutError(f"{shard}: {len(content)} bytes in {_DEADLINE_S} s")
+        return bytes(content[:length])
+
+    return ask_hub(fetch, repository.repo_id, repository.commit, was_reached=True)
 
 
 def _record_of(folder: Path, shard: str) -> Path:

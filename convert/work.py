@@ -2,6 +2,7 @@
 
 In: the source's files, and a `Job` with what is special to a format: files, pieces, encoder, companions. Out: the
 output under its final name. Resuming, hashing, streaming, progress, and the checks at the end are the same for all.
+Tested by tests/system/test_convert_line.py, with every fault for every output.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class EdgeError(Exception):
         """Make an error of one line.
 
         Args:
-            message: What was expected, what was found, where, and what to do.
+            message: What was expected, what was found, where, and what to do; made fit to show.
             field: Name of the setting that is wrong.
         """
         super().__init__(one_line(str(message)))

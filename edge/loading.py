@@ -27,8 +27,8 @@ from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
-from edge.prompt.template import ChatTemplate
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.template import ChatTemplate
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.settings import GenerationSettings, read_generation_settings
 
 DEMO_FOLDER = Path(__file__).parent / "demo"

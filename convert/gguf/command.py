@@ -117,10 +117,11 @@ def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) ->
     from convert.gguf.imatrix import read_importance
     from convert.gguf.plan import make_plan
 
+    name = source.files.identity.name.rpartition("/")[2]
     if arguments.imatrix is None:
-        return make_plan(source.checkpoint, wanted)
+        return make_plan(source.checkpoint, wanted, name=name)
     importance = read_importance(arguments.imatrix)
-    return make_plan(source.checkpoint, wanted, importance=importance, importance_path=arguments.imatrix)
+    return make_plan(source.checkpoint, wanted, name=name, importance=importance, importance_path=arguments.imatrix)
 
 
 def _command_line(arguments: argparse.Namespace) -> str:

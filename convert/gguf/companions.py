@@ -85,7 +85,7 @@ def make_modelfile(plan: Plan, making: Making, *, template: str) -> str:
     turn = "{{- range .Messages }}" + f"{_OPENING}{{{{ .Role }}}}\n{{{{ .Content }}}}{_CLOSING}\n" + "{{ end }}"
     settings = making.generation
     parameters = {
-        "num_ctx": _CONTEXT_TOKENS,
+        "num_ctx": min(_CONTEXT_TOKENS, making.config.text.max_position_embeddings),
         "temperature": settings.temperature if settings.do_sample else 0,
         "top_p": settings.top_p,
         "top_k": settings.top_k,

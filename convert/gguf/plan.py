@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from convert.gguf.imatrix import Importance, choose_importance
 from convert.gguf.layout import FilePlan, Place, TensorPlan, plan_files
-from convert.gguf.metadata import projector_pairs, text_pairs
+from convert.gguf.metadata import explain_readers, projector_pairs, text_pairs
 from convert.gguf.types import FileType, Layer, projector_tensor_type, text_tensor_type
 from convert.plan import Stored
 from edge.checkpoint.folder import Checkpoint
@@ -83,14 +83,38 @@ def describe_places(places: Mapping[str, tuple[Place, ...]]) -> list[Stored]:
     return found
 
 
+def describe_types(config: ModelConfig, file_type: FileType, projector_type: FileType) -> list[Stored]:
+    """Return how every parameter would be stored, from shapes alone."""
+    tables = (text_table(config), projector_table(config))
+    text, projector = (table.source_shapes() for table in tables)
+    plans = [_plan_text(name, shape, file_type, config, has_imatrix=False) for name, shape in text.items()]
+    plans += [
+        TensorPlan(name, shape, projector_tensor_type(name, shape, projector_type)) for name, shape in projector.items()
+    ]
+    by_name = {plan.name: (Place(Path(), 0, plan),) for plan in plans}
+    return describe_places(
+        {
+            rule.targets[0].name: tuple(place for source in rule.sources for place in by_name[source])
+            for table in tables
+            for rule in table.rules
+        }
+    )
+
+
 def make_plan(
-    checkpoint: Checkpoint, wanted: Wanted, *, importance: Importance = NO_IMPORTANCE, importance_path: Path = Path()
+    checkpoint: Checkpoint,
+    wanted: Wanted,
+    *,
+    name: str | None = None,
+    importance: Importance = NO_IMPORTANCE,
+    importance_path: Path = Path(),
 ) -> Plan:
     """Plan a conversion.
 
     Args:
         checkpoint: The source; tokenizer and settings lie in its folder.
         wanted: Files and types.
+        name: The model's; the folder's if None.
         importance: Weights of inputs by tensor.
         importance_path: For messages.
 
@@ -99,32 +123,38 @@ def make_plan(
         WeightError: The importance file is of another model.
     """
     config, folder = checkpoint.config, checkpoint.source.folder
+    shown = name or folder.absolute().name
     files: list[FilePlan] = []
     table = text_table(config)
     shapes = table.source_shapes()
     chosen = choose_importance(importance, shapes, where=importance_path)
-    text = [_plan_text(name, shape, wanted.file_type, config, bool(importance)) for name, shape in shapes.items()]
-    pairs = text_pairs(folder, config, file_type=wanted.file_type, shapes=shapes)
+    text = [
+        _plan_text(name, shape, wanted.file_type, config, has_imatrix=bool(importance))
+        for name, shape in shapes.items()
+    ]
+    with explain_readers(folder):
+        pairs = text_pairs(folder, config, name=shown, file_type=wanted.file_type, shapes=shapes)
     files += plan_files(wanted.out, pairs, text, max_bytes=wanted.max_bytes)
     tables = [table]
     if wanted.projector_type is not None:
-        files.append(_plan_projector(folder, config, wanted, wanted.projector_type))
+        files.append(_plan_projector(folder, config, wanted, wanted.projector_type, shown))
         tables.append(projector_table(config))
     places = _find_places(tables, files)
     return Plan(wanted, chosen, tuple(files), places)
 
 
-def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig, has_imatrix: bool) -> TensorPlan:
+def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig, *, has_imatrix: bool) -> TensorPlan:
     match = re.match(r"blk\.(\d+)\.", name)
     index = int(match[1]) if match else 0
     layer = Layer(index, config.text, is_tied=config.tie_word_embeddings, has_imatrix=has_imatrix)
     return TensorPlan(name, shape, text_tensor_type(name, shape, file_type, layer))
 
 
-def _plan_projector(folder: Path, config: ModelConfig, wanted: Wanted, file_type: FileType) -> FilePlan:
+def _plan_projector(folder: Path, config: ModelConfig, wanted: Wanted, file_type: FileType, name: str) -> FilePlan:
     shapes = projector_table(config).source_shapes()
     tensors = [TensorPlan(name, shape, projector_tensor_type(name, shape, file_type)) for name, shape in shapes.items()]
-    pairs = projector_pairs(folder, config, file_type=file_type, shapes=shapes)
+    with explain_readers(folder):
+        pairs = projector_pairs(folder, config, name=name, file_type=file_type, shapes=shapes)
     return plan_files(wanted.projector, pairs, tensors, max_bytes=None)[0]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -71,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     from convert.mlx.run import Settings
     from edge.memory import GB
 
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     settings = Settings(
         recipe=RECIPES[arguments.recipe],
         base=base,

@@ -1,4 +1,7 @@
-"""Write the files beside the weights of an MLX folder: configuration, index, sums, card, and copies from the source."""
+"""Write the files beside the weights of an MLX folder: configuration, index, sums, card, and copies from the source.
+
+Tested by tests/unit/convert/mlx/test_run.py.
+"""
 
 from __future__ import annotations
 

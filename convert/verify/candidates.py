@@ -25,7 +25,7 @@ from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.config import ModelConfig
 from edge.errors import ConfigError, PromptError, WeightError
 from edge.loading import gguf_processor
-from edge.prompt.media_cache import MediaCache
+from edge.prompt.media.cache import MediaCache
 from edge.prompt.processor import Processor
 from edge.settings import VideoSettings
 

@@ -11,7 +11,7 @@ from edge.checkpoint.files.shards import SafetensorsFile
 from edge.config_json import read_json_object
 from edge.errors import WeightError
 from edge.lfs import refuse_pointer
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123\n"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -25,6 +27,10 @@ class FakeHub:
         cut_once: Path whose first answer ends in the middle, as a broken connection does.
         stated_hashes: sha256 by path where the hub states another than the content's.
         ranges: (path, Range header) of every request for content.
+        faults: What happens to the next requests for content by path: `503` or `reset`.
+        ignores_ranges: Whether a part that is asked for is answered with the whole.
+        portal: HTML that answers everything, as a network that wants a login does.
+        num_sent_bytes: Bytes of all bodies that were sent.
         address: Set while it runs.
     """
 
@@ -32,6 +38,10 @@ class FakeHub:
     cut_once: str | None = None
     stated_hashes: dict[str, str] = field(default_factory=dict)
     ranges: list[tuple[str, str | None]] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    ignores_ranges: bool = False
+    portal: bytes = b""
+    num_sent_bytes: int = 0
     address: str = ""
 
     @contextmanager
@@ -69,7 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = urlsplit(self.path).path
         content = f"/{REPOSITORY}/resolve/{COMMIT}/"
-        if path in (
+        if self.state.portal:
+            self._send(self.state.portal, with_body=with_body, headers={"Content-Type": "text/html"})
+        elif path in (
             f"/api/models/{REPOSITORY}{revision}" for revision in ("", "/revision/main", f"/revision/{COMMIT}")
         ):
             info = {"id": REPOSITORY, "sha": COMMIT, "siblings": self._siblings()}
@@ -104,6 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
         whole, wanted = self.state.files[path], self.headers.get("Range")
         if with_body:
             self.state.ranges.append((path, wanted))
+            if self._fails(path):
+                return
+        wanted = None if self.state.ignores_ranges else wanted
         start_text, _, stop_text = (wanted or "bytes=0-").removeprefix("bytes=").partition("-")
         start, total = int(start_text), len(whole)
         data = whole[: int(stop_text) + 1] if stop_text else whole
@@ -114,6 +129,18 @@ class _Handler(BaseHTTPRequestHandler):
         if is_cut:
             self.state.cut_once = None
         self._send(data[start:], with_body=with_body, headers=headers, status=206 if wanted else 200, is_cut=is_cut)
+
+    def _fails(self, path: str) -> bool:
+        """Do what was planned to go wrong with this request; tell whether something was."""
+        planned = self.state.faults.get(path)
+        fault = planned.pop(0) if planned else ""
+        if fault == "503":
+            self._refuse(503, "Busy")
+        elif fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+        return bool(fault)
 
     def _send(
         self,
@@ -128,8 +155,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        if with_body:
-            self.wfile.write(body[: len(body) // 2] if is_cut else body)
+        if not with_body:
+            return
+        body = body[: len(body) // 2] if is_cut else body
+        with suppress(ConnectionError):  # the client has seen enough
+            for start in range(0, len(body), 2**16):
+                self.wfile.write(body[start : start + 2**16])
+                self.state.num_sent_bytes += len(body[start : start + 2**16])
 
     def _refuse(self, status: int, code: str) -> None:
         self.send_response(status)

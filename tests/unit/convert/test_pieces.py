@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlx.core as mx
+import numpy as np
 import pytest
 
-from convert.pieces import cut_rule, read_piece, read_rows
+from convert.pieces import cut_rule, list_rules, read_piece, read_rows
+from convert.source import SpoiledError
+from edge.checkpoint.files.header import TensorInfo
 from edge.checkpoint.files.shards import SafetensorsFile
 from edge.checkpoint.folder import open_checkpoint, read_parameters
 from edge.config_json import model_config_from_dict
@@ -79,3 +82,36 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(WeightError, match="truncated while it was read, at w"):
         read_rows(info, "w", start=0, stop=4)
+
+
+@pytest.mark.parametrize(("value", "is_sound"), [(1.5, True), (float("nan"), False), (1e300, False)])
+def test_doubles_become_float32_or_are_refused(value: float, is_sound: bool, tmp_path: Path) -> None:
+    path = tmp_path / "shard.safetensors"
+    path.write_bytes(np.full(4, value, "<f8").tobytes())
+    info = TensorInfo(path, "F64", (2, 2), 0, 32)
+    if is_sound:
+        assert mx.array_equal(read_rows(info, "w", start=0, stop=2), mx.full((2, 2), value))
+    else:
+        with pytest.raises(SpoiledError, match="w holds"):
+            read_rows(info, "w", start=0, stop=2)
+
+
+@pytest.mark.parametrize("mode", ["affine", "mxfp4", "mxfp8", "nvfp4"])
+def test_packed_modules_are_read_as_their_values(mode: str, tmp_path: Path) -> None:
+    raw = tiny_config_json()
+    bits, group_size = {"affine": (4, 32), "mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}[mode]
+    quantization = {"group_size": group_size, "bits": bits, "mode": mode}
+    parameters = random_parameters(model_config_from_dict(raw))
+    checkpoint = open_checkpoint(write_mlx_folder(tmp_path, raw, parameters, quantization=quantization))
+    assert checkpoint.quantized
+    found: dict[str, list[mx.array]] = {}
+    for rule in list_rules(checkpoint):
+        for piece in cut_rule(rule, piece_weights=5000):
+            for name, array in read_piece(checkpoint.source.tensors, piece).items():
+                found.setdefault(name, []).append(array)
+    assert found.keys() == parameters.keys()
+    for module in checkpoint.quantized:
+        weight = parameters[f"{module}.weight"]
+        packed = mx.quantize(weight, group_size=group_size, bits=bits, mode=mode)
+        expected = mx.dequantize(*packed[:2], *packed[2:], group_size=group_size, bits=bits, mode=mode)
+        assert mx.allclose(mx.concatenate(found[f"{module}.weight"]), expected.astype(mx.float32), rtol=1e-2)

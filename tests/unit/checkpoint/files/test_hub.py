@@ -129,3 +129,19 @@ def test_offline_without_a_download_is_one_line(tmp_path: Path, settings: dict[s
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1].startswith("WeightError: maker/tiny: not (completely) downloaded yet")
     assert "Traceback" not in result.stderr
+
+
+def test_a_busy_hub_and_a_broken_connection_are_asked_again(tmp_path: Path) -> None:
+    shard = "model-00001-of-00002.safetensors"
+    with FakeHub(dict(DATA), faults={shard: ["503", "reset"], "config.json": ["reset"]}).running() as hub:
+        done = resolve(REPOSITORY, tmp_path, HF_ENDPOINT=hub.address)
+    assert done.returncode == 0, done.stderr
+    assert (Path(done.stdout.strip()) / shard).read_bytes() == DATA[shard]
+
+
+def test_a_page_that_is_not_the_hubs_is_one_line(tmp_path: Path) -> None:
+    with FakeHub(dict(DATA), portal=b"<html>Log in</html>").running() as hub:
+        done = resolve(REPOSITORY, tmp_path, HF_ENDPOINT=hub.address)
+    assert done.returncode == 1
+    assert "WeightError: maker/tiny: " in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

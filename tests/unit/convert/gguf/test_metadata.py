@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -155,3 +156,16 @@ def test_files_start_with_their_head_and_align_tensors(tmp_path: Path) -> None:
     assert len(file.head) % 32 == 0
     assert all(place.start % 32 == 0 for place in file.places)
     assert file.places[-1].start + file.places[-1].tensor.num_bytes <= file.num_bytes
+
+
+@pytest.mark.parametrize("old", ["old", [{"name": "default", "template": "old"}, {"name": "rag", "template": "named"}]])
+def test_a_corrected_template_wins_over_the_tokenizers_old_one(old: object, tmp_path: Path) -> None:
+    folder = write_source(tmp_path / "s", source_json(is_moe=False))
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": old}))
+    source_of = opened(folder)
+    plan = make_plan(source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], None))
+    write_plan(plan, source_of, num_processes=1)
+    metadata = open_gguf(tmp_path / "t.gguf").metadata
+    assert metadata["tokenizer.chat_template"] == (folder / "chat_template.jinja").read_text()
+    assert metadata.get("tokenizer.chat_template.rag") == ("named" if isinstance(old, list) else None)
