@@ -19,9 +19,9 @@ from convert.final import partial_path
 from convert.partial import SOURCE_FOLDER, Claim, claim_partial
 from convert.source import Source, open_source
 from convert.stream import open_stream
+from edge.checkpoint.files.gguf import MAGIC
+from edge.checkpoint.files.hub import resolve_model
 from edge.errors import UsageError
-from edge.weights.gguf_reader import MAGIC
-from edge.weights.hub import resolve_model
 
 
 @contextmanager

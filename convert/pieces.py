@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from convert.disk import Extent
 from convert.source import SpoiledError
 from convert.work import Step
+from edge.checkpoint.files.header import ITEM_BITS, TensorInfo
+from edge.checkpoint.folder import Checkpoint
+from edge.checkpoint.names.hub import expected_parameters, packed_targets
+from edge.checkpoint.names.ops import Arrays, Fp8Blocks, Op, Shapes, Split, Transpose
+from edge.checkpoint.names.table import Rule, Target
 from edge.config import LayerQuantization
 from edge.errors import WeightError
-from edge.weights.folder import Checkpoint
-from edge.weights.header import ITEM_BITS, TensorInfo
-from edge.weights.names_hf import expected_parameters, packed_targets
-from edge.weights.ops import Arrays, Fp8Blocks, Op, Shapes, Split, Transpose
-from edge.weights.table import Rule, Target
 
 PIECE_WEIGHTS = 2**23
 Infos = Mapping[str, TensorInfo]

@@ -14,6 +14,7 @@ from math import prod
 import mlx.core as mx
 
 from convert.disk import MB
+from edge.checkpoint.names.ops import Shape
 from edge.config import ModelConfig
 from edge.memory import (
     GB,
@@ -24,7 +25,6 @@ from edge.memory import (
     prefill_bytes,
 )
 from edge.model.vision import vision_peak_bytes
-from edge.weights.ops import Shape
 
 MAC_GIB = (8, 16, 24, 32, 36, 48, 64, 96, 128)
 _ON_METAL = Precision(itemsize=2, is_attention_fused=True)

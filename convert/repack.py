@@ -25,12 +25,12 @@ from convert.repack_files import stored_forms, write_companions
 from convert.repack_source import open_gguf_source, read_plainly
 from convert.source import SUMS_NAME, Identity, SourceFiles, SpoiledError
 from convert.work import Job, Step, run_job
+from edge.checkpoint.files.shards import INDEX_NAME
+from edge.checkpoint.names.table import Rule
+from edge.checkpoint.pair import GgufPair
+from edge.checkpoint.pair_parameters import AddedError, describe_shares, read_parameters
 from edge.errors import UsageError
 from edge.memory import available_bytes
-from edge.weights.gguf import AddedError, describe_shares, read_parameters
-from edge.weights.gguf_pair import GgufPair
-from edge.weights.shards import INDEX_NAME
-from edge.weights.table import Rule
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 _FORMAT_NAMES = {mx.float32: "F32", mx.bfloat16: "BF16", mx.float16: "F16"}

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.source import Identity, SourceFiles, SpoiledError, read_known, stamp_files
+from edge.checkpoint.files.gguf import GgufFile
+from edge.checkpoint.pair import GgufPair, open_pair
 from edge.errors import WeightError
-from edge.weights.gguf_pair import GgufPair, open_pair
-from edge.weights.gguf_reader import GgufFile
 
 
 def open_gguf_source(path: Path, projector: Path | None) -> tuple[GgufPair, SourceFiles]:

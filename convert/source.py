@@ -20,8 +20,8 @@ from typing import Protocol
 
 import mlx.core as mx
 
+from edge.checkpoint.folder import Checkpoint, open_checkpoint
 from edge.errors import UsageError, WeightError
-from edge.weights.folder import Checkpoint, open_checkpoint
 
 SUMS_NAME = "SHA256SUMS"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -17,9 +17,9 @@ import mlx.core as mx
 
 from convert.disk import explain_disk_errors
 from convert.source import Identity, Source, SourceFiles, SpoiledError, open_checked, sha256_of
+from edge.checkpoint.files.header import MAX_HEADER_BYTES
+from edge.checkpoint.files.hub import FILE_PATTERNS, ask_hub
 from edge.errors import WeightError
-from edge.weights.header import MAX_HEADER_BYTES
-from edge.weights.hub import FILE_PATTERNS, ask_hub
 
 _FIRST_BYTES = 100_000  # holds most headers
 _TIMEOUT_S = 30.0  # without a byte

@@ -13,6 +13,13 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from edge.checkpoint.build import check_runs_in
+from edge.checkpoint.files.hub import resolve_model
+from edge.checkpoint.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint
+from edge.checkpoint.gguf_config import read_generation, read_settings
+from edge.checkpoint.gguf_vocabulary import read_vocabulary
+from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
+from edge.checkpoint.pair_parameters import load_pair
 from edge.config import ModelConfig
 from edge.engine import Engine
 from edge.errors import ConfigError, WeightError
@@ -24,13 +31,6 @@ from edge.prompt.processor import Processor
 from edge.prompt.text.template import ChatTemplate
 from edge.prompt.text.tokenizer import Tokenizer
 from edge.settings import GenerationSettings, read_generation_settings
-from edge.weights.build import check_runs_in
-from edge.weights.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint
-from edge.weights.gguf import load_pair
-from edge.weights.gguf_config import read_generation, read_settings
-from edge.weights.gguf_pair import GgufPair, is_gguf, open_pair
-from edge.weights.gguf_vocabulary import read_vocabulary
-from edge.weights.hub import resolve_model
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from convert.card import Card, make_card, make_sums
 from convert.gguf.plan import Plan
 from convert.source import SUMS_NAME, Identity
+from edge.checkpoint.files.gguf import open_gguf
 from edge.config import ModelConfig
 from edge.settings import GenerationSettings
-from edge.weights.gguf_reader import open_gguf
 
 # Ollama's own default holds 4096 tokens, no more than one large picture.
 _CONTEXT_TOKENS = 16384

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.gguf.quick import can_encode, encode_quickly
+from edge.checkpoint.ggml.types import BlockType
 from edge.errors import WeightError
-from edge.weights.ggml_types import BlockType
 
 Floats = NDArray[np.float32]
 

@@ -20,11 +20,11 @@ import numpy as np
 
 from convert.gguf.types import FileType
 from convert.gguf.vocabulary import read_tokens
+from edge.checkpoint.names.ops import Shape
 from edge.config import ModelConfig, RopeConfig
 from edge.errors import ConfigError, EdgeError
 from edge.prompt.text.template import find_template
 from edge.settings import ImageSettings, read_generation_settings, read_image_settings
-from edge.weights.ops import Shape
 
 QUANTIZATION_VERSION = 2
 _TYPES = gguf.GGUFValueType
@@ -189,6 +189,10 @@ def _finish(writer: Any) -> Pairs:  # Any: as above
 
 def _add_rope(writer: Any, rope: RopeConfig) -> None:  # Any: as above
     if rope.rope_type == "yarn":
+        if not rope.truncate:
+            raise ConfigError(
+                "YaRN with truncate false cannot be written: llama.cpp always truncates. Use convert mlx."
+            )
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope.factor)
         writer.add_rope_scaling_orig_ctx_len(rope.original_max_position_embeddings)

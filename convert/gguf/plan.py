@@ -17,12 +17,12 @@ from convert.gguf.layout import FilePlan, Place, TensorPlan, plan_files
 from convert.gguf.metadata import explain_readers, projector_pairs, text_pairs
 from convert.gguf.types import FileType, Layer, projector_tensor_type, text_tensor_type
 from convert.plan import Stored
+from edge.checkpoint.folder import Checkpoint
+from edge.checkpoint.names.gguf import projector_table, text_table
+from edge.checkpoint.names.ops import Shape
+from edge.checkpoint.names.table import Table
+from edge.checkpoint.pair import base_name
 from edge.config import ModelConfig
-from edge.weights.folder import Checkpoint
-from edge.weights.gguf_pair import base_name
-from edge.weights.names_gguf import projector_table, text_table
-from edge.weights.ops import Shape
-from edge.weights.table import Table
 
 NO_IMPORTANCE: Importance = MappingProxyType({})
 

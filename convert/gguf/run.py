@@ -26,8 +26,8 @@ from convert.partial import Claim, OutputFile
 from convert.pieces import Infos, Piece, cut_checkpoint, read_piece, step_of
 from convert.source import SUMS_NAME, Source
 from convert.work import Job, run_job
+from edge.checkpoint.names.hub import PATCH_EMBED
 from edge.settings import read_generation_settings
-from edge.weights.names_hf import PATCH_EMBED
 
 
 @dataclass(frozen=True, slots=True)

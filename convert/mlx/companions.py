@@ -16,9 +16,9 @@ from convert.mlx.config_out import make_config
 from convert.mlx.layout import FolderLayout
 from convert.recipes import Format, Recipe
 from convert.source import SUMS_NAME, Identity
+from edge.checkpoint.files.shards import INDEX_NAME
 from edge.config import ModelConfig
 from edge.config_json import read_json_object
-from edge.weights.shards import INDEX_NAME
 
 COPIED = (
     "tokenizer.json",

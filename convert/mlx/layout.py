@@ -15,12 +15,12 @@ from convert.disk import Extent
 from convert.partial import OutputFile, fill_files
 from convert.plan import Stored
 from convert.recipes import Choice, Format, format_name
+from edge.checkpoint.files.header import ITEM_BITS
+from edge.checkpoint.names.hub import expected_parameters, packed_targets
+from edge.checkpoint.names.ops import Shape
+from edge.checkpoint.names.table import Rule
 from edge.config import ModelConfig
 from edge.memory import GB
-from edge.weights.header import ITEM_BITS
-from edge.weights.names_hf import expected_parameters, packed_targets
-from edge.weights.ops import Shape
-from edge.weights.table import Rule
 
 SHARD_BYTES = 5 * GB
 

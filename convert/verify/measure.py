@@ -23,10 +23,10 @@ from convert.verify.scores import TOP_TOKENS, TeacherLogits
 from convert.verify.store import StateStore, digest_of
 from convert.verify.teacher import PassPlan, Say, plan_pass, run_teacher
 from convert.verify.torch_blocks import TorchBlocks
+from edge.checkpoint.files.hub import resolve_model
+from edge.checkpoint.folder import Checkpoint, open_checkpoint
 from edge.memory import GB
 from edge.prompt.processor import Processor
-from edge.weights.folder import Checkpoint, open_checkpoint
-from edge.weights.hub import resolve_model
 
 Dtype = Literal["float32", "bfloat16"]
 _COMPARED_ROWS = 256  # embedding rows that tell one model from another

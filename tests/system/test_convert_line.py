@@ -21,11 +21,11 @@ import pytest
 from convert.__main__ import main
 from convert.final import JOURNAL, partial_path
 from convert.partial import PartialOutput
-from edge.weights.gguf_reader import open_gguf
-from edge.weights.shards import SafetensorsFile
+from edge.checkpoint.files.gguf import open_gguf
+from edge.checkpoint.files.shards import SafetensorsFile
+from tests.unit.checkpoint.checkpoints import write_hub_folder
 from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions
 from tests.unit.convert.mlx.conversion import files_of
-from tests.unit.weights.checkpoints import write_hub_folder
 
 Shown = tuple[int, str]
 

@@ -8,10 +8,10 @@ import pytest
 
 from convert.final import partial_path
 from tests.system.convert_process import run_convert, run_gguf, start_convert, wait_for_pieces
+from tests.unit.checkpoint.checkpoints import tiny_config_json, write_fp8_folder, write_hub_folder
+from tests.unit.checkpoint.fake_hub import COMMIT, REPOSITORY, FakeHub
 from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions
 from tests.unit.convert.mlx.conversion import files_of, write_source
-from tests.unit.weights.checkpoints import tiny_config_json, write_fp8_folder, write_hub_folder
-from tests.unit.weights.fake_hub import COMMIT, REPOSITORY, FakeHub
 
 SHARDS = [f"model-{index}-of-00003.safetensors" for index in ("00001", "00002", "00003")]
 
@@ -92,9 +92,9 @@ def test_a_killed_stream_goes_on_without_the_shards_it_has_used(repository: Path
 
 def test_scales_in_another_shard_than_their_codes_are_waited_for(tmp_path: Path) -> None:
     raw = tiny_config_json()
+    from edge.checkpoint.files.shards import SafetensorsFile
     from edge.config_json import model_config_from_dict
-    from edge.weights.shards import SafetensorsFile
-    from tests.unit.weights.checkpoints import Parameters, random_parameters, write_index, write_safetensors
+    from tests.unit.checkpoint.checkpoints import Parameters, random_parameters, write_index, write_safetensors
 
     source = write_fp8_folder(
         tmp_path / "fp8", raw, random_parameters(model_config_from_dict(raw)), block_shape=(16, 24)

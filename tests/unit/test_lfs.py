@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from edge.checkpoint.files.gguf import open_gguf
+from edge.checkpoint.files.shards import SafetensorsFile
 from edge.config_json import read_json_object
 from edge.errors import WeightError
 from edge.lfs import refuse_pointer
 from edge.prompt.text.tokenizer import Tokenizer
-from edge.weights.gguf_reader import open_gguf
-from edge.weights.shards import SafetensorsFile
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123\n"
 

@@ -14,8 +14,8 @@ import pytest
 
 from convert.crew import Crew, Processes, Task, Threads
 from convert.disk import Extent, OutputError
+from edge.checkpoint.names.ops import Fp8Blocks
 from edge.errors import WeightError
-from edge.weights.ops import Fp8Blocks
 
 
 @dataclass(frozen=True)

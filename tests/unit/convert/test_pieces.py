@@ -10,12 +10,12 @@ import pytest
 
 from convert.pieces import cut_rule, list_rules, read_piece, read_rows
 from convert.source import SpoiledError
+from edge.checkpoint.files.header import TensorInfo
+from edge.checkpoint.files.shards import SafetensorsFile
+from edge.checkpoint.folder import open_checkpoint, read_parameters
 from edge.config_json import model_config_from_dict
 from edge.errors import WeightError
-from edge.weights.folder import open_checkpoint, read_parameters
-from edge.weights.header import TensorInfo
-from edge.weights.shards import SafetensorsFile
-from tests.unit.weights.checkpoints import (
+from tests.unit.checkpoint.checkpoints import (
     random_parameters,
     tiny_config_json,
     transformers5_config_json,

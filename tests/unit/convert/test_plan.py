@@ -11,12 +11,12 @@ from convert.mlx.layout import lay_out_folder
 from convert.mlx.run import Plan, make_plan
 from convert.plan import context_tokens, describe_macs, describe_plan, make_rows
 from convert.recipes import RECIPES
+from edge.checkpoint.names.hub import expected_parameters
 from edge.config_json import model_config_from_dict
 from edge.memory import Precision
-from edge.weights.names_hf import expected_parameters
 from tests.shared_facts import FACTS, needs_facts
+from tests.unit.checkpoint.checkpoints import tiny_config_json
 from tests.unit.convert.mlx.conversion import settings_of
-from tests.unit.weights.checkpoints import tiny_config_json
 
 METAL = Precision(itemsize=2, is_attention_fused=True)
 

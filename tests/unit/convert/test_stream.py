@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.weights.fake_hub import COMMIT, REPOSITORY, FakeHub
+from tests.unit.checkpoint.fake_hub import COMMIT, REPOSITORY, FakeHub
 
 # A process of its own: huggingface-hub reads its settings when it is imported.
 FETCH = f"""

@@ -12,7 +12,7 @@ from convert.source import Source, open_source
 from edge.config_json import model_config_from_dict
 from edge.prompt.text.tokenizer import Tokenizer, _byte_alphabet
 from tests.system.folders import TEMPLATE
-from tests.unit.weights.checkpoints import Parameters, random_parameters, transformers5_config_json, write_hub_folder
+from tests.unit.checkpoint.checkpoints import Parameters, random_parameters, transformers5_config_json, write_hub_folder
 
 Json = dict[str, Any]  # Any: JSON
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from convert.gguf.encode import check_finite, encode_rows
+from edge.checkpoint.ggml.types import TYPES
 from edge.errors import WeightError
-from edge.weights.ggml_types import TYPES
 
 
 def test_f16_refuses_what_would_become_infinite() -> None:

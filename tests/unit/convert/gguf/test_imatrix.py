@@ -15,11 +15,11 @@ from convert.gguf.imatrix import choose_importance, read_importance
 from convert.gguf.plan import Wanted, make_plan
 from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES
+from edge.checkpoint.files.gguf import open_gguf
+from edge.checkpoint.ggml.types import TYPES
 from edge.errors import WeightError
-from edge.weights.ggml_types import TYPES
-from edge.weights.gguf_reader import open_gguf
+from tests.unit.checkpoint.gguf_files import assemble, entry, string
 from tests.unit.convert.gguf.sources import opened, source_json, source_parameters, write_source
-from tests.unit.weights.gguf_files import assemble, entry, string
 
 
 def old_file(entries: dict[str, np.ndarray], *, num_calls: int = 3) -> bytes:

@@ -14,15 +14,15 @@ import pytest
 from convert.gguf.plan import Wanted, make_plan
 from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES
+from edge.checkpoint.files.gguf import GgufFile, Value, open_gguf
+from edge.checkpoint.folder import open_checkpoint
+from edge.checkpoint.names.gguf import projector_table, text_table
+from edge.checkpoint.names.hub import hub_table
 from edge.config_json import model_config_from_dict
-from edge.weights.folder import open_checkpoint
-from edge.weights.gguf_reader import GgufFile, Value, open_gguf
-from edge.weights.names_gguf import projector_table, text_table
-from edge.weights.names_hf import hub_table
 from tests.real_tokenizer import added_tokens, tokenizer_json
 from tests.shared_facts import FACTS, needs_facts
+from tests.unit.checkpoint.checkpoints import write_config, write_sparse_safetensors
 from tests.unit.convert.gguf.sources import opened, source_json, token_ids, write_companions, write_source
-from tests.unit.weights.checkpoints import write_config, write_sparse_safetensors
 
 Json = dict[str, Any]  # Any: JSON
 TEXT, PROJECTOR = "text_metadata_and_tensors.txt", "projector_f16_metadata_and_tensors.txt"

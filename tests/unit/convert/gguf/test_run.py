@@ -21,11 +21,11 @@ from convert.final import JOURNAL, partial_path
 from convert.gguf.plan import Wanted, make_plan
 from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES
+from edge.checkpoint.files.gguf import open_gguf
 from edge.errors import UsageError, WeightError
-from edge.weights.gguf_reader import open_gguf
+from tests.unit.checkpoint.checkpoints import write_hub_folder, write_mlx_folder
 from tests.unit.convert.gguf.sources import opened, source_json, source_parameters, write_companions, write_source
 from tests.unit.convert.stops import stop_after
-from tests.unit.weights.checkpoints import write_hub_folder, write_mlx_folder
 
 ROOT = Path(__file__).resolve().parents[4]
 
