@@ -67,9 +67,9 @@ def _read_files(name: str, path: Path, itemsize: int) -> tuple[ModelConfig, int]
     """Read the headers of a folder or GGUF pair."""
     import mlx.core as mx
 
+    from edge.checkpoint.folder import open_checkpoint
+    from edge.checkpoint.pair import is_gguf, open_pair
     from edge.loading import demo_folder, weight_bytes
-    from edge.weights.folder import open_checkpoint
-    from edge.weights.gguf_pair import is_gguf, open_pair
 
     if name != "demo" and is_gguf(path):
         pair = open_pair(path, None)

@@ -13,7 +13,7 @@ from edge.kv.make import KvBits, memory_bytes
 from edge.memory import SPARE_BYTES, Precision, choose_chunk_tokens, feature_bytes, prefill_bytes
 from edge.model.types import Grid
 from edge.model.vision import vision_peak_bytes
-from edge.prompt.image import fit_image
+from edge.prompt.media.patches import fit_image
 from edge.settings import ImageSettings
 
 # Bytes per pixel on the host: PIL's pixels, RGB of them, and their planes; of the resized picture: planes, float32,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from types import MappingProxyType
 
+from edge.checkpoint.names.hub import PATCH_EMBED, expected_parameters, packed_targets
 from edge.config import LayerQuantization, ModelConfig
 from edge.config_json import PACKED_FORMS
-from edge.weights.names_hf import PATCH_EMBED, expected_parameters, packed_targets
 
 _ITEM_BYTES = {"float": 2, "U32": 4, "U8": 1}
 

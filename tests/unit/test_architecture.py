@@ -47,6 +47,7 @@ LAYERS = {
     "edge.conversation": 8,
     "edge.engine": 9,
     "edge.loading": 9,
+    "edge.plan": 9,
     "edge.memory": 4,
     "edge.events": 2,
     "edge": 10,

@@ -4,9 +4,9 @@ from math import prod
 
 import pytest
 
+from edge.checkpoint.names.hub import expected_parameters
 from edge.kv.make import bytes_per_token
 from edge.plan.family import FAMILY, find_published
-from edge.weights.names_hf import expected_parameters
 
 
 @pytest.mark.parametrize(

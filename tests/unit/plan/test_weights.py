@@ -4,11 +4,11 @@ import pytest
 
 from convert.mlx.layout import lay_out_folder
 from convert.recipes import FORMATS, RECIPES, choose_formats
+from edge.checkpoint.folder import open_checkpoint
 from edge.config import ModelConfig
 from edge.loading import demo_folder
 from edge.plan.family import FAMILY
 from edge.plan.weights import SIZES, recipe_bytes
-from edge.weights.folder import open_checkpoint
 from tests.unit.run.tiny import tiny_config
 
 
