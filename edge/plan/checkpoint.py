@@ -67,13 +67,9 @@ def _read_files(name: str, path: Path, itemsize: int) -> tuple[ModelConfig, int]
     """Read the headers of a folder or GGUF pair."""
     import mlx.core as mx
 
-    from edge.checkpoint.folder import open_checkpoint
-    from edge.checkpoint.pair import is_gguf, open_pair
-    from edge.loading import demo_folder, weight_bytes
+    from edge.checkpoint import door
+    from edge.loading import demo_folder
 
-    if name != "demo" and is_gguf(path):
-        pair = open_pair(path, None)
-        return pair.config, pair.weight_bytes(itemsize=itemsize)
     dtype = mx.bfloat16 if itemsize == 2 else mx.float32
-    checkpoint = open_checkpoint(demo_folder() if name == "demo" else path, dtype=dtype)
-    return checkpoint.config, weight_bytes(checkpoint, itemsize=itemsize)
+    checkpoint = door.open(demo_folder() if name == "demo" else path, dtype=dtype)
+    return checkpoint.config, checkpoint.weight_bytes(itemsize=itemsize)
