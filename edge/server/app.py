@@ -31,6 +31,8 @@ from edge.server.serving import Serving, serving_of
 PROTOCOLS: tuple[Protocol, ...] = (OPENAI,)
 """The first whose `owns` takes a path writes its errors down; OpenAI, last, takes all."""
 SWEEP_S = 5.0
+WORKERS = 8
+"""Threads that parse bodies and wait for remote media; what works hard has its own, fewer ones."""
 
 
 def make_app(options: ServerOptions, *, load: Load | None = None) -> Starlette:
@@ -58,7 +60,7 @@ def make_app(options: ServerOptions, *, load: Load | None = None) -> Starlette:
         options=options,
         models=models,
         admission=Admission(seats=seats, waiting=limits.waiting, per_client=limits.per_client),
-        workers=ThreadPoolExecutor(limits.prepare_threads, thread_name_prefix="edge-prepare"),
+        workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="edge-prepare"),
     )
     routes = [Route("/health", _health), *(route for one in PROTOCOLS for route in one.routes), *PAGE_ROUTES]
     guard = Middleware(Guard, options=options, error_body=_error_body, is_open=_is_open)
