@@ -204,6 +204,8 @@ class Engine:
 
     def build_prompt(self, request: Request) -> Prompt:
         """Build the prompt of a request without running it."""
+        if request.raw_prompt is not None:
+            return self.processor.build_raw(request.raw_prompt)
         return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
 
     # Life -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge.config import ModelConfig
 from edge.errors import ConfigError
-from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOptions, build_prompt
+from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOptions, build_prompt, build_raw_prompt
 from edge.prompt.media_cache import MediaCache
 from edge.prompt.messages import MediaItem
 from edge.prompt.prepare import Media, prepare_media
@@ -110,6 +110,14 @@ class Processor:
             config=self.config,
             options=options,
         )
+
+    def build_raw(self, text: str) -> Prompt:
+        """Make a prompt of text as it is, around the template; special tokens in it count as such.
+
+        Raises:
+            PromptError: It is empty, or has the placeholder of a picture, for which there is none.
+        """
+        return build_raw_prompt(text, tokenizer=self.tokenizer, config=self.config)
 
     def _prepare(self, item: MediaItem, *, allow_files: bool) -> Media:
         prepare = partial(prepare_media, images=self.images, videos=self.videos, allow_files=allow_files)

@@ -21,6 +21,7 @@ from edge.server.arguments import ServerOptions
 from edge.server.catalogue import list_entries, load_entry
 from edge.server.errors import ApiError
 from edge.server.guard import Guard
+from edge.server.log import log_event
 from edge.server.models import Load, ModelShelf
 from edge.server.openai.routes import PROTOCOL as OPENAI
 from edge.server.page.routes import OPEN_PATHS
@@ -77,8 +78,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     # Prompts are built through asyncio.to_thread: bounded like everything that decodes pictures.
     threads = ThreadPoolExecutor(serving.options.limits.prepare_threads + 1, thread_name_prefix="edge-build")
     asyncio.get_running_loop().set_default_executor(threads)
-    async with serving.models.lease(None):
-        pass
+    async with serving.models.lease(None) as resident:
+        log_event("ready", model=resident.entry.name, load_s=round(resident.loaded_s, 2))
     sweep = asyncio.get_running_loop().create_task(_sweep(serving))
     try:
         yield

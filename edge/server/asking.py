@@ -65,27 +65,35 @@ class Asking:
             yield item
 
     async def answers(self) -> list[Answer]:
-        """Wait for all answers.
+        """Wait for all answers; raises as `all_events`."""
+        return [join_events(events) for events in await self.all_events()]
+
+    async def all_events(self) -> list[list[Event]]:
+        """Wait for all events of all runs.
 
         Raises:
             ApiError: A run failed.
             ClientGone: The client closed its connection.
         """
-        return await until_gone(self.http, asyncio.gather(*(_answer_of(run) for run in self.runs)))
+        return await until_gone(self.http, asyncio.gather(*(_all_of(run) for run in self.runs)))
 
-    async def open(self, name: str | None, make: Make, *, keep_alive_s: float | None) -> None:
+    async def open(self, name: str | None, make: Make, *, keep_alive_s: float | None = None) -> None:
         """Get everything that is needed; `begin` calls it."""
+        requests = await self.prepare(name, make, keep_alive_s=keep_alive_s)
+        limit = serving_of(self.http).options.limits.unread_events
+        self.runs = [Run(self.engine, request, max_unread=limit) for request in requests]
+        for run in self.runs:
+            run.start()
+        await asyncio.gather(*(run.wait_until_admitted(START_WAIT_S) for run in self.runs))
+
+    async def prepare(self, name: str | None, make: Make, *, keep_alive_s: float | None = None) -> Sequence[Request]:
+        """Get a seat and the model, and build the requests."""
         serving = serving_of(self.http)
         entry = serving.models.find(name)  # wrong names wait for nothing
         self._record["model"] = entry.name
         await self._held.enter_async_context(serving.admission.seat(client_of(self.http)))
         self.model = await self._held.enter_async_context(serving.models.lease(name, keep_alive_s=keep_alive_s))
-        requests = await asyncio.get_running_loop().run_in_executor(serving.workers, make, self.engine)
-        limit = serving.options.limits.unread_events
-        self.runs = [Run(self.engine, request, max_unread=limit) for request in requests]
-        for run in self.runs:
-            run.start()
-        await asyncio.gather(*(run.wait_until_admitted(START_WAIT_S) for run in self.runs))
+        return await asyncio.get_running_loop().run_in_executor(serving.workers, make, self.engine)
 
     async def close(self) -> None:
         """Free rows, model and seat; further calls do nothing."""
@@ -140,6 +148,17 @@ async def begin(http: HttpRequest, name: str | None, make: Make, *, keep_alive_s
     return asking
 
 
+async def count_tokens(http: HttpRequest, name: str | None, make: Make) -> int:
+    """Count the tokens of a request's prompt, those of pictures included, without running it; as `begin`."""
+    async with Asking(http) as asking:
+
+        async def count() -> int:
+            requests = await asking.prepare(name, make)
+            return await asyncio.to_thread(asking.engine.count_tokens, requests[0])
+
+        return await until_gone(http, count())
+
+
 async def until_gone(http: HttpRequest, work: Awaitable[T]) -> T:
     """Do something as long as the client is there.
 
@@ -169,8 +188,8 @@ async def _wait_until_gone(http: HttpRequest) -> None:
         pass
 
 
-async def _answer_of(run: Run) -> Answer:
-    return join_events([event async for event in run.events()])
+async def _all_of(run: Run) -> list[Event]:
+    return [event async for event in run.events()]
 
 
 async def _merged(runs: Sequence[Run]) -> AsyncIterator[tuple[int, Event]]:

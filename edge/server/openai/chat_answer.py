@@ -132,7 +132,7 @@ class _ChoiceWriter:
                 return self.choice({"reasoning_content": event.text})
             case ToolCallDeltaEvent():
                 return self.choice({"tool_calls": [_delta_body(event)]})
-            case TokenEvent() if not event.is_reasoning:
+            case TokenEvent() if is_shown(event):
                 self._tokens.append(event)
             case FinishEvent():
                 return self.choice({}, event.reason)
@@ -164,6 +164,11 @@ def timings_body(usage: Usage) -> dict[str, Json]:
         "predicted_ms": round(1000 * usage.decode_s, 3),
         "predicted_per_second": round(usage.decode_tokens_per_s, 3),
     }
+
+
+def is_shown(token: TokenEvent) -> bool:
+    """Tell whether a token's logprob is sent: the thought's are not, and forced tokens have none."""
+    return not token.is_reasoning and token.logprob is not None
 
 
 def logprobs_body(engine: Engine, tokens: Sequence[TokenEvent]) -> dict[str, Json]:

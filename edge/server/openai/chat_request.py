@@ -13,6 +13,7 @@ from typing import Any
 
 from edge.engine import Engine
 from edge.request import Request
+from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
@@ -95,7 +96,7 @@ class ChatRequest:
             allow_files=False,
             max_visual_tokens=limits.visual_tokens,
         )
-        return [first, *(_sibling(first, place) for place in range(1, self.choices))]
+        return siblings(first, self.choices)
 
 
 def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> ChatRequest:
@@ -184,9 +185,12 @@ def read_media_limits(fields: Fields) -> dict[str, dict[str, Json]]:
     return {"image": image, "video": video}
 
 
-def _sibling(first: Request, place: int) -> Request:
-    """Make the request of a further choice: the same, with a seed and a cancel of its own."""
-    sampling = first.sampling
-    if sampling is not None and not isinstance(sampling, Mapping) and sampling.seed is not None:
-        sampling = replace(sampling, seed=(sampling.seed + place) % (1 << 64))
-    return replace(first, sampling=sampling, cancel=threading.Event())
+def siblings(first: Request, choices: int) -> list[Request]:
+    """Make the requests of several choices: the same, each further one with a seed and a cancel of its own."""
+    requests = [first]
+    for place in range(1, choices):
+        sampling = first.sampling
+        if isinstance(sampling, SamplingParams) and sampling.seed is not None:
+            sampling = replace(sampling, seed=(sampling.seed + place) % (1 << 64))
+        requests.append(replace(first, sampling=sampling, cancel=threading.Event()))
+    return requests
