@@ -19,6 +19,7 @@ JSON = {"Content-Type": "application/json"}
 def guarded() -> Iterator[BackgroundServer]:
     options = ServerOptions(
         port=0,
+        models=("demo",),
         api_keys=("first-key", "second-key"),
         allow_origins=("https://named.example",),
         allow_hosts=("name.local",),
