@@ -215,6 +215,8 @@ class Engine:
             raise RequestError(
                 f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
             )
+        if request.raw_prompt is not None:
+            return self.processor.build_raw(request.raw_prompt)
         return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
 
     # Life -----------------------------------------------------------------------------------------------------------
