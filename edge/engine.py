@@ -29,6 +29,7 @@ from edge.results import EventStream, Result
 from edge.run.build import ModelReader, Speech, make_loop, sampling_of
 from edge.run.constrain import ConstraintFactory
 from edge.run.job import Emit, Job
+from edge.run.memory_use import MemoryUse
 from edge.run.sample import SamplingParams
 from edge.run.thread import ModelThread
 from edge.settings import GenerationSettings
@@ -205,6 +206,10 @@ class Engine:
     def build_prompt(self, request: Request) -> Prompt:
         """Build the prompt of a request without running it."""
         return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
+
+    def memory(self) -> MemoryUse:
+        """Tell what memory was planned and is used: weights, keys and values, kept turns, spare buffers, the peak."""
+        return self._thread.call(lambda loop: loop.memory_use())
 
     # Life -----------------------------------------------------------------------------------------------------------
 
