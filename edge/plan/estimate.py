@@ -30,11 +30,13 @@ class Task:
         context_tokens: Tokens of prompt and answer.
         kv_bits: How keys and values are stored.
         image: Height and width of the largest picture, in pixels; None for text only.
+        settings: The checkpoint's limits for pictures; None takes those of the published models.
     """
 
     context_tokens: int
     kv_bits: KvBits | None = None
     image: tuple[int, int] | None = None
+    settings: ImageSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def estimate(config: ModelConfig, task: Task, *, weight_bytes: int, precision: P
     )
     if task.image is None:
         return found
-    grid, resized = picture_grid(config, task.image)
+    grid, resized = picture_grid(config, task.image, task.settings)
     height, width = task.image
     return replace(
         found,
@@ -113,10 +115,10 @@ def estimate(config: ModelConfig, task: Task, *, weight_bytes: int, precision: P
     )
 
 
-def picture_grid(config: ModelConfig, size: tuple[int, int]) -> tuple[Grid, int]:
+def picture_grid(config: ModelConfig, size: tuple[int, int], settings: ImageSettings | None = None) -> tuple[Grid, int]:
     """Return the patches of a picture of this height and width, and its pixels as the model sees it."""
     vision = config.vision
-    settings = ImageSettings(
+    settings = settings or ImageSettings(
         patch_size=vision.patch_size,
         temporal_patch_size=vision.temporal_patch_size,
         merge_size=vision.spatial_merge_size,

@@ -57,7 +57,8 @@ def test_the_measured_peak_is_within_15_percent_of_the_plan(kv_bits: KvBits | No
             max_tokens=4,
             sampling=SamplingParams(temperature=0.0),
         )
-        task = Task(answer.usage.prompt_tokens + 4, kv_bits=kv_bits, image=(side, side) if side else None)
+        size = (side, side) if side else None
+        task = Task(answer.usage.prompt_tokens + 4, kv_bits, size, engine.processor.images)
         planned = estimate(engine.config, task, weight_bytes=before, precision=Precision(4, is_attention_fused=False))
         reading = planned.weights + max(planned.vision, planned.keys_values + planned.features + planned.chunk)
         assert reading / answer.usage.peak_bytes == pytest.approx(1.0, abs=0.15)
