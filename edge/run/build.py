@@ -23,7 +23,7 @@ from edge.run.sample import Sampler, SamplingParams
 from edge.run.thought import plan_thought
 from edge.settings import GenerationSettings
 from edge.text.answer import AnswerReader
-from edge.weights.build import num_model_bytes
+from edge.checkpoint.build import num_model_bytes
 
 ModelReader = Callable[[], Qwen3VL]
 

@@ -47,7 +47,6 @@ LAYERS = {
     "edge.conversation": 8,
     "edge.engine": 9,
     "edge.loading": 9,
-    "edge.plan": 9,
     "edge.memory": 4,
     "edge.plan": 5,
     "edge.plan.checkpoint": 10,

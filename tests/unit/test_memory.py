@@ -4,7 +4,7 @@ from pathlib import Path
 
 import mlx.core as mx
 import pytest
-from edge.weights.shards import TensorSource
+from edge.checkpoint.files.shards import TensorSource
 
 import edge
 from edge.config import ModelConfig, MoeConfig, RopeConfig, TextConfig, VisionConfig
