@@ -13,23 +13,24 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from edge.checkpoint.build import check_runs_in
+from edge.checkpoint.files.hub import resolve_model
+from edge.checkpoint.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint
+from edge.checkpoint.gguf_config import read_generation, read_settings
+from edge.checkpoint.gguf_vocabulary import read_vocabulary
+from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
+from edge.checkpoint.pair_parameters import load_pair
 from edge.config import ModelConfig
 from edge.engine import Engine
 from edge.errors import ConfigError, WeightError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
+from edge.plan.advice import fitting_recipes
 from edge.prompt.processor import Processor
-from edge.prompt.template import ChatTemplate
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.template import ChatTemplate
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.settings import GenerationSettings, read_generation_settings
-from edge.weights.build import check_runs_in
-from edge.weights.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint
-from edge.weights.gguf import load_pair
-from edge.weights.gguf_config import read_generation, read_settings
-from edge.weights.gguf_pair import GgufPair, is_gguf, open_pair
-from edge.weights.gguf_vocabulary import read_vocabulary
-from edge.weights.hub import resolve_model
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 
@@ -77,7 +78,10 @@ def load(
         raise ConfigError(f"{path}: a projector belongs to a GGUF model, found another kind. Leave --mmproj out.")
     else:
         parts = _open_folder(path, compute_dtype)
-    check_weights_fit(parts.weight_bytes, available=available_bytes(), folder=str(path))
+    available = available_bytes()
+    if parts.weight_bytes > available:
+        advice = fitting_recipes(parts.config, available=available)
+        check_weights_fit(parts.weight_bytes, available=available, folder=str(path), advice=advice)
 
     def read_model() -> Qwen3VL:
         return parts.read_model().model

@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from edge.errors import MediaError
-from edge.prompt.source import read_bytes
+from edge.prompt.media.source import read_bytes
 
 DOTS_PER_INCH = 150
 MAX_PAGE_PIXELS = 16_000_000
