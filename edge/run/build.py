@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
+from edge.checkpoint.build import num_model_bytes
 from edge.config import ModelConfig
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
@@ -23,7 +24,6 @@ from edge.run.sample import Sampler, SamplingParams
 from edge.run.thought import plan_thought
 from edge.settings import GenerationSettings
 from edge.text.answer import AnswerReader
-from edge.checkpoint.build import num_model_bytes
 
 ModelReader = Callable[[], Qwen3VL]
 

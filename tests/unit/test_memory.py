@@ -4,9 +4,9 @@ from pathlib import Path
 
 import mlx.core as mx
 import pytest
-from edge.checkpoint.files.shards import TensorSource
 
 import edge
+from edge.checkpoint.files.shards import TensorSource
 from edge.config import ModelConfig, MoeConfig, RopeConfig, TextConfig, VisionConfig
 from edge.errors import MemoryPlanError
 from edge.kv.make import bytes_per_token
