@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from edge.errors import MediaError
-from edge.prompt.media import load_image
+from edge.prompt.media.picture import load_image
 from edge.text.boxes import Box, Point
 
 Colour = tuple[int, int, int]
