@@ -74,6 +74,7 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     screen.shows_answers = not options.is_json
     if is_talk:
         screen.thoughts = options.thoughts or "fold"
+        screen.thought_hint = " (/thought shows it)"
     keeper, saved = open_keeper(options, is_talk=is_talk)
     if saved is not None and options.model is None and saved.model not in (None, "demo"):
         options = replace(options, model=saved.model)

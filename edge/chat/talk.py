@@ -40,6 +40,8 @@ from edge.events import (
 if TYPE_CHECKING:
     from edge.engine import Engine
 
+FILE_CHARACTERS = 2000
+"""Files are looked for in shorter lines, and not between three quotes."""
 _NO_USAGE = Usage(0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
 
 
@@ -127,9 +129,12 @@ class Talk:
         name, _, argument = line.partition(" ")
         # A path has a second slash, or is a file.
         if name.startswith("/") and "/" not in name[1:] and not is_file(name):
+            self.edited = None
             find_command(name).run(self, argument.strip())
-            return
-        self.say(text)
+        elif text != line or len(text) > FILE_CHARACTERS:
+            self.ask(text.strip())  # a pasted text may hold paths that nobody wants to show
+        else:
+            self.say(text)
 
     def say(self, text: str) -> None:
         """Take the files out of what was typed, and ask the rest if there is any.

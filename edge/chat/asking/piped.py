@@ -40,7 +40,8 @@ def read_question(options: ChatOptions) -> Asked:
     text = options.prompt
     num_media = sum(name == "-" for name in (*options.images, *options.videos, *options.pdfs))
     if num_media:
-        return Asked(_check(text), _read_media(num_media, text))
+        media = _read_media(num_media, text)
+        return Asked(_check(text), media)
     if text == "-" or (text is None and not _is_terminal()):
         return Asked(_check(_read_text()), is_typed=False)
     if text is None:

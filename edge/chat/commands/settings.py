@@ -35,8 +35,8 @@ def setting_names() -> list[str]:
 
 
 def _set(talk: Talk, argument: str) -> None:
-    name, _, value = argument.partition(" ")
-    name, value = name.lower().removeprefix("--").replace("-", "_").rstrip("="), value.strip().removeprefix("=").strip()
+    name, _, value = argument.replace("=", " ", 1).partition(" ")
+    name, value = name.lower().removeprefix("--").replace("-", "_"), value.strip()
     if not name:
         talk.screen.plain("\n".join(_listed(talk)))
         return

@@ -39,6 +39,7 @@ class Screen:
         self.thoughts: ThoughtView = thoughts
         self.renders_markdown = renders_markdown
         self.shows_answers = True
+        self.thought_hint = ""
         self._progress = ProgressLine(self.err)
         self._thought: ThoughtWriter | None = None
         self._answer: MarkdownStream | WordWrap | None = None
@@ -77,7 +78,7 @@ class Screen:
         if not self.shows_answers:
             return
         if self._thought is None:
-            self._thought = ThoughtWriter(self.err, self.thoughts)
+            self._thought = ThoughtWriter(self.err, self.thoughts, hint=self.thought_hint)
         self._thought.feed(text)
 
     def note(self, line: str) -> None:

@@ -17,9 +17,17 @@ REDRAW_S = 0.1
 class ThoughtWriter:
     """One thought on one stream."""
 
-    def __init__(self, stream: Stream, view: ThoughtView) -> None:
+    def __init__(self, stream: Stream, view: ThoughtView, *, hint: str = "") -> None:
+        """Begin a thought.
+
+        Args:
+            stream: Where it is written.
+            view: How it is shown.
+            hint: Behind a folded thought: how to see it.
+        """
         self._stream = stream
         self._view = view
+        self._hint = hint
         self._bar = ("│ " if stream.shows("│") else "| ") if stream.is_terminal else ""
         self._wrap = WordWrap(lambda: stream.columns - len(self._bar) - 1, measure=cells)
         self._words = 0
@@ -50,7 +58,7 @@ class ThoughtWriter:
             self._stream.write("\n" if self._at_start else "\n\n")
         elif self._view == "fold":
             words = "1 word" if self._words == 1 else f"{self._words} words"
-            line = f"thought: {words}, {time.monotonic() - self._started:.1f} s (/thought shows it)"
+            line = f"thought: {words}, {time.monotonic() - self._started:.1f} s{self._hint}"
             start = CLEAR_LINE if self._stream.can_move else ""
             self._stream.write_raw(start + self._stream.styled(line, DIM) + "\n")
             self._stream.ends_line = True
