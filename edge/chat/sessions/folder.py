@@ -40,14 +40,17 @@ def make_private(folder: Path) -> None:
 
 
 def append_private(path: Path, line: str) -> None:
-    """Append a line to a file that only its owner may read, in one write.
+    """Append a line to a file that only its owner may read, in one write; a torn line before it is ended.
 
     Raises:
         OSError: It cannot be written.
     """
     data = (line + "\n").encode("utf-8", "backslashreplace")
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            data = b"\n" + data
         written = os.write(file, data)
         if written < len(data):
             os.ftruncate(file, max(0, os.fstat(file).st_size - written))

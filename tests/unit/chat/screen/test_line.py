@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,8 +34,11 @@ def test_three_quotes_begin_and_end_several_lines(typing: PipeInput, talking: Ta
 
 def test_a_large_paste_is_shown_by_its_size_and_comes_whole(typing: PipeInput, talking: Talking) -> None:
     text = "word\n" * 200_000
-    typing.send_text(f"see {PASTE.format(text)} there\r")
+    keys = f"see {PASTE.format(text)} there\r"
+    sender = threading.Thread(target=typing.send_text, args=(keys,))  # a pipe takes less at once
+    sender.start()
     assert LineReader(talking.talk).read() == f"see {text} there"
+    sender.join()
 
 
 def test_a_small_paste_of_several_lines_is_not_sent_by_itself(typing: PipeInput, talking: Talking) -> None:

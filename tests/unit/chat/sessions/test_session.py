@@ -59,14 +59,12 @@ def test_only_its_owner_may_read_it(session: Session) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-@pytest.mark.parametrize("cut", range(1, 60, 7))
+@pytest.mark.parametrize("cut", range(2, 60, 7))
 def test_a_last_line_that_was_cut_off_loses_nothing_else(session: Session, cut: int) -> None:
     say(session, "a", "b")
     path = session.folder / FILE
     path.write_bytes(path.read_bytes()[:-cut])
     assert contents(session) == ["a"]
-    with path.open("a") as file:
-        file.write("\n")
     say(session, "c")
     assert contents(session) == ["a", "c"]
 
