@@ -9,7 +9,7 @@ from typing import Any
 
 from convert.mlx.config_out import make_config
 from convert.recipes import Choice
-from edge.prompt.tokenizer import SPLIT_PATTERN
+from edge.prompt.text.tokenizer import SPLIT_PATTERN
 from edge.settings import ImageSettings, VideoSettings
 from edge.weights.gguf_config import read_generation, read_settings
 from edge.weights.gguf_pair import GgufPair

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.events import (
     Event,
@@ -24,8 +24,9 @@ from edge.events import (
     ToolCallEvent,
     Usage,
 )
-from edge.text.boxes import Box, Point, parse_boxes, parse_points
-from edge.text.tools import assistant_message
+
+if TYPE_CHECKING:
+    from edge.text.boxes import Box, Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Answer:
 
     def message(self) -> dict[str, Any]:  # Any: JSON
         """Return the assistant's message of this answer, to go on with in the next request's messages."""
+        from edge.text.tools import assistant_message
+
         return assistant_message(self.text, self.reasoning, self.tool_calls)
 
     def boxes(self, *, media_index: int = 0) -> list[Box]:
@@ -78,11 +81,15 @@ class Answer:
         Raises:
             IndexError: There is no such picture.
         """
+        from edge.text.boxes import parse_boxes
+
         height, width = self.media[media_index].source_size
         return parse_boxes(self.text, width=width, height=height)
 
     def points(self, *, media_index: int = 0) -> list[Point]:
         """Read the points out of the text, as `boxes`."""
+        from edge.text.boxes import parse_points
+
         height, width = self.media[media_index].source_size
         return parse_points(self.text, width=width, height=height)
 

@@ -14,7 +14,6 @@ from edge.errors import RequestError
 from edge.events import Event, ToolCall
 from edge.options import Image, Video
 from edge.request import Request
-from edge.text.tools import tool_result_message
 
 if TYPE_CHECKING:
     from edge.results import EventStream
@@ -94,6 +93,8 @@ class Conversation:
         Raises:
             EdgeError: As `ask`.
         """
+        from edge.text.tools import tool_result_message
+
         parts = AnswerParts()
         messages = [tool_result_message(call, content) for call, content in results]
         for event in self._run(messages, changes):

@@ -6,14 +6,14 @@ Events come back through a queue; `stream`, `answer`, `map` and their async form
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
@@ -24,14 +24,16 @@ from edge.limits import EngineLimits
 from edge.many import run_many
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
-from edge.request import Request
+from edge.request import LEAST_THOUGHT_TOKENS, Request
 from edge.results import EventStream, Result
 from edge.run.build import ModelReader, Speech, make_loop, sampling_of
-from edge.run.constrain import ConstraintFactory
 from edge.run.job import Emit, Job
 from edge.run.sample import SamplingParams
 from edge.run.thread import ModelThread
 from edge.settings import GenerationSettings
+
+if TYPE_CHECKING:
+    from edge.run.constrain import Constraint, ConstraintFactory
 
 
 class Engine:
@@ -87,11 +89,9 @@ class Engine:
         except BaseException:
             self.close()
             raise
-        self._constraints = ConstraintFactory(
-            self.processor.tokenizer,
-            vocab_size=config.text.vocab_size,
-            end_ids=end_token_ids or (config.text.vocab_size - 1,),
-        )
+        self._end_token_ids = end_token_ids
+        self._constraints: ConstraintFactory | None = None
+        self._lock = threading.Lock()
 
     @property
     def vision_runs(self) -> int:
@@ -144,6 +144,8 @@ class Engine:
         Raises:
             EdgeError: As `stream`.
         """
+        import asyncio  # 30 ms that a program without it need not wait for
+
         loop = asyncio.get_running_loop()
         inbox: asyncio.Queue[Event | BaseException] = asyncio.Queue()
 
@@ -237,18 +239,32 @@ class Engine:
             )
         prompt = self.build_prompt(request)
         self._check_length(prompt, request)
-        constraint = self._constraints.make(
+        constraint = self._constrain(request, follows_thought=prompt.opens_reasoning)
+        return Job(request, prompt, constraint, emit, started)
+
+    def _constrain(self, request: Request, *, follows_thought: bool) -> Constraint | None:
+        """Compile what a request asks of its answer; nothing is imported for one that asks nothing."""
+        if request.schema is None and request.grammar is None and not request.tools and request.tool_choice == "auto":
+            return None
+        from edge.run.constrain import ConstraintFactory
+
+        with self._lock:
+            if self._constraints is None:
+                vocab_size = self.config.text.vocab_size
+                end_ids = self._end_token_ids or {vocab_size - 1}
+                self._constraints = ConstraintFactory(self.processor.tokenizer, vocab_size=vocab_size, end_ids=end_ids)
+        return self._constraints.make(
             schema=request.schema,
             grammar=request.grammar,
             tools=request.tools,
             tool_choice=request.tool_choice,
             parallel_tool_calls=request.parallel_tool_calls,
-            follows_thought=prompt.opens_reasoning,
+            follows_thought=follows_thought,
         )
-        return Job(request, prompt, constraint, emit, started)
 
     def _check_length(self, prompt: Prompt, request: Request) -> None:
-        length, wanted = len(prompt.token_ids), request.max_tokens or 1
+        least = LEAST_THOUGHT_TOKENS if prompt.opens_reasoning and request.answer_tokens != 0 else 1
+        length, wanted = len(prompt.token_ids), request.max_tokens or least
         if length + wanted <= self.context_tokens:
             return
         visual = sum(span.length for span in prompt.spans)

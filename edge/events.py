@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "repetition", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class FinishEvent:
 
     Attributes:
         reason: "stop" for an end token or stop string, "tool_calls" when the answer ended with calls, "length" when
-            tokens ran out, "cancelled".
+            tokens ran out, "repetition" when it repeated itself without end, "cancelled".
         stop: The stop string that was found, if one was.
         usage: Counts, times and speeds.
     """

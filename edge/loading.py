@@ -20,8 +20,8 @@ from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
-from edge.prompt.template import ChatTemplate
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.template import ChatTemplate
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.settings import GenerationSettings, read_generation_settings
 from edge.weights.build import check_runs_in
 from edge.weights.folder import Checkpoint, LoadedModel, default_dtype, load_folder, open_checkpoint

@@ -13,6 +13,10 @@ from edge.prompt.build import PromptOptions
 from edge.run.sample import SamplingParams
 
 MAX_TOP_LOGPROBS = 20
+MAX_KEPT_TOKENS = 1024
+MAX_KEPT_BESIDE_BUDGET = 64
+LEAST_THOUGHT_TOKENS = 8
+"""A thought with less room than this, the tokens that close it included, is left out."""
 Json = Mapping[str, Any]  # Any: JSON, checked by the parts that read it
 
 
@@ -33,7 +37,13 @@ class Request:
             checkpoint's own defaults.
         max_tokens: Most tokens to generate, thought included; None goes on until the context or memory is full.
         stop: Strings that end the answer; they do not appear in it.
-        thinking_budget: Most tokens of thought before it is closed; None sets no limit.
+        thinking_budget: Most tokens of thought before it is closed with a bridging sentence; 0 leaves the thought
+            empty; None sets no limit but that of `answer_tokens`.
+        answer_tokens: Tokens kept for the answer: a thought is closed in time, and one that the model ends without
+            an answer is closed too. None keeps a quarter of what may be generated, at most 1,024 (at most 64 beside
+            a thinking_budget). 0 keeps none: the model may think to the end.
+        loop_guard: Close a thought, and end an answer, that repeats itself exactly: three times, and over at least
+            512 tokens.
         image: Limits for all pictures.
         video: Limits and rates for all videos.
         template_variables: Variables for the checkpoint's chat template, such as {"add_vision_id": True}.
@@ -57,6 +67,8 @@ class Request:
     max_tokens: int | None = None
     stop: Sequence[str] = ()
     thinking_budget: int | None = None
+    answer_tokens: int | None = None
+    loop_guard: bool = True
     image: ImageOptions | Json | None = None
     video: VideoOptions | Json | None = None
     template_variables: Json = field(default_factory=dict)
@@ -76,6 +88,7 @@ class Request:
             )
         _check_whole("max_tokens", self.max_tokens, least=1)
         _check_whole("thinking_budget", self.thinking_budget, least=0)
+        _check_whole("answer_tokens", self.answer_tokens, least=0)
         _check_whole("top_logprobs", self.top_logprobs, least=0, most=MAX_TOP_LOGPROBS)
         _check_whole("max_visual_tokens", self.max_visual_tokens, least=0)
         is_list = isinstance(self.stop, Sequence) and not isinstance(self.stop, str)
@@ -83,12 +96,15 @@ class Request:
             raise RequestError(
                 f"stop: expected a list of non-empty strings, found {self.stop!r}. Remove empty ones.", field="stop"
             )
-        if self.max_tokens is not None and self.thinking_budget is not None and self.thinking_budget >= self.max_tokens:
-            raise RequestError(
-                f"thinking_budget: expected less than max_tokens {self.max_tokens}, "
-                f"found {self.thinking_budget}; no answer would come. Lower it.",
-                field="thinking_budget",
-            )
+        for name in ("thinking_budget", "answer_tokens"):
+            value = getattr(self, name)
+            if self.max_tokens is not None and value is not None and value >= self.max_tokens:
+                left = "answer" if name == "thinking_budget" else "thought"
+                raise RequestError(
+                    f"{name}: expected less than max_tokens {self.max_tokens}, found {value}; "
+                    f"no {left} would come. Lower it.",
+                    field=name,
+                )
         if not isinstance(self.tool_choice, str) or not self.tool_choice:
             raise RequestError(
                 f'tool_choice: expected "auto", "none", "required" or a tool\'s name, found {self.tool_choice!r}.',
@@ -109,6 +125,21 @@ class Request:
         return self.token_ids or self.top_logprobs is not None
 
     @property
+    def skips_thought(self) -> bool:
+        """Whether the answer comes without a thought: none is wanted, or there is no room for one."""
+        if self.thinking_budget == 0:
+            return True
+        if self.max_tokens is None or self.answer_tokens == 0:
+            return False
+        return self.max_tokens - self.kept_tokens(self.max_tokens) < LEAST_THOUGHT_TOKENS
+
+    def kept_tokens(self, max_tokens: int) -> int:
+        """Count the tokens kept for the answer when `max_tokens` may be generated."""
+        if self.answer_tokens is not None:
+            return self.answer_tokens
+        return min(max_tokens // 4, MAX_KEPT_TOKENS if self.thinking_budget is None else MAX_KEPT_BESIDE_BUDGET)
+
+    @property
     def prompt_options(self) -> PromptOptions:
         """What the request changes about its prompt."""
         return PromptOptions(
@@ -117,6 +148,7 @@ class Request:
             video=given(self.video) if self.video else {},
             allow_files=self.allow_files,
             max_visual_tokens=self.max_visual_tokens,
+            skips_thought=self.skips_thought,
         )
 
     @property

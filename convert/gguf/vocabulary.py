@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
-from edge.prompt.tokenizer import SPLIT_PATTERN
+from edge.prompt.text.tokenizer import SPLIT_PATTERN
 from edge.weights.gguf_vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED
 
 Json = Mapping[str, Any]  # Any: JSON, narrowed below

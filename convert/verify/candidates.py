@@ -22,7 +22,7 @@ from convert.verify.store import digest_of
 from edge.config import ModelConfig
 from edge.errors import ConfigError, PromptError, WeightError
 from edge.loading import gguf_processor
-from edge.prompt.media_cache import MediaCache
+from edge.prompt.media.cache import MediaCache
 from edge.prompt.processor import Processor
 from edge.settings import VideoSettings
 from edge.weights.folder import default_dtype, open_checkpoint

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import mlx.core as mx
 
 from edge.config import ModelConfig
 from edge.events import MediaUse
-from edge.kv.disk import PrefixStore
 from edge.kv.layer import RowMemory
 from edge.kv.make import KvBits, bytes_per_token, make_memory
 from edge.kv.prefix import PrefixKey, PrefixPool, row_bytes
@@ -22,6 +21,9 @@ from edge.kv.vision import VisionMemory
 from edge.memory import ANSWER_TOKENS, MemoryPlan, Precision, available_bytes, choose_chunk_tokens, plan_request
 from edge.prompt.build import Prompt
 from edge.run.job import Job
+
+if TYPE_CHECKING:
+    from edge.kv.disk import PrefixStore
 
 GROWTH_TOKENS = 256
 """An answer of unknown length is reserved in steps of this many tokens."""
@@ -178,7 +180,7 @@ class Planner:
         return found or (make_memory(self._config.text, kv_bits=self._kv_bits), 0)
 
     def _not_seen(self, prompt: Prompt, start: int) -> list[int]:
-        return [i for i in needed_media(prompt, start=start) if self._seen.find(prompt.media[i].digest) is None]
+        return [i for i in needed_media(prompt, start=start) if self._seen.find(prompt.media[i].vision_digest) is None]
 
     def _free(self, rows: Sequence[Holder]) -> int:
         """Bytes for new work: free ones and MLX's spare buffers, less what rows have reserved and not filled."""

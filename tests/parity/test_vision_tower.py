@@ -70,7 +70,7 @@ def test_features_and_every_deepstack_level_equal_the_reference(index: int) -> N
 
 @pytest.mark.parametrize("index", [1, 3])
 def test_steps_give_every_block_and_the_output_of_one_call(index: int) -> None:
-    steps = tower().steps(mx.array(patches_of(GRIDS[index])), GRIDS[index])
+    steps = loaded_model("moe").vision_steps(mx.array(patches_of(GRIDS[index])), GRIDS[index])
     hidden = [next(steps) for _ in range(4)]
     mx.eval(hidden)
     with pytest.raises(StopIteration) as end:

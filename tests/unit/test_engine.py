@@ -210,7 +210,7 @@ def test_a_stop_string_ends_the_answer_before_it() -> None:
 
 def test_a_thinking_prompt_streams_reasoning_and_without_an_end_has_no_answer() -> None:
     prompt = replace(picture_prompt(), text="<|im_start|>assistant\n<think>\n")
-    answer = ask(engine(), prompt)
+    answer = ask(engine(), prompt, answer_tokens=0)
     assert answer.text == ""
     assert len(answer.reasoning) > 0
     assert answer.finish.reason == "length"

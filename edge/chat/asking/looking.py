@@ -14,7 +14,7 @@ from typing import Literal
 
 from edge.chat.border import shown
 from edge.errors import MediaError
-from edge.prompt.source import is_data_url, open_source
+from edge.prompt.media.source import open_source, typed_source
 
 Kind = Literal["image", "video", "pdf"]
 Source = Path | bytes | str
@@ -93,25 +93,25 @@ _SUFFIX = re.compile(rf"\.({_PICTURES}|{_OTHERS})", re.I)
 
 
 def _look_at_picture(source: Source, label: str) -> str:
-    from edge.prompt.media import load_image
+    from edge.prompt.media.picture import load_image
 
     height, width = load_image(source, label=label).shape[:2]
     return f"{width}x{height}"
 
 
 def _look_at_video(source: Source, label: str) -> str:
-    from edge.prompt.frames import open_video
+    from edge.prompt.media.opening import open_video
 
     video = open_video(source, label=label)
     try:
-        seconds = video.num_frames / video.frame_rate if video.frame_rate else 0.0
-        return f"{video.width}x{video.height}, {seconds:.1f} s, {video.num_frames} frames"
+        starts = video.timeline.starts
+        return f"{video.width}x{video.height}, {video.timeline.end - starts[0]:.1f} s, {len(starts)} frames"
     finally:
         video.close()
 
 
 def _is_animation(source: Source, name: str) -> bool:
-    from edge.prompt.media import ANIMATED_FORMATS, count_frames, open_picture
+    from edge.prompt.media.picture import ANIMATED_FORMATS, count_frames, open_picture
 
     picture = open_picture(source, label=name)
     return picture.format in ANIMATED_FORMATS and count_frames(picture, name) > 1
@@ -146,14 +146,7 @@ def as_source(text: str) -> Source:
     Raises:
         MediaError: It is an address, or cannot be a path.
     """
-    from edge.prompt.source import as_path
-
-    if is_data_url(text):
-        return text
-    try:
-        return as_path(text, "file")
-    except RuntimeError:
-        raise MediaError(f"{shown(text)}: there is no such user. Check the path.") from None
+    return typed_source(text, label="file")
 
 
 def name_of(source: Source, *, otherwise: str) -> str:

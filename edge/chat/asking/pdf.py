@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.chat.asking.looking import Source
 from edge.errors import MediaError
-from edge.prompt.source import read_bytes
+from edge.prompt.media.source import read_bytes
 
 if TYPE_CHECKING:
     from edge.chat.asking.waiting import WaitingItem

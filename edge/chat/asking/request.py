@@ -48,6 +48,7 @@ def make_request(
         stop=options.stop,
         schema=options.schema,
         thinking_budget=thought_tokens(engine, options, thinks=thinks),
+        answer_tokens=0 if options.think == "on" else None,
         image=ImageOptions(min_pixels=low, max_pixels=high),
         video=VideoOptions(min_pixels=low, max_pixels=high, fps=options.fps),
         cancel=cancel,

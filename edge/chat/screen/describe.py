@@ -42,6 +42,8 @@ def explain_cut(answer: Answer, *, in_talk: bool = False) -> str | None:
         return "(stopped; the answer so far is kept)"
     if answer.finish.reason == "stop" and answer.reasoning and not answer.text:
         return f"(no answer: the model ended inside its thought; ask again, or set {think})"
+    if answer.finish.reason == "repetition":
+        return "(ended here: it repeated itself without end; ask again or otherwise)"
     if answer.finish.reason != "length":
         return None
     tokens = answer.usage.completion_tokens

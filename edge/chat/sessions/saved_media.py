@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge.chat.asking.looking import Source
 from edge.chat.sessions.folder import make_private
-from edge.prompt.source import is_data_url, read_bytes
+from edge.prompt.media.source import is_data_url, read_bytes
 
 FOLDER = "media"
 _NAME = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,5})?")

@@ -16,8 +16,8 @@ from edge.kv.make import KvBits, make_memory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import Grid, VisionOutput
 from edge.prompt.build import Media, Prompt
-from edge.prompt.messages import MediaKind
 from edge.prompt.positions import Span, make_positions
+from edge.prompt.types import MediaKind
 from edge.run.forward import decode_rows, prefill_chunk
 from edge.run.sample import Sampler, SamplingParams
 from edge.settings import ImageSettings, VideoSettings
@@ -59,6 +59,7 @@ def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
         ),
         grid_thw=grid,
         digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
+        vision_digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
         num_tokens=int(np.prod(grid)) // config.merge_area,
         source_size=(height, width),
         times_s=tuple(float(frame) for frame in range(grid[0])) if kind == "video" else (),

@@ -185,8 +185,8 @@ def test_a_text_model_without_its_vision_part_is_refused_with_the_missing_names(
     with pytest.raises(WeightError) as failure:
         load_folder(write_config(tmp_path, MOE))
     prefix = {"hub": "model.visual", "mlx": "vision_tower"}[layout]
-    for part in ("the vision part is missing, expected", f"{prefix}.patch_embed.proj.weight", f"{prefix}.merger.norm",
-                 f"{prefix}.blocks.N.attn.qkv.weight (3 times)", "Choose a folder"):  # fmt: skip
+    # The names in the middle of so long a message are cut.
+    for part in ("the vision part is missing, expected", f"{prefix}.", "(2 times)", "Choose a folder"):
         assert part in str(failure.value)
     assert "\n" not in str(failure.value)
 
@@ -277,7 +277,7 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
 def test_dense_weights_under_a_config_with_experts_are_refused(tmp_path: Path) -> None:
     dense = tiny_config_json(is_moe=False)
     folder = write_hub_folder(tmp_path, dense, tiny(dense))
-    message = r"expected 6 tensors: .*mlp\.experts\.gate_up_proj .*; found instead 6 tensors: .*mlp\.gate_proj\.weight"
+    message = r"expected 6 tensors: .*mlp\.experts\.gate_up_proj .*; found instead 6 tensors: .*mlp\.up_proj\.weight"
     with pytest.raises(WeightError, match=message):
         load_folder(write_config(folder, MOE))
 

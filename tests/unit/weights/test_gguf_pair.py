@@ -6,6 +6,7 @@ import dataclasses
 import io
 import shutil
 import struct
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -15,9 +16,12 @@ import pytest
 from PIL import Image
 
 from convert.__main__ import main
+from edge.config import LayerQuantization
 from edge.errors import ConfigError, EdgeError, WeightError
 from edge.loading import DEMO_FOLDER, gguf_processor, load
+from edge.model.quantized import Parts
 from edge.prompt.processor import Processor
+from edge.weights.build import build_model
 from edge.weights.folder import load_folder, open_checkpoint
 from edge.weights.ggml import decode
 from edge.weights.gguf import load_pair
@@ -226,7 +230,9 @@ def test_a_split_file_loads_as_the_whole(made: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(pair.text.read_bytes(name), whole.read_bytes(name))
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K_S", "Q5_K_S", "MXFP4_MOE", "IQ4_NL"])
+@pytest.mark.parametrize(
+    "kind", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K_S", "Q5_K_S", "Q4_K_M", "MXFP4_MOE", "IQ4_NL"]
+)
 def test_loaded_values_equal_the_files_blocks(made: Path, tmp_path: Path, kind: str) -> None:
     convert(made / "source", tmp_path / "a.gguf", "--type", kind, "--mmproj", "Q8_0")
     pair = open_pair(tmp_path / "a.gguf")
@@ -253,6 +259,38 @@ def test_loaded_values_equal_the_files_blocks(made: Path, tmp_path: Path, kind: 
         np.testing.assert_array_equal(np.array(values.astype(mx.float32)).reshape(expected.shape), expected)
         checked += 1
     assert checked > 10
+
+
+def test_values_of_more_bits_than_queries_and_keys_stay_in_a_part_of_their_own(made: Path, tmp_path: Path) -> None:
+    convert(made / "source", tmp_path / "a.gguf", "--type", "Q4_K_M", "--mmproj", "Q8_0")
+    pair = open_pair(tmp_path / "a.gguf")
+    model = load_pair(pair, dtype=mx.float32).model
+    projections = [layer.self_attn.qkv_proj for layer in model.language_model.model.layers]
+    unlike = [projection for projection in projections if isinstance(projection, Parts)]
+    assert unlike
+    text = pair.config.text
+    rows = (text.num_heads + text.num_kv_heads) * text.head_dim
+    assert all(
+        [part.weight.shape[0] for part in own.parts] == [rows, text.num_kv_heads * text.head_dim] for own in unlike
+    )
+    ids, positions = mx.array([[5, 8, 3]]), np.broadcast_to(np.arange(3), (3, 1, 3))
+    expected = build_model(pair.config, {}, unpacked(parameters_of(model), pair.packed_modules()))
+    found = model(ids, positions=positions)
+    np.testing.assert_allclose(np.array(found), np.array(expected(ids, positions=positions)), rtol=1e-3, atol=1e-4)
+
+
+def unpacked(parameters: Parameters, forms: Mapping[str, LayerQuantization]) -> Iterator[tuple[str, mx.array]]:
+    """Decode packed parameters."""
+    for name, array in parameters.items():
+        module, _, part = name.rpartition(".")
+        if module not in forms:
+            yield name, array
+        elif part == "weight":
+            form, scales = forms[module], parameters[f"{module}.scales"]
+            biases = parameters.get(f"{module}.biases")
+            yield name, mx.dequantize(array, scales, biases, form.group_size, form.bits, form.mode).astype(mx.float32)
+        elif part == "bias":
+            yield name, array
 
 
 def test_what_repacking_adds_is_logged(made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config_json import model_config_from_dict
-from edge.prompt.tokenizer import Tokenizer, _byte_alphabet
+from edge.prompt.text.tokenizer import Tokenizer, _byte_alphabet
 from tests.system.folders import TEMPLATE
 from tests.unit.weights.checkpoints import Parameters, random_parameters, transformers5_config_json, write_hub_folder
 
