@@ -27,6 +27,9 @@ DEMO_NOTICE = "This is the small embedded demo checkpoint; for the real model: p
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     options = parse_arguments(argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the program
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  it stays open
     screen = Screen(
         sys.stdout, sys.stderr, thoughts=options.thoughts or "show", renders_markdown=options.renders_markdown
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -91,10 +92,17 @@ class Terminal:
 
     def wait_for_line(self) -> None:
         """Wait until the program reads a line."""
-        self.wait_for("> " if self._is_dumb else LINE_BEGINS)
+        if not self._is_dumb:
+            self.wait_for(LINE_BEGINS)
+            return
+        end = time.monotonic() + PATIENCE_S
+        while not re.fullmatch(r"(\[.*\] )?>", self.screen.display[self.screen.cursor.y].strip()):
+            assert time.monotonic() < end, f"waited for a line\n{self.text}"
+            self._read(1)
 
     def ask(self, line: str) -> None:
         """Type a line, send it, and wait until the next one is read."""
+        self._seen = len(self.written)
         self.send(line + "\r")
         if self._is_dumb:
             self.wait_for("\n")

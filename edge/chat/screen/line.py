@@ -108,13 +108,36 @@ class _SafeHistory(FileHistory):
                 super().store_string(string.encode("utf-8", "replace").decode())
 
 
+class PlainReader:
+    """Reads lines from a terminal that cannot move its cursor: no history, no completion, no escapes."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+
+    def read(self) -> str:
+        """Read a line, or several between three quotes; raises like `LineReader.read`."""
+        if self._talk.prefill:
+            self._talk.screen.note(f"not asked: {self._talk.prefill[:PASTE_CHARACTERS]}")
+        text = self._read(prompt_text(self._talk.waiting.names))
+        while is_open(text):
+            text += "\n" + self._read("  ")
+        return text
+
+    def _read(self, mark: str) -> str:
+        self._talk.screen.err.write_raw(mark)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+
+
 def run_talk(talk: Talk) -> int:
     """Talk until the user leaves; return the exit code."""
     try:
         add_given(talk, None)
     except EdgeError as error:
         talk.screen.error(str(error))
-    reader = LineReader(talk)
+    reader = LineReader(talk) if talk.screen.err.can_move else PlainReader(talk)
     is_leaving = False
     with _hang_up():
         while True:
