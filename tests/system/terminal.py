@@ -19,7 +19,7 @@ import pyte
 
 from tests.system.chat_process import environment
 
-PATIENCE_S = 90
+PATIENCE_S = float(os.environ.get("EDGE_TEST_PATIENCE_S", "90"))
 ROWS = 40
 LINE_BEGINS = "\x1b[?2004h"
 """Bracketed paste is switched on when a line begins to be read."""
