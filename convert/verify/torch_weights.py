@@ -15,11 +15,11 @@ import mlx.core as mx
 import numpy as np
 import torch
 
+from edge.checkpoint.files.header import TensorInfo
+from edge.checkpoint.folder import Checkpoint, read_parameters
+from edge.checkpoint.names.hub import FP8_DTYPE, FP8_SCALE_SUFFIX, hub_table
+from edge.checkpoint.names.table import Rule
 from edge.errors import WeightError
-from edge.weights.folder import Checkpoint, read_parameters
-from edge.weights.header import TensorInfo
-from edge.weights.names_hf import FP8_DTYPE, FP8_SCALE_SUFFIX, hub_table
-from edge.weights.table import Rule
 
 _TORCH_TYPES = {
     "BF16": ("<i2", torch.bfloat16),

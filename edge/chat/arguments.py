@@ -68,6 +68,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
     return ChatOptions(
         model=given.model,
         projector=given.mmproj,
+        adapter=given.adapter,
         models_dir=Path(models_dir).expanduser() if models_dir else None,
         prompt=given.prompt[0] if given.prompt else None,
         images=tuple(given.image),
@@ -192,6 +193,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--models-dir", metavar="DIR", help="a folder with models (default: $EDGE_MODELS)")
     group.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
+    group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
     group.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer together")
     group.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values; 4 costs quality")
     group.add_argument("--yes", action="store_true", help="download without asking")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.chat.asking.item import WaitingItem
 from edge.chat.asking.looking import Source
-from edge.chat.asking.waiting import WaitingItem
 from edge.chat.options import ChatOptions
 from edge.chat.sessions.session import Message, SavedTalk, Session
 from edge.chat.sessions.transcript import Transcript

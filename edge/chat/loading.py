@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.chat.asking.request import make_limits
@@ -25,13 +27,13 @@ def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
         EdgeError: There is no such model, it is refused, or does not fit.
     """
     from edge.loading import load
-    from edge.weights.hub import resolve_model
 
     limits = make_limits(options, keeps=keeps)
     if options.model is None:
         with screen.waiting("loading the demo"):
-            return load(projector=options.projector, limits=limits)
+            return load(projector=options.projector, adapter=options.adapter, limits=limits)
     from edge.chat.models.choose import choose_model
+    from edge.chat.models.found import find_in_cache
 
     asks = screen.err.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not options.agrees
     if not screen.err.is_terminal:
@@ -42,11 +44,10 @@ def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
         agree=(lambda text: _agrees(screen, text)) if asks else None,
         note=screen.note,
     )
-    path = resolve_model(model)  # a download shows its own progress
-    with screen.waiting(f"loading {options.model}"):
-        engine = load(path, projector=options.projector, limits=limits)
-    engine.name = str(model)
-    return engine
+    is_here = Path(model).expanduser().exists() or find_in_cache(str(model)) is not None
+    # A download shows its own progress.
+    with screen.waiting(f"loading {options.model}") if is_here else nullcontext():
+        return load(model, projector=options.projector, adapter=options.adapter, limits=limits)
 
 
 def _agrees(screen: Screen, text: str) -> bool:

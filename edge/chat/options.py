@@ -18,6 +18,7 @@ class ChatOptions:
     Attributes:
         model: Folder, file, hub id or short name.
         projector: Vision file of a GGUF model.
+        adapter: LoRA adapter of the model.
         models_dir: A folder whose models may be named by their folder's name.
         prompt: The question of one answer; None talks.
         images: Pictures as typed: paths, file or data URLs, "-" for the pipe.
@@ -47,6 +48,7 @@ class ChatOptions:
 
     model: str | None = None
     projector: Path | None = None
+    adapter: str | None = None
     models_dir: Path | None = None
     prompt: str | None = None
     images: tuple[str, ...] = ()

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.answer import Answer, AnswerParts
+from edge.chat.asking.item import WaitingItem
 from edge.chat.asking.looking import NotMediaError
 from edge.chat.asking.message import media_parts, without_marks
 from edge.chat.asking.paths import find_files, is_file
 from edge.chat.asking.request import Message, make_request
-from edge.chat.asking.waiting import WaitingItem, WaitingMedia
+from edge.chat.asking.waiting import WaitingMedia
 from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
 from edge.chat.keeping import TalkKeeper

@@ -12,7 +12,7 @@ from edge.config import ModelConfig
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
-from edge.memory import Precision
+from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.run.job import Job
@@ -84,6 +84,7 @@ def make_loop(
         context_tokens: Most tokens of prompt and answer together.
         identity: What weights these are, for turns kept on disk; None keeps none there.
     """
+    mx.set_cache_limit(SPARE_BYTES)
     model = read_model()
     kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)

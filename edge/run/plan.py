@@ -113,6 +113,10 @@ class Planner:
         answer_tokens = min(request.max_tokens or ANSWER_TOKENS, max(1, self._context_tokens - length))
         context = length + answer_tokens
 
+        chunk_tokens = self._chunk_tokens or choose_chunk_tokens(
+            self._config.text, precision=self._precision, context_tokens=context, kv_bits=self._kv_bits
+        )
+
         def need(new_tokens: int, free: int) -> MemoryPlan:
             return plan_request(
                 self._config,
@@ -122,6 +126,8 @@ class Planner:
                 context_tokens=context,
                 unseen=[job.prompt.media[index].grid_thw for index in self._not_seen(job.prompt, cached)],
                 available=free,
+                kv_bits=self._kv_bits,
+                chunk_tokens=chunk_tokens,
             )
 
         # A fork copies what it shares with its first write, so shared tokens count too.
@@ -139,8 +145,7 @@ class Planner:
             memory=memory,
             cached_tokens=cached,
             unseen=tuple(needed_media(job.prompt, start=cached)),
-            chunk_tokens=self._chunk_tokens
-            or choose_chunk_tokens(self._config.text, precision=self._precision, context_tokens=length),
+            chunk_tokens=chunk_tokens,
             reserved_tokens=context,
             max_tokens=min(request.max_tokens or self._context_tokens, max(1, self._context_tokens - length)),
         )

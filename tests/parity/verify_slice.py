@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.checkpoint.names.hub import hub_table
 from edge.config_json import model_config_from_dict
-from edge.weights.names_hf import hub_table
 from tests.peak_memory import peak_rss_bytes
 from tests.prompt_parts import TEMPLATES
 from tests.real_tokenizer import tokenizer_json
 from tests.system.folders import write_json
-from tests.unit.weights.checkpoints import Json, header_bytes, tiny_config_json, write_index
+from tests.unit.checkpoint.checkpoints import Json, header_bytes, tiny_config_json, write_index
 
 REAL_30B = {
     "hidden_size": 2048,

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import edge
+from edge.checkpoint.folder import load_folder
 from edge.kv.make import bytes_per_token, make_memory
 from edge.kv.prefix import row_bytes
 from edge.loading import DEMO_FOLDER
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.build import Prompt
 from edge.run.forward import visual_rows
-from edge.weights.folder import load_folder
 from examples.demo_model.checks import cases
 
 TASKS = ("describe", "count", "read", "box", "compare", "tool")

@@ -8,14 +8,12 @@ from __future__ import annotations
 import io
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from edge.chat.asking.item import WaitingItem
 from edge.chat.asking.looking import Source
 from edge.errors import MediaError
 from edge.prompt.media.source import read_bytes
-
-if TYPE_CHECKING:
-    from edge.chat.asking.waiting import WaitingItem
 
 DOTS_PER_INCH = 150
 MAX_PAGE_PIXELS = 16_000_000
@@ -80,8 +78,6 @@ def read_pages(source: Source, *, name: str, pages: str | None = None) -> list[W
 
 
 def _draw(page: Any, name: str) -> WaitingItem:  # Any: the package has no types
-    from edge.chat.asking.waiting import WaitingItem
-
     width, height = page.get_size()
     scale = DOTS_PER_INCH / 72
     scale = min(scale, math.sqrt(MAX_PAGE_PIXELS / max(1.0, width * height)))

@@ -6,33 +6,11 @@ Everything is looked at when it is added, so that what cannot be read is said at
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from edge.chat.asking.item import WaitingItem
 from edge.chat.asking.looking import Kind, Source, as_source, look, name_of
 from edge.errors import UsageError
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingItem:
-    """A picture or video for the next question.
-
-    Attributes:
-        kind: Which of the two.
-        name: What the user calls it.
-        source: Where it is.
-        detail: Its size, for a line.
-    """
-
-    kind: Literal["image", "video"]
-    name: str
-    source: Source
-    detail: str
-
-    @property
-    def line(self) -> str:
-        """Say what it is."""
-        return f"{self.name}, {self.detail}"
 
 
 class WaitingMedia:

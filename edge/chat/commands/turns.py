@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.chat.asking.item import WaitingItem
 from edge.chat.asking.message import media_parts, text_of
-from edge.chat.asking.waiting import WaitingItem
 from edge.chat.commands.command import Command
 from edge.chat.switching import begin_anew
 from edge.errors import UsageError

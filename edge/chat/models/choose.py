@@ -73,7 +73,7 @@ def _ask_size(hub_id: str) -> int | None:
 
     from huggingface_hub import HfApi, constants
 
-    from edge.weights.hub import FILE_PATTERNS, explain_hub_errors
+    from edge.checkpoint.files.hub import FILE_PATTERNS, explain_hub_errors
 
     if constants.HF_HUB_OFFLINE:
         return None

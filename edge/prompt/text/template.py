@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.config_json import read_json_object
 from edge.errors import PromptError
+from edge.precedence import PRECEDENCE, find_setting, say_overruled
 
 if TYPE_CHECKING:
     from edge.prompt.text.sandbox import TemplateFailure
@@ -100,27 +100,11 @@ def find_template(folder: Path) -> ChatTemplate:
         PromptError: The folder has none, or it is not valid.
         ConfigError: A JSON file cannot be read.
     """
-    plain = folder / "chat_template.jinja"
-    if plain.is_file():
-        try:
-            return ChatTemplate(plain.read_text(encoding="utf-8"), where=str(plain))
-        except (OSError, UnicodeDecodeError) as error:
-            raise PromptError(f"{plain}: cannot be read ({error}). Download it again.") from None
-    for name in ("chat_template.json", "tokenizer_config.json"):
-        path = folder / name
-        found = _named_template(read_json_object(path).get("chat_template")) if path.is_file() else None
-        if found is not None:
-            return ChatTemplate(found, where=str(path))
-    raise PromptError(
-        f"{folder}: expected a chat template in chat_template.jinja, chat_template.json or tokenizer_config.json, "
-        "found none. Download the folder's processor files."
-    )
-
-
-def _named_template(value: Json) -> str | None:
-    """Take the template itself, or the one named default of a list."""
-    if isinstance(value, str):
-        return value
-    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-    chosen = next((entry for entry in entries if entry.get("name") == "default"), {}).get("template")
-    return chosen if isinstance(chosen, str) else None
+    found = find_setting(folder, "template")
+    if found is None:
+        raise PromptError(
+            f"{folder}: expected a chat template in {', '.join(map(str, PRECEDENCE['template']))}, found none. "
+            "Download the folder's processor files."
+        )
+    say_overruled(found)
+    return ChatTemplate(found.value, where=found.where)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
+from edge.lfs import refuse_pointer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -51,6 +52,11 @@ class Tokenizer:
         names = sorted(map(re.escape, self.special_ids), key=len, reverse=True)
         self._special_pattern = re.compile(f"({'|'.join(names)})") if names else None
         self._bytes_of_characters = _byte_alphabet()
+
+    @property
+    def highest_token(self) -> tuple[int, str]:
+        """The highest token id, and the token's text."""
+        return max(((number, token) for token, number in self._backend.get_vocab(True).items()), default=(-1, ""))
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "tokenizer.json") -> Tokenizer:
@@ -203,7 +209,9 @@ def _byte_alphabet() -> dict[str, int]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        refuse_pointer(text[:64].encode(), path)
+        return text
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}). Download it again.") from None
 

@@ -9,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from edge.checkpoint.build import build_model
 from edge.config import ModelConfig
 from edge.config_json import model_config_from_dict
 from edge.kv.layer import RowMemory
@@ -21,8 +22,7 @@ from edge.prompt.types import MediaKind
 from edge.run.forward import decode_rows, prefill_chunk
 from edge.run.sample import Sampler, SamplingParams
 from edge.settings import ImageSettings, VideoSettings
-from edge.weights.build import build_model
-from tests.unit.weights.checkpoints import random_parameters, tiny_config_json
+from tests.unit.checkpoint.checkpoints import random_parameters, tiny_config_json
 
 GREEDY = SamplingParams(temperature=0.0)
 

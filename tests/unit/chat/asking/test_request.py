@@ -6,9 +6,9 @@ import pytest
 
 from edge.chat.asking.request import ANSWER_TOKENS, THOUGHT_TOKENS, check_options, make_limits, thought_tokens
 from edge.chat.options import ChatOptions, Think
+from edge.checkpoint.folder import open_checkpoint
 from edge.errors import UsageError
 from edge.loading import demo_folder
-from edge.weights.folder import open_checkpoint
 
 
 def engine(context_tokens: int = 262_144) -> object:
