@@ -219,6 +219,8 @@ def grounding_hint(question: str, media: Sequence[Media]) -> str | None:
     if not small or not GROUNDING_WORDS.search(question):
         return None
     pixels = GROUNDING_TOKENS * small[0].settings.factor ** 2
+    if pixels > small[0].settings.max_pixels:
+        return None  # advice that the checkpoint's own limit forbids
     return (
         f"Boxes and points are exact from {GROUNDING_TOKENS} visual tokens on; {small[0].label} has "
         f"{small[0].num_tokens}. Give min_pixels {pixels} for better ones."
