@@ -1,22 +1,18 @@
-"""Turn pages of a PDF into pictures.
+"""Turn pages of a PDF into pictures that wait for a question.
 
-In: a document and which pages. Out: one PNG a page, at 150 dots an inch, smaller where a page is huge.
+In: a document and which pages, as a user types them. Out: one waiting picture a page.
 """
 
 from __future__ import annotations
 
 import io
-import math
 import re
-from typing import Any
 
 from edge.chat.asking.item import WaitingItem
 from edge.chat.asking.looking import Source
 from edge.errors import MediaError
-from edge.prompt.media.source import read_bytes
+from edge.prompt.media.pdf import draw_pages
 
-DOTS_PER_INCH = 150
-MAX_PAGE_PIXELS = 16_000_000
 MAX_PAGES = 64
 """More pages at once are refused: at 2,000 tokens a page they would fill the context."""
 _PAGES = re.compile(r"\d+(-\d*)?(,\d+(-\d*)?)*")
@@ -59,29 +55,18 @@ def read_pages(source: Source, *, name: str, pages: str | None = None) -> list[W
     Raises:
         MediaError: It is no PDF, is encrypted, or has no such pages; or the extra is not installed.
     """
-    try:
-        import pypdfium2
-    except ImportError:
-        raise MediaError(f"{name}: PDF needs the extra: pip install 'qwen3vl-edge[pdf]'.") from None
-    data = read_bytes(source, label=name)
-    try:
-        document = pypdfium2.PdfDocument(data)
-        try:
-            numbers = page_numbers(pages, num_pages=len(document), name=name)
-            return [_draw(document[number - 1], f"{name}:{number}") for number in numbers]
-        finally:
-            document.close()
-    except pypdfium2.PdfiumError as error:
-        is_locked = "password" in str(error).lower()
-        advice = "Save it without a password." if is_locked else "Open and save it again."
-        raise MediaError(f"{name}: the PDF cannot be read ({error}). {advice}") from None
+    numbers: list[int] = []
+
+    def choose(num_pages: int) -> list[int]:
+        numbers[:] = page_numbers(pages, num_pages=num_pages, name=name)
+        return numbers
+
+    drawn = draw_pages(source, label=name, max_pages=MAX_PAGES, choose=choose, allow_files=True)
+    return [_item(f"{name}:{number}", png) for number, png in zip(numbers, drawn, strict=True)]
 
 
-def _draw(page: Any, name: str) -> WaitingItem:  # Any: the package has no types
-    width, height = page.get_size()
-    scale = DOTS_PER_INCH / 72
-    scale = min(scale, math.sqrt(MAX_PAGE_PIXELS / max(1.0, width * height)))
-    picture = page.render(scale=scale).to_pil().convert("RGB")
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return WaitingItem("image", name, file.getvalue(), f"{picture.width}x{picture.height}")
+def _item(name: str, png: bytes) -> WaitingItem:
+    from PIL import Image
+
+    width, height = Image.open(io.BytesIO(png)).size
+    return WaitingItem("image", name, png, f"{width}x{height}")
