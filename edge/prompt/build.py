@@ -164,6 +164,10 @@ def build_prompt(
     )
 
 
+def _opens_thought(text: str) -> bool:
+    return text.rstrip().endswith("<think>")
+
+
 def build_raw_prompt(text: str, *, tokenizer: Tokenizer, config: ModelConfig) -> Prompt:
     """Make a prompt of text as it is.
 
@@ -179,10 +183,6 @@ def build_raw_prompt(text: str, *, tokenizer: Tokenizer, config: ModelConfig) ->
         raise PromptError("The raw prompt holds the placeholder of a picture or video. Send those in messages.")
     positions = make_positions(len(token_ids), (), merge_size=config.vision.spatial_merge_size)
     return Prompt(text=text, token_ids=np.array(token_ids, np.int32), positions=positions, spans=(), media=())
-
-
-def _opens_thought(text: str) -> bool:
-    return text.rstrip().endswith("<think>")
 
 
 def check_length(num_tokens: int, limit_tokens: int) -> None:

@@ -23,6 +23,7 @@ from edge.run.sample import Sampler, SamplingParams
 from edge.run.thought import plan_thought
 from edge.settings import GenerationSettings
 from edge.text.answer import AnswerReader
+from edge.checkpoint.build import num_model_bytes
 
 ModelReader = Callable[[], Qwen3VL]
 
@@ -100,6 +101,7 @@ def make_loop(
         kv_bits=limits.kv_bits,
         context_tokens=context_tokens,
         chunk_tokens=limits.chunk_tokens,
+        weight_bytes=num_model_bytes(model),
         kept=kept,
         seen=seen,
         store=store,

@@ -17,6 +17,7 @@ from PIL import Image
 
 from convert.__main__ import main
 from edge.checkpoint.build import build_model
+from edge.checkpoint.door import gguf_processor
 from edge.checkpoint.files.gguf import open_gguf
 from edge.checkpoint.folder import load_folder, open_checkpoint
 from edge.checkpoint.ggml.decode import decode
@@ -24,7 +25,7 @@ from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.checkpoint.pair_parameters import load_pair
 from edge.config import LayerQuantization
 from edge.errors import ConfigError, EdgeError, WeightError
-from edge.loading import DEMO_FOLDER, gguf_processor, load
+from edge.loading import DEMO_FOLDER, load
 from edge.model.quantized import Parts
 from edge.prompt.processor import Processor
 from tests.unit.checkpoint.checkpoints import Parameters, parameters_of

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from edge.errors import MediaError
-from edge.prompt.pdf import draw_pages
+from edge.prompt.media.pdf import draw_pages
 
 
 def pdf_bytes(pages: int, size: tuple[int, int] = (72, 144)) -> bytes:
