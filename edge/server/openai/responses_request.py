@@ -68,7 +68,7 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
     sampling, media = read_sampling(fields), read_media_limits(fields)
     previous_id, is_stored = fields.text("previous_response_id"), fields.flag("store", default=True)
     thinking = read_thinking(fields)
-    fields.object("metadata")
+    metadata = fields.object("metadata") or {}
     truncation = fields.choice("truncation", ("auto", "disabled"))
     fields.ignore(*NO_EFFECT)
     ignored = (*fields.left, *text_left, *tools.ignored, *skipped)
@@ -92,19 +92,21 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         media=media,
         ignored=ignored,
     )
-    return ResponsesRequest(chat, previous_id, is_stored, instructions, _echo_of(body, tools.is_parallel))
+    echo = _echo(body) | {
+        "instructions": instructions,
+        "max_output_tokens": max_tokens,
+        "metadata": metadata,
+        "parallel_tool_calls": tools.is_parallel,
+        "previous_response_id": previous_id,
+        "store": is_stored,
+    }
+    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo)
 
 
-def _echo_of(body: Mapping[str, Json], is_parallel: bool) -> dict[str, Json]:
-    """Return what the answer repeats of a body that was checked."""
+def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what the answer repeats of the body as it stands there."""
     return {
-        "instructions": body.get("instructions"),
-        "max_output_tokens": body.get("max_output_tokens"),
-        "metadata": body.get("metadata") or {},
-        "parallel_tool_calls": is_parallel,
-        "previous_response_id": body.get("previous_response_id"),
         "reasoning": {"effort": None, "summary": None, **(body.get("reasoning") or {})},
-        "store": body.get("store") is not False,
         "temperature": body.get("temperature"),
         "text": body.get("text") or {"format": {"type": "text"}},
         "tool_choice": body.get("tool_choice") or "auto",
