@@ -17,19 +17,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge.server.admission import Admission
+from edge.server.anthropic.routes import PROTOCOL as ANTHROPIC
 from edge.server.arguments import ServerOptions
 from edge.server.catalogue import list_entries, load_entry
 from edge.server.errors import ApiError
 from edge.server.guard import Guard
 from edge.server.log import log_event
 from edge.server.models import Load, ModelShelf
+from edge.server.ollama.routes import PROTOCOL as OLLAMA
 from edge.server.openai.routes import PROTOCOL as OPENAI
 from edge.server.page.routes import OPEN_PATHS
 from edge.server.page.routes import ROUTES as PAGE_ROUTES
 from edge.server.protocol import Protocol
 from edge.server.serving import Serving, serving_of
 
-PROTOCOLS: tuple[Protocol, ...] = (OPENAI,)
+PROTOCOLS: tuple[Protocol, ...] = (OLLAMA, ANTHROPIC, OPENAI)
 """The first whose `owns` takes a path writes its errors down; OpenAI, last, takes all."""
 SWEEP_S = 5.0
 WORKERS = 8
