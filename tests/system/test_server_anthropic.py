@@ -180,7 +180,11 @@ def test_an_answer_ends_at_its_limit_and_at_stop_strings(client: Client) -> None
     assert ask(client, "Say something.", thinking=OFF, max_tokens=3).stop_reason == "max_tokens"
     text = text_of(ask(client, "Say something.", thinking=OFF))
     stopped = ask(client, "Say something.", thinking=OFF, stop_sequences=["see"])
-    assert (stopped.stop_reason, stopped.stop_sequence, text_of(stopped)) == ("stop_sequence", "see", text[: text.index("see")])
+    assert (stopped.stop_reason, stopped.stop_sequence, text_of(stopped)) == (
+        "stop_sequence",
+        "see",
+        text[: text.index("see")],
+    )
 
 
 def test_sampling_fields_beside_the_clients_own_are_taken(client: Client) -> None:

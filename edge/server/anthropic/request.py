@@ -16,6 +16,7 @@ from edge.server.anthropic.messages import to_messages
 from edge.server.anthropic.thinking import Thinking, read_thinking
 from edge.server.anthropic.tools import read_tools
 from edge.server.arguments import ServerLimits
+from edge.server.conversation import join_leading
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
 from edge.server.openai.sampling import Sampling
@@ -66,7 +67,7 @@ class MessagesRequest:
     def question(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's request to have its tokens counted; raises as `make`."""
         request = Request(
-            messages=door.open_messages(self.messages),
+            messages=door.open_messages(join_leading(self.messages)),
             tools=self.tools.declared or None,
             tool_choice=self.tools.choice,
             parallel_tool_calls=self.tools.is_parallel,

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from edge.server.anthropic.answer import MessageEvents, message_body, stream_message
 from edge.server.anthropic.errors import error_body
 from edge.server.anthropic.request import read_messages_request
+from edge.server.anthropic.schemas import PATHS, SCHEMAS
 from edge.server.asking import begin, count_tokens
 from edge.server.body import read_json
 from edge.server.media import MediaDoor
@@ -55,4 +56,6 @@ PROTOCOL = Protocol(
     ),
     owns=lambda path: path == "/v1/messages" or path.startswith("/v1/messages/"),
     error_body=error_body,
+    paths=PATHS,
+    schemas=SCHEMAS,
 )

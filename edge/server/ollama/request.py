@@ -13,6 +13,7 @@ from typing import Any
 from edge.engine import Engine
 from edge.request import Request
 from edge.server.arguments import ServerLimits
+from edge.server.conversation import join_leading
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
 from edge.server.ollama.durations import read_keep_alive
@@ -72,7 +73,7 @@ class OllamaRequest:
         if self.raw_prompt is None:
             check_think(self.think, engine, self.model)
         request = Request(
-            messages=door.open_messages(self.messages),
+            messages=door.open_messages(join_leading(self.messages)),
             raw_prompt=self.raw_prompt,
             tools=self.tools.declared or None,
             tool_choice=self.tools.choice,

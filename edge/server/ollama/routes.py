@@ -21,6 +21,7 @@ from edge.server.ollama.answer import Heading, Kind, stream_answer, whole_answer
 from edge.server.ollama.errors import error_body
 from edge.server.ollama.models import resident_of, running_body, show_body, tag_body, tagged
 from edge.server.ollama.request import OllamaRequest, read_chat, read_generate
+from edge.server.ollama.schemas import PATHS, SCHEMAS
 from edge.server.openai.said import ignored_headers
 from edge.server.protocol import Json, Protocol
 from edge.server.serving import serving_of
@@ -167,4 +168,6 @@ PROTOCOL = Protocol(
     ),
     owns=lambda path: path.startswith("/api/"),
     error_body=error_body,
+    paths=PATHS,
+    schemas=SCHEMAS,
 )
