@@ -1,4 +1,4 @@
-"""`python -m convert mlx|gguf|repack|verify`: make a checkpoint for this runtime or for llama.cpp, and check one.
+"""`python -m convert mlx|gguf|plan|repack|verify`: make a checkpoint for this runtime or for llama.cpp, and check one.
 
 Each sub-command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`, imported when it is chosen.
 """
@@ -12,14 +12,16 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
+from convert.interrupt import INTERRUPTED, end_at_second_interrupt, end_program
 from edge.errors import EdgeError
 
 PROGRAM = "python -m convert"
-INTERRUPTED = 130
+_MOST_LETTERS = 480  # of an error
 # sub-command -> module and the sentence shown in --help
 COMMANDS = {
     "mlx": ("convert.mlx.command", "quantize a checkpoint for this runtime and for mlx-vlm"),
     "gguf": ("convert.gguf.command", "quantize a checkpoint for llama.cpp: a text file and a vision projector"),
+    "plan": ("convert.overview", "show what every recipe and type would take, and on which Macs it fits"),
     "repack": ("convert.repack", "write a GGUF model's weights as an MLX folder, without quantizing anew"),
     "verify": ("convert.verify.command", "compare a converted checkpoint with its source"),
 }
@@ -59,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             allow_abbrev=False,
         )
         command.add_arguments(parser)
-        return command.run(parser.parse_args(words[1:]))
+        with end_at_second_interrupt():
+            return command.run(parser.parse_args(words[1:]))
     except EdgeError as error:
         print(f"convert: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
@@ -95,8 +98,11 @@ def _make_overview() -> argparse.ArgumentParser:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """Write an error for a terminal: one line of bounded length, without what a terminal would act on."""
+    text = " ".join(str(error).split())
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 200]} ... {shown[-190:]}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_program(main())

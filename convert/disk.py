@@ -152,21 +152,6 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-@contextmanager
-def explain_interrupt(path: Path) -> Iterator[None]:
-    """Say at Ctrl-C where the unfinished work lies.
-
-    Raises:
-        KeyboardInterrupt: The user interrupted, with a line that says how to go on.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"Interrupted. What is done is kept in {path}; run the same command again to go on."
-        ) from None
-
-
 def write_all(file: int, data: memoryview, offset: int) -> None:
     """Write all bytes from an offset on; OSErrors are the caller's."""
     while data:

@@ -14,16 +14,20 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from convert.disk import Extent, OpenFiles, check_space, explain_disk_errors, explain_interrupt, write_all
+from convert.disk import Extent, OpenFiles, check_space, explain_disk_errors, write_all
+from convert.final import JOURNAL, KEY_START, Final, partial_path, take_back_folder
+from convert.interrupt import explain_interrupt
 from edge.errors import UsageError
 
-JOURNAL = ".journal.jsonl"
+SOURCE_FOLDER = ".source"  # what a streamed source keeps inside
 _LAYOUT = "file layout"
+_MOST_LINE_BYTES = 200
+_OR = "Repeat the command it was begun with, delete the folder, or choose another OUT."
 Item = TypeVar("Item")
 
 
@@ -36,6 +40,87 @@ class OutputFile:
     num_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The folder of an unfinished output, held by this process: its path, and its open journal."""
+
+    path: Path
+    journal: int
+
+
+@contextmanager
+def claim_partial(out: Path) -> Iterator[Claim]:
+    """Make the folder of an unfinished output, or take up one, and hold it for this process.
+
+    A folder that is left without a journal's first line is removed again.
+
+    Raises:
+        UsageError: Another process holds it, or it is none of ours.
+        OutputError: The disk fails.
+    """
+    take_back_folder(out)
+    path = partial_path(out)
+    _check_is_ours(path)
+    with explain_disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        journal = os.open(path / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        try:
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"{path}: another conversion is writing here. Wait for it, or choose another OUT."
+            ) from None
+        if not _is_same_file(journal, path / JOURNAL):
+            raise UsageError(f"{path}: another conversion has just ended here. Run the command again.")
+        try:
+            yield Claim(path, journal)
+        finally:
+            if os.fstat(journal).st_size == 0 and _is_same_file(journal, path / JOURNAL):
+                _remove_empty(path)
+    finally:
+        os.close(journal)
+
+
+def _check_is_ours(path: Path) -> None:
+    """Refuse a folder (or anything else) of the user's that has the name of an unfinished output."""
+    if not path.exists() and not path.is_symlink():
+        return
+    is_ours = False
+    if path.is_dir() and not path.is_symlink():
+        with explain_disk_errors(path):
+            names = {entry.name for entry in path.iterdir()}
+            is_ours = not names or (JOURNAL in names and _is_journal(path / JOURNAL, names))
+    if not is_ours:
+        raise UsageError(
+            f"{path}: expected an unfinished conversion under this name, found something else, which is left alone. "
+            "Move it away, or choose another OUT."
+        )
+
+
+def _is_journal(path: Path, names: set[str]) -> bool:
+    """Tell whether a file is a journal; one whose first line is not there yet has nothing beside it but a source."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(len(KEY_START))
+    return start == KEY_START or (KEY_START.startswith(start) and names <= {JOURNAL, SOURCE_FOLDER})
+
+
+def _is_same_file(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except OSError:
+        return False
+
+
+def _remove_empty(path: Path) -> None:
+    with suppress(OSError):
+        shutil.rmtree(path / SOURCE_FOLDER, ignore_errors=True)
+        (path / JOURNAL).unlink()
+        path.rmdir()
+
+
 class PartialOutput:
     """Files in the making.
 
@@ -44,19 +129,28 @@ class PartialOutput:
         done: Numbers of the finished pieces.
     """
 
-    def __init__(self, out: Path, *, files: Sequence[OutputFile], pieces: Sequence[Sequence[Extent]]) -> None:
+    def __init__(
+        self,
+        final: Final,
+        *,
+        files: Sequence[OutputFile],
+        pieces: Sequence[Sequence[Extent]],
+        claim: Claim | None = None,
+    ) -> None:
         """Name the folder; nothing is written yet.
 
         Args:
-            out: Final name: of the folder, or of a file beside which all the others go.
+            final: Where everything goes in the end.
             files: All files that pieces write to.
             pieces: What each piece writes, in an order that depends on the key only.
+            claim: The folder, where it is held already.
         """
-        self.out = out
-        self.path = partial_path(out)
+        self.path = partial_path(final.out)
         self.done: set[int] = set()
+        self._final = final
         self._output_files, self._pieces = files, pieces
         self._files = OpenFiles(self.path, ())
+        self._claim = claim
         self._journal = -1
 
     @contextmanager
@@ -71,27 +165,27 @@ class PartialOutput:
             on_kept: Called with the number of each piece of an earlier run that was found whole.
 
         Raises:
-            UsageError: The folder belongs to another conversion, or one that is running.
+            UsageError: The folder belongs to another conversion, or one that is running, or the output's place is
+                taken.
             OutputError: The disk has too little room, or fails.
             KeyboardInterrupt: The user interrupted, with a line that says how to go on.
         """
-        if not (self.path / JOURNAL).exists():
+        first_line = _first_line({**key, _LAYOUT: self._hash_layout()})
+        if not (self.path / JOURNAL).exists() and not (self._final.out / JOURNAL).exists():
             self._check_space(extra_bytes)  # before there is a folder that would have to be deleted
-        with explain_disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._journal = os.open(self.path / JOURNAL, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            with explain_interrupt(self.path):
-                self._lock()
-                with explain_disk_errors(self.path):
-                    recorded = self._read_journal({**key, _LAYOUT: self._hash_layout()})
-                    self._prepare_files()
-                    self._check_pieces(recorded, on_kept)
-                self._check_space(extra_bytes)
-                yield self
-        finally:
-            self._files.close()
-            os.close(self._journal)
+        with ExitStack() as stack:
+            stack.enter_context(explain_interrupt(self.path))
+            claim = self._claim or stack.enter_context(claim_partial(self._final.out))
+            self._journal = claim.journal
+            stack.callback(self._close_files)
+            self._final.take_back(self.path)
+            self._final.check()
+            with explain_disk_errors(self.path):
+                recorded = self._read_journal(first_line)
+                self._prepare_files()
+                self._check_pieces(recorded, on_kept)
+            self._check_space(extra_bytes)
+            yield self
 
     def write_piece(self, number: int, contents: Iterable[memoryview]) -> str:
         """Write the bytes of a piece, one entry per extent; return their sha256 for `record`.
@@ -112,38 +206,30 @@ class PartialOutput:
             write_all(self._journal, memoryview(line.encode()), os.lseek(self._journal, 0, os.SEEK_END))
         self.done.add(number)
 
-    def finish_folder(self) -> None:
-        """Give the folder its final name.
+    def finish(self, companions: Sequence[str] = ()) -> None:
+        """Give everything its final name.
+
+        Args:
+            companions: Names of the files beside those that pieces write to.
 
         Raises:
-            OutputError: The name was taken meanwhile, or the disk fails.
+            OutputError: A name was taken meanwhile, or the disk fails.
         """
         with explain_disk_errors(self.path):
             self._files.flush()
-            (self.path / JOURNAL).unlink()
-            if self.out.is_dir():
-                self.out.rmdir()  # an empty folder made by the user
-            self.path.rename(self.out)
+        self._final.finish(self.path, [*(file.name for file in self._output_files), *companions])
 
-    def finish_files(self) -> None:
-        """Move the files out of the folder, over those of the same names, and remove it.
-
-        Raises:
-            OutputError: The disk fails.
-        """
+    def discard(self, companions: Sequence[str] = ()) -> None:
+        """Remove what was made: it cannot be trusted, and nothing may go on with it."""
         with explain_disk_errors(self.path):
-            self._files.flush()
-            for file in self._output_files:
-                (self.path / file.name).replace(self.out.with_name(file.name))
-            shutil.rmtree(self.path)
+            os.ftruncate(self._journal, 0)
+            self._close_files()
+            for name in (*(file.name for file in self._output_files), *companions):
+                (self.path / name).unlink(missing_ok=True)
+        self.done.clear()
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(
-                f"{self.path}: another conversion is writing here. Wait for it, or choose another OUT."
-            ) from None
+    def _close_files(self) -> None:
+        self._files.close()
 
     def _hash_layout(self) -> str:
         digest = hashlib.sha256(repr([[*map(str, piece)] for piece in self._pieces]).encode())
@@ -151,24 +237,28 @@ class PartialOutput:
             digest.update(f"{file.name} {file.num_bytes}".encode() + file.head)
         return digest.hexdigest()
 
-    def _read_journal(self, key: Mapping[str, str]) -> dict[int, str]:
-        """Return the finished pieces; begin a new journal where there is none."""
+    def _read_journal(self, first_line: bytes) -> dict[int, str]:
+        """Return the finished pieces; begin a new journal where there is none.
+
+        Lines that say nothing are passed over: their pieces are done again.
+        """
         size = os.fstat(self._journal).st_size
+        if size > len(first_line) + _MOST_LINE_BYTES * (len(self._pieces) + 1000):
+            raise UsageError(
+                f"{self.path / JOURNAL}: expected the journal of this conversion, found {size:,} bytes. {_OR}"
+            )
         text = os.pread(self._journal, size, 0)
         lines = text[: text.rfind(b"\n") + 1].splitlines()  # the last line may be cut
-        first = json.dumps({"key": dict(sorted(key.items()))}).encode()
         if not lines:
             os.ftruncate(self._journal, 0)
-            write_all(self._journal, memoryview(first + b"\n"), 0)
+            write_all(self._journal, memoryview(first_line + b"\n"), 0)
             return {}
-        if lines[0] != first:
-            raise UsageError(
-                f"{self.path} holds an unfinished conversion with {_describe_difference(lines[0], key)}. "
-                "Repeat the command it was begun with, delete the folder, or choose another OUT."
-            )
+        if lines[0] != first_line:
+            difference = _describe_difference(lines[0], first_line)
+            raise UsageError(f"{self.path} holds an unfinished conversion with {difference}. {_OR}")
         os.ftruncate(self._journal, sum(len(line) + 1 for line in lines))
-        entries = [json.loads(line) for line in lines[1:]]
-        return {int(entry["piece"]): str(entry["sha256"]) for entry in entries}
+        entries = (_read_entry(line, num_pieces=len(self._pieces)) for line in lines[1:])
+        return dict(entry for entry in entries if entry is not None)
 
     def _prepare_files(self) -> None:
         self._files = OpenFiles(self.path, [file.name for file in self._output_files])
@@ -205,28 +295,27 @@ def fill_files(items: Iterable[tuple[Item, int]], *, max_bytes: int | None) -> l
     return groups
 
 
-def partial_path(out: Path) -> Path:
-    """Name the folder of an unfinished output."""
-    return out.with_name(out.name + ".partial")
+def _first_line(key: Mapping[str, str]) -> bytes:
+    return json.dumps({"key": dict(sorted(key.items()))}).encode()
 
 
-def check_out(out: Path) -> None:
-    """Refuse an output folder that holds something.
-
-    Raises:
-        UsageError: There is a file or a folder that is not empty.
-    """
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists() or out.is_symlink():
-        raise UsageError(f"{out} exists. Choose another OUT, or delete it.")
-
-
-def _describe_difference(first_line: bytes, key: Mapping[str, str]) -> str:
+def _read_entry(line: bytes, *, num_pieces: int) -> tuple[int, str] | None:
     try:
-        former = dict(json.loads(first_line)["key"])
-    except (ValueError, KeyError, TypeError):
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    number, digest = (entry.get("piece"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+    if type(number) is not int or not 0 <= number < num_pieces or not isinstance(digest, str):
+        return None
+    return number, digest
+
+
+def _describe_difference(former_line: bytes, line: bytes) -> str:
+    key = json.loads(line)["key"]
+    try:
+        former = dict(json.loads(former_line)["key"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "an unreadable journal"
-    names = [name for name in sorted({*former, *key}) if former.get(name) != key.get(name)]
+    names = [name for name in sorted({*map(str, former), *key}) if former.get(name) != key.get(name)]
     told = [name for name in names if name != _LAYOUT] or names  # the layout follows from the others
-    return f"another {' and '.join(told)}"
+    return f"another {' and '.join(told)}"[:200]

@@ -13,10 +13,10 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Literal
 
+from edge.checkpoint.names.hub import PATCH_EMBED, expected_parameters
 from edge.config import LayerQuantization, ModelConfig
 from edge.config_json import PACKED_FORMS
 from edge.errors import UsageError
-from edge.weights.names_hf import PATCH_EMBED, expected_parameters
 
 Format = LayerQuantization | None  # None: bfloat16
 

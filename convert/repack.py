@@ -7,25 +7,30 @@ Codes are moved from GGML blocks into MLX's words. With float32 scales (the defa
 from __future__ import annotations
 
 import argparse
-import json
-from contextlib import closing
-from dataclasses import replace
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlx.core as mx
 
-from convert.checkpoint import mark_files
-from convert.disk import explain_disk_errors
-from convert.mlx.card import tool_versions
-from convert.mlx.layout import lay_out_folder
+from convert.arguments import next_command
+from convert.card import README, Card, make_card, make_sums, tool_versions
+from convert.crew import Threads
+from convert.final import FinalFolder, check_out
+from convert.mlx.layout import FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes
-from convert.partial import PartialOutput, check_out
-from convert.progress import Progress
+from convert.plan import describe_plan, here_precision
 from convert.repack_files import stored_forms, write_companions
+from convert.repack_source import open_gguf_source, read_plainly
+from convert.source import SUMS_NAME, Identity, SourceFiles, SpoiledError
+from convert.work import Job, Step, run_job
+from edge.checkpoint.files.shards import INDEX_NAME
+from edge.checkpoint.names.table import Rule
+from edge.checkpoint.pair import GgufPair
+from edge.checkpoint.pair_parameters import AddedError, describe_shares, read_parameters
 from edge.errors import UsageError
-from edge.weights.gguf import AddedError, describe_shares, read_parameters
-from edge.weights.gguf_pair import GgufPair, open_pair
-from edge.weights.shards import INDEX_NAME
+from edge.memory import available_bytes
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 _FORMAT_NAMES = {mx.float32: "F32", mx.bfloat16: "BF16", mx.float16: "F16"}
@@ -42,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="type of floats and scales; float32 keeps the values of exact forms (default)",
     )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,20 +59,28 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out.suffix == ".gguf":
         raise UsageError(f"expected an output folder, found {arguments.out}.")
     check_out(arguments.out)
-    pair = open_pair(arguments.source, arguments.mmproj)
-    added = repack(pair, arguments.out, dtype=DTYPES[arguments.dtype])
+    pair, files = open_gguf_source(arguments.source, arguments.mmproj)
+    if arguments.dry_run:
+        layout = lay_out_folder(pair.config, stored_forms(pair), float_dtype=_FORMAT_NAMES[DTYPES[arguments.dtype]])
+        sizes = [shard.num_bytes for shard in layout.shards]
+        free, here = available_bytes(), here_precision()
+        print("\n".join(describe_plan(pair.config, layout.stored(), files=sizes, available=free, here=here)))
+        return 0
+    added = repack(pair, files, arguments.out, dtype=DTYPES[arguments.dtype])
     if shares := added.shares():
         print(describe_shares(shares, added.tensors))
     size = sum(path.stat().st_size for path in arguments.out.iterdir())
     print(f"{arguments.out}  {size:,} bytes")
+    print(f"Next: {next_command(arguments.out)}")
     return 0
 
 
-def repack(pair: GgufPair, out: Path, *, dtype: mx.Dtype) -> AddedError:
+def repack(pair: GgufPair, files: SourceFiles, out: Path, *, dtype: mx.Dtype) -> AddedError:
     """Write an MLX folder with a GGUF pair's weights, or go on with an unfinished one.
 
     Args:
-        pair: The checked files.
+        pair: The checked model.
+        files: Its files.
         out: The folder to make; it appears under this name when it is complete.
         dtype: Type of floats and scales.
 
@@ -79,32 +93,77 @@ def repack(pair: GgufPair, out: Path, *, dtype: mx.Dtype) -> AddedError:
         OutputError: The disk is full or fails.
     """
     layout = lay_out_folder(pair.config, stored_forms(pair), float_dtype=_FORMAT_NAMES[dtype])
-    tensors = [[part for target in rule.targets for part in layout.parts[target.name].values()] for rule in pair.rules]
-    pieces = [[tensor.extent(0, tensor.shape[0]) for tensor in made] for made in tensors]
-    sizes = [sum(extent.num_bytes for extent in piece) for piece in pieces]
-    progress = Progress(total_bytes=sum(sizes), total_items=len(pieces))
-    output = PartialOutput(out, files=layout.shards, pieces=pieces)
     added = AddedError()
-    key = _make_key(pair, dtype)
-    with closing(progress), output.opened(key, on_kept=lambda number: progress.skip(sizes[number], 1)):
-        for number, rule in enumerate(pair.rules):
-            if number in output.done:
-                continue
-            arrays = dict(read_parameters(replace(pair, rules=(rule,)), dtype=dtype, added=added))
-            contents = [array_bytes(arrays[tensor.name]) for tensor in tensors[number]]
-            output.record(number, output.write_piece(number, contents))
-            progress.advance(sizes[number], 1)
-        with explain_disk_errors(output.path):
-            write_companions(pair, output.path)
-            (output.path / INDEX_NAME).write_bytes(layout.index_json())
-        output.finish_folder()
+
+    def finish(folder: Path, hashes: Mapping[str, str]) -> Sequence[str]:
+        (folder / INDEX_NAME).write_bytes(layout.index_json())
+        shards = [shard.name for shard in layout.shards]
+        (folder / SUMS_NAME).write_text(make_sums(folder, shards), encoding="utf-8")
+        card = _make_card(files.identity, hashes, dtype)
+        (folder / README).write_text(make_card(card, pair.config, layout.stored()), encoding="utf-8")
+        return [*write_companions(pair, folder), INDEX_NAME, SUMS_NAME, README]
+
+    job = Job(
+        final=FinalFolder(out),
+        files=layout.shards,
+        steps=[_step_of(rule, pair, layout) for rule in pair.rules],
+        key={"--dtype": _FORMAT_NAMES[dtype], "versions": tool_versions()},
+        encoder=_RepackEncoder(read_plainly(pair), layout, dtype, added),
+        make_crew=lambda task: Threads(task, count=1),
+        write_companions=finish,
+    )
+    run_job(job, files)
     return added
 
 
-def _make_key(pair: GgufPair, dtype: mx.Dtype) -> dict[str, str]:
-    paths = {tensor.path for file in (pair.text, pair.projector) for tensor in file.tensors.values()}
-    return {
-        "source": json.dumps(mark_files(paths)),
-        "--dtype": _FORMAT_NAMES[dtype],
-        "versions": tool_versions(),
-    }
+def _make_card(identity: Identity, hashes: Mapping[str, str], dtype: mx.Dtype) -> Card:
+    name = next(name for name, known in DTYPES.items() if known == dtype)
+    return Card(
+        library="mlx",
+        kind="repacked",
+        sentence="The blocks of a GGUF model in MLX's packed forms, not quantized anew.",
+        how=f"scales and other floats are {name}",
+        command=f"python -m convert repack {shlex.quote(identity.name)} OUT --dtype {name}",
+        identity=identity,
+        hashes=hashes,
+        versions=tool_versions(),
+        run=["Run: `python -m edge.chat --model FOLDER`; mlx-vlm reads it too."],
+    )
+
+
+def _step_of(rule: Rule, pair: GgufPair, layout: FolderLayout) -> Step:
+    stored = [pair.file_of(name).tensors[name] for name in rule.sources]
+    return Step(
+        layout.extents(rule),
+        source_bytes=sum(tensor.num_bytes for tensor in stored),
+        num_tensors=len(rule.targets),
+        shards=frozenset(tensor.path.name for tensor in stored),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _RepackEncoder:
+    """Moves codes from GGML blocks into MLX's words."""
+
+    pair: GgufPair
+    layout: FolderLayout
+    dtype: mx.Dtype
+    added: AddedError
+
+    def encode(self, number: int) -> Iterator[memoryview]:
+        """Repack the tensors of a rule; yield the bytes of each stored one."""
+        rule = self.pair.rules[number]
+        arrays = dict(read_parameters(replace(self.pair, rules=(rule,)), dtype=self.dtype, added=self.added))
+        for target in rule.targets:
+            for stored in self.layout.parts[target.name].values():
+                array = arrays.pop(stored.name)
+                self._check_numbers(array, rule.sources)
+                yield array_bytes(array)
+
+    def _check_numbers(self, array: mx.array, sources: Sequence[str]) -> None:
+        if mx.issubdtype(array.dtype, mx.floating) and not mx.isfinite(array).all():
+            path = self.pair.file_of(sources[0]).tensors[sources[0]].path
+            raise SpoiledError(
+                f"{path}: {sources[0]} holds values that are infinite or no number, or beyond the range of "
+                f"{_FORMAT_NAMES[self.dtype]}. Download the file again, or choose another --dtype."
+            )

@@ -1,4 +1,7 @@
-"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata."""
+"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata.
+
+Tested by tests/unit/convert/test_repack.py.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,18 @@ from typing import Any
 
 from convert.mlx.config_out import make_config
 from convert.recipes import Choice
-from edge.prompt.tokenizer import SPLIT_PATTERN
+from edge.checkpoint.gguf_config import read_generation, read_settings
+from edge.checkpoint.gguf_vocabulary import Vocabulary, read_vocabulary
+from edge.checkpoint.names.hub import expected_parameters
+from edge.checkpoint.pair import GgufPair
+from edge.prompt.text.tokenizer import SPLIT_PATTERN
 from edge.settings import ImageSettings, VideoSettings
-from edge.weights.gguf_config import read_generation, read_settings
-from edge.weights.gguf_pair import GgufPair
-from edge.weights.gguf_vocabulary import Vocabulary, read_vocabulary
-from edge.weights.names_hf import expected_parameters
 
 Json = dict[str, Any]  # Any: JSON
 
 
-def write_companions(pair: GgufPair, folder: Path) -> None:
-    """Write everything but the weights.
+def write_companions(pair: GgufPair, folder: Path) -> list[str]:
+    """Write everything but the weights; return the names.
 
     Args:
         pair: The checked files.
@@ -42,6 +45,7 @@ def write_companions(pair: GgufPair, folder: Path) -> None:
     for name, raw in files.items():
         (folder / name).write_text(json.dumps(raw, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (folder / "chat_template.jinja").write_text(vocabulary.template, encoding="utf-8")
+    return [*files, "chat_template.jinja"]
 
 
 def stored_forms(pair: GgufPair) -> dict[str, Choice]:

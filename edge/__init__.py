@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge.answer import Answer
-    from edge.conversation import Conversation
+    from edge.conversation import Conversation, user_message
     from edge.engine import Engine
     from edge.errors import (
         ConfigError,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "answer": ("Answer",),
-    "conversation": ("Conversation",),
+    "conversation": ("Conversation", "user_message"),
     "engine": ("Engine",),
     "errors": (
         "ConfigError",
@@ -131,6 +131,7 @@ __all__ = [
     "parse_points",
     "tool_from_function",
     "tool_result_message",
+    "user_message",
 ]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from edge.errors import RequestError
 from edge.events import (
     Event,
     FinishEvent,
@@ -24,8 +25,9 @@ from edge.events import (
     ToolCallEvent,
     Usage,
 )
-from edge.text.boxes import Box, Point, parse_boxes, parse_points
-from edge.text.tools import assistant_message
+
+if TYPE_CHECKING:
+    from edge.text.boxes import Box, Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Answer:
 
     def message(self) -> dict[str, Any]:  # Any: JSON
         """Return the assistant's message of this answer, to go on with in the next request's messages."""
+        from edge.text.tools import assistant_message
+
         return assistant_message(self.text, self.reasoning, self.tool_calls)
 
     def boxes(self, *, media_index: int = 0) -> list[Box]:
@@ -76,15 +80,28 @@ class Answer:
             media_index: Which of the request's pictures and videos the coordinates speak of.
 
         Raises:
-            IndexError: There is no such picture.
+            RequestError: There is no such picture.
         """
-        height, width = self.media[media_index].source_size
+        from edge.text.boxes import parse_boxes
+
+        height, width = self._source_size(media_index)
         return parse_boxes(self.text, width=width, height=height)
 
     def points(self, *, media_index: int = 0) -> list[Point]:
         """Read the points out of the text, as `boxes`."""
-        height, width = self.media[media_index].source_size
+        from edge.text.boxes import parse_points
+
+        height, width = self._source_size(media_index)
         return parse_points(self.text, width=width, height=height)
+
+    def _source_size(self, media_index: int) -> tuple[int, int]:
+        if not 0 <= media_index < len(self.media):
+            raise RequestError(
+                f"media_index: expected one of the request's {len(self.media)} pictures and videos, counted from 0, "
+                f"found {media_index}.",
+                field="media_index",
+            )
+        return self.media[media_index].source_size
 
 
 class AnswerParts:

@@ -25,6 +25,7 @@ class RopeConfig:
     beta_fast: float = 32.0
     beta_slow: float = 1.0
     attention_factor: float | None = None
+    truncate: bool = True  # round the range of YaRN's ramp to whole frequencies
 
 
 @dataclass(frozen=True, slots=True)

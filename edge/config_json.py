@@ -7,7 +7,6 @@ support is refused here by name, so that nothing below has to ask.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from edge.config import (
     ModelConfig,
     MoeConfig,
     QuantizationConfig,
-    RopeConfig,
     TextConfig,
     VisionConfig,
 )
+from edge.config_rope import check_vision_rope, read_rope
 from edge.errors import ConfigError
-
-# JSON values are untyped until they are read by the functions below.
-Json = Mapping[str, Any]
+from edge.json_reader import CHECK, OTHER, Json, JsonReader
+from edge.lfs import refuse_pointer
 
 MODEL_TYPES = ("qwen3_vl", "qwen3_vl_moe")
 MAX_LAYERS = 4096  # names of every layer are listed, so a number from a file needs a bound
@@ -37,9 +35,8 @@ PACKED_FORMS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "mxfp8": ((32,), (8,)),
     "nvfp4": ((16,), (4,)),
 }
+DENSE_HEAD_DIM = 128  # what transformers takes where a dense model's file names none
 _CODE_KEYS = ("auto_map", "model_file", "trust_remote_code", "custom_pipelines")
-_CHECK = "Check that the file is complete and unchanged."
-_OTHER = "Choose another checkpoint."
 
 
 def model_config_from_file(path: Path) -> ModelConfig:
@@ -61,7 +58,7 @@ def model_config_from_dict(raw: Json, *, where: str = "config.json") -> ModelCon
     Raises:
         ConfigError: A key is missing, or a value is not supported.
     """
-    reader = _Reader(raw, where)
+    reader = JsonReader(raw, where)
     _refuse_code(raw, where)
     model_type = reader.choice("model_type", MODEL_TYPES)
     if "text_config" not in raw or "vision_config" not in raw:
@@ -76,11 +73,11 @@ def model_config_from_dict(raw: Json, *, where: str = "config.json") -> ModelCon
         model_type="qwen3_vl_moe" if model_type == "qwen3_vl_moe" else "qwen3_vl",
         text=text,
         vision=vision,
-        image_token_id=reader.integer("image_token_id"),
-        video_token_id=reader.integer("video_token_id"),
+        image_token_id=reader.integer("image_token_id", 151655),
+        video_token_id=reader.integer("video_token_id", 151656),
         vision_start_token_id=reader.integer("vision_start_token_id", 151652),
         vision_end_token_id=reader.integer("vision_end_token_id", 151653),
-        # The top level decides: re-saved text configs can say the opposite (facts/configs.md).
+        # The top level decides: re-saved text configs can say the opposite.
         tie_word_embeddings=reader.flag("tie_word_embeddings", text_reader.flag("tie_word_embeddings", False)),
         eos_token_ids=reader.ids("eos_token_id") or text_reader.ids("eos_token_id"),
         transformers_version=str(raw["transformers_version"]) if raw.get("transformers_version") else None,
@@ -96,7 +93,11 @@ def read_json_object(path: Path) -> dict[str, Any]:
         ConfigError: The file is missing, cannot be parsed, or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: expected a file, found a folder, pipe or device. Download it again.")
+        raw = path.read_bytes()
+        refuse_pointer(raw, path)
+        value = json.loads(raw.decode())
     except FileNotFoundError:
         raise ConfigError(f"{path}: file not found. Expected a model folder with {path.name}.") from None
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -106,92 +107,18 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-class _Reader:
-    """Typed access to a JSON object that names file and key when something is missing or wrong."""
-
-    def __init__(self, raw: Json, where: str) -> None:
-        self.raw = raw
-        self.where = where
-
-    def child(self, key: str) -> _Reader:
-        value = self.raw.get(key)
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.where}: {key} should be an object, found {value!r}. {_CHECK}")
-        return _Reader(value, f"{self.where} {key}")
-
-    def value(self, *names: str, default: object = None) -> Any:  # Any: JSON, narrowed by the callers
-        for name in names:
-            if self.raw.get(name) is not None:
-                return self.raw[name]
-        if default is None:
-            raise ConfigError(f"{self.where}: {' or '.join(names)} is missing. {_CHECK}")
-        return default
-
-    def integer(self, name: str, default: int | None = None, *, least: int = 0) -> int:
-        value = self.value(name, default=default)
-        if not _is_integer(value) or value < least:
-            raise self.wrong(name, f"a whole number of at least {least}", value)
-        return int(value)
-
-    def size(self, *names: str, most: int = 2**31 - 1) -> int:
-        value = self.value(*names)
-        if not _is_integer(value) or not 1 <= value <= most:
-            raise self.wrong(names[0], f"a whole number from 1 to {most}", value)
-        return int(value)
-
-    def number(self, name: str, default: float | None = None) -> float:
-        value = self.value(name, default=default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-            raise self.wrong(name, "a positive number", value)
-        return float(value)
-
-    def integers(self, name: str) -> tuple[int, ...]:
-        value = self.value(name)
-        if not isinstance(value, list) or not all(_is_integer(item) for item in value):
-            raise self.wrong(name, "a list of whole numbers", value)
-        return tuple(value)
-
-    def ids(self, name: str) -> tuple[int, ...]:
-        value = self.raw.get(name)
-        values = () if value is None else tuple(value) if isinstance(value, list) else (value,)
-        if not all(_is_integer(item) for item in values):
-            raise self.wrong(name, "a token id or a list of them", value)
-        return values
-
-    def flag(self, name: str, default: bool) -> bool:
-        value = self.raw.get(name)
-        if value is not None and not isinstance(value, bool):
-            raise self.wrong(name, "true or false", value)
-        return default if value is None else value
-
-    def wrong(self, name: str, expected: str, found: object) -> ConfigError:
-        return ConfigError(f"{self.where}: {name} should be {expected}, found {found!r}. {_CHECK}")
-
-    def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
-        value = self.value(name, default=default)
-        if value not in choices:
-            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {', '.join(choices)}. {_OTHER}")
-        return str(value)
-
-    def only(self, name: str, supported: object) -> None:
-        """Refuse any value but one; a missing key counts as supported."""
-        value = self.raw.get(name, supported)
-        if value is not None and value != supported:
-            raise ConfigError(f"{self.where}: {name} {value!r} is not supported, only {supported!r}. {_OTHER}")
-
-
-def _read_text(reader: _Reader, *, is_moe: bool) -> TextConfig:
+def _read_text(reader: JsonReader, *, is_moe: bool) -> TextConfig:
     reader.choice("hidden_act", ("silu",), "silu")
-    for name in ("attention_bias", "use_sliding_window"):
-        reader.only(name, False)
-    reader.only("sliding_window", None)
+    reader.only("attention_bias", False)
+    # sliding_window and use_sliding_window stay unread, as in the reference: this architecture attends to everything.
     hidden_size, num_heads = reader.size("hidden_size"), reader.size("num_attention_heads")
-    num_kv_heads = reader.size("num_key_value_heads")
-    head_dim = reader.size("head_dim") if reader.raw.get("head_dim") else hidden_size // num_heads
+    num_kv_heads = reader.size("num_key_value_heads") if reader.raw.get("num_key_value_heads") else num_heads
+    usual = hidden_size // num_heads if is_moe or "head_dim" in reader.raw else DENSE_HEAD_DIM
+    head_dim = reader.size("head_dim") if reader.raw.get("head_dim") else usual
     if num_heads % num_kv_heads:
         raise ConfigError(
             f"{reader.where}: num_attention_heads {num_heads} should be a multiple of num_key_value_heads "
-            f"{num_kv_heads}. {_CHECK}"
+            f"{num_kv_heads}. {CHECK}"
         )
     return TextConfig(
         hidden_size=hidden_size,
@@ -203,17 +130,17 @@ def _read_text(reader: _Reader, *, is_moe: bool) -> TextConfig:
         vocab_size=reader.size("vocab_size"),
         max_position_embeddings=reader.size("max_position_embeddings"),
         rms_norm_eps=reader.number("rms_norm_eps"),
-        rope=_read_rope(reader, head_dim),
+        rope=read_rope(reader, head_dim),
         moe=_read_moe(reader) if is_moe else None,
     )
 
 
-def _read_moe(reader: _Reader) -> MoeConfig:
+def _read_moe(reader: JsonReader) -> MoeConfig:
     reader.only("norm_topk_prob", True)
     num_experts, experts_per_token = reader.size("num_experts", "num_local_experts"), reader.size("num_experts_per_tok")
     if experts_per_token > num_experts:
         raise ConfigError(
-            f"{reader.where}: num_experts_per_tok {experts_per_token} exceeds num_experts {num_experts}. {_CHECK}"
+            f"{reader.where}: num_experts_per_tok {experts_per_token} exceeds num_experts {num_experts}. {CHECK}"
         )
     return MoeConfig(
         num_experts=num_experts,
@@ -224,35 +151,9 @@ def _read_moe(reader: _Reader) -> MoeConfig:
     )
 
 
-def _read_rope(text: _Reader, head_dim: int) -> RopeConfig:
-    key = "rope_parameters" if text.raw.get("rope_parameters") else "rope_scaling"
-    rope = text.child(key)
-    rope_type = rope.choice("rope_type" if "rope_type" in rope.raw else "type", ("default", "yarn", "mrope"), "default")
-    rope.only("mrope_interleaved", True)
-    section = rope.integers("mrope_section")
-    if len(section) != 3 or sum(section) != head_dim // 2:
-        raise rope.wrong("mrope_section", f"three numbers with sum {head_dim // 2}", list(section))
-    theta = text.number("rope_theta") if text.raw.get("rope_theta") is not None else rope.number("rope_theta")
-    sections = (section[0], section[1], section[2])
-    if rope_type != "yarn":
-        return RopeConfig(theta=theta, mrope_section=sections)
-    for name in ("mscale", "mscale_all_dim"):
-        rope.only(name, None)
-    rope.only("truncate", True)
-    return RopeConfig(
-        theta=theta,
-        mrope_section=sections,
-        rope_type="yarn",
-        factor=rope.number("factor"),
-        original_max_position_embeddings=rope.size("original_max_position_embeddings"),
-        beta_fast=rope.number("beta_fast", 32.0),
-        beta_slow=rope.number("beta_slow", 1.0),
-        attention_factor=rope.number("attention_factor") if rope.raw.get("attention_factor") is not None else None,
-    )
-
-
-def _read_vision(reader: _Reader, *, text: TextConfig) -> VisionConfig:
+def _read_vision(reader: JsonReader, *, text: TextConfig) -> VisionConfig:
     reader.choice("hidden_act", ("gelu_pytorch_tanh",), "gelu_pytorch_tanh")
+    check_vision_rope(reader)
     config = VisionConfig(
         depth=reader.size("depth", most=MAX_LAYERS),
         hidden_size=reader.size("hidden_size"),
@@ -270,7 +171,7 @@ def _read_vision(reader: _Reader, *, text: TextConfig) -> VisionConfig:
     return config
 
 
-def _check_vision(config: VisionConfig, text: TextConfig, reader: _Reader) -> None:
+def _check_vision(config: VisionConfig, text: TextConfig, reader: JsonReader) -> None:
     levels = config.deepstack_indexes
     if config.position_side**2 != config.num_position_embeddings:
         raise reader.wrong("num_position_embeddings", "a square number", config.num_position_embeddings)
@@ -290,7 +191,7 @@ def _check_vision(config: VisionConfig, text: TextConfig, reader: _Reader) -> No
         raise reader.wrong("out_hidden_size", f"the decoder's hidden_size {text.hidden_size}", config.out_hidden_size)
 
 
-def _read_quantization(reader: _Reader) -> QuantizationConfig | None:
+def _read_quantization(reader: JsonReader) -> QuantizationConfig | None:
     key = "quantization" if reader.raw.get("quantization") else "quantization_config"
     raw = reader.raw.get(key)
     if not raw or (isinstance(raw, Mapping) and "quant_method" in raw):
@@ -306,7 +207,7 @@ def _read_quantization(reader: _Reader) -> QuantizationConfig | None:
     return QuantizationConfig(default=default, layers=layers)
 
 
-def _read_layer_quantization(reader: _Reader) -> LayerQuantization:
+def _read_layer_quantization(reader: JsonReader) -> LayerQuantization:
     """Read one setting; what it leaves out is MLX's default of its mode, not the folder's setting (as in MLX)."""
     mode = reader.choice("mode", tuple(PACKED_FORMS), "affine")
     group_sizes, bits_choices = PACKED_FORMS[mode]
@@ -315,15 +216,15 @@ def _read_layer_quantization(reader: _Reader) -> LayerQuantization:
     for name, value, choices in (("group_size", group_size, group_sizes), ("bits", bits, bits_choices)):
         if value not in choices:
             shown = ", ".join(str(choice) for choice in sorted(choices))
-            raise ConfigError(f"{reader.where}: {name} {value} is not supported in mode {mode}, only {shown}. {_OTHER}")
+            raise ConfigError(f"{reader.where}: {name} {value} is not supported in mode {mode}, only {shown}. {OTHER}")
     return LayerQuantization(group_size=group_size, bits=bits, mode=mode)
 
 
-def _read_fp8(reader: _Reader) -> Fp8Config | None:
+def _read_fp8(reader: JsonReader) -> Fp8Config | None:
     raw = reader.raw.get("quantization_config")
     if not isinstance(raw, Mapping) or "quant_method" not in raw:
         return None
-    block = _Reader(raw, f"{reader.where} quantization_config")
+    block = JsonReader(raw, f"{reader.where} quantization_config")
     block.choice("quant_method", ("fp8",))
     block.choice("fmt", ("e4m3",), "e4m3")
     shape = block.integers("weight_block_size")
@@ -344,7 +245,3 @@ def _refuse_code(raw: Json, where: str) -> None:
                 )
             if isinstance(value, Mapping):
                 waiting.append(value)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -6,14 +6,14 @@ Events come back through a queue; `stream`, `answer`, `map` and their async form
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
@@ -24,14 +24,17 @@ from edge.limits import EngineLimits
 from edge.many import run_many
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
-from edge.request import Request
+from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
 from edge.results import EventStream, Result
 from edge.run.build import ModelReader, Speech, make_loop, sampling_of
-from edge.run.constrain import ConstraintFactory
 from edge.run.job import Emit, Job
+from edge.run.memory_use import MemoryUse
 from edge.run.sample import SamplingParams
 from edge.run.thread import ModelThread
 from edge.settings import GenerationSettings
+
+if TYPE_CHECKING:
+    from edge.run.constrain import Constraint, ConstraintFactory
 
 
 class Engine:
@@ -66,7 +69,9 @@ class Engine:
         """
         self.config = config
         self.name = name
-        self.limits = limits or EngineLimits()
+        self.limits = EngineLimits() if limits is None else limits
+        if not isinstance(self.limits, EngineLimits):
+            raise RequestError(f"limits: expected EngineLimits, found {type(limits).__name__}.", field="limits")
         self.context_tokens = self.limits.context_tokens or config.text.max_position_embeddings
         self.default_sampling: SamplingParams = sampling_of(generation)
         processor: Future[Processor] = Future()
@@ -87,11 +92,9 @@ class Engine:
         except BaseException:
             self.close()
             raise
-        self._constraints = ConstraintFactory(
-            self.processor.tokenizer,
-            vocab_size=config.text.vocab_size,
-            end_ids=end_token_ids or (config.text.vocab_size - 1,),
-        )
+        self._end_token_ids = end_token_ids
+        self._constraints: ConstraintFactory | None = None
+        self._lock = threading.Lock()
 
     @property
     def vision_runs(self) -> int:
@@ -114,7 +117,7 @@ class Engine:
         Raises:
             EdgeError: As `stream`.
         """
-        return self.answer(_request_of(user_message(question, images=images, videos=videos), settings))
+        return self.answer(make_request([user_message(question, images=images, videos=videos)], settings))
 
     def stream(self, request: Request) -> EventStream:
         """Answer a request piece by piece.
@@ -144,6 +147,8 @@ class Engine:
         Raises:
             EdgeError: As `stream`.
         """
+        import asyncio  # 30 ms that a program without it need not wait for
+
         loop = asyncio.get_running_loop()
         inbox: asyncio.Queue[Event | BaseException] = asyncio.Queue()
 
@@ -194,6 +199,9 @@ class Engine:
         Args:
             system: The system message.
             settings: Fields of `Request` for all its questions.
+
+        Raises:
+            RequestError: There is no such field, or the system message is no text.
         """
         return Conversation(self.stream, system=system, **settings)
 
@@ -203,10 +211,18 @@ class Engine:
         return len(self.build_prompt(request).token_ids)
 
     def build_prompt(self, request: Request) -> Prompt:
-        """Build the prompt of a request without running it."""
+        """Build the prompt of a request without running it; raises like `stream`."""
+        if not isinstance(request, Request):
+            raise RequestError(
+                f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
+            )
         if request.raw_prompt is not None:
             return self.processor.build_raw(request.raw_prompt)
         return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
+
+    def memory(self) -> MemoryUse:
+        """Tell what memory was planned and is used: weights, keys and values, kept turns, spare buffers, the peak."""
+        return self._thread.call(lambda loop: loop.memory_use())
 
     # Life -----------------------------------------------------------------------------------------------------------
 
@@ -233,24 +249,34 @@ class Engine:
     def _make_job(self, request: Request, emit: Emit) -> Job:
         """Build and check everything about a request that needs no model."""
         started = time.perf_counter()
-        if not isinstance(request, Request):
-            raise RequestError(
-                f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
-            )
         prompt = self.build_prompt(request)
         self._check_length(prompt, request)
-        constraint = self._constraints.make(
+        constraint = self._constrain(request, follows_thought=prompt.opens_reasoning)
+        return Job(request, prompt, constraint, emit, started)
+
+    def _constrain(self, request: Request, *, follows_thought: bool) -> Constraint | None:
+        """Compile what a request asks of its answer; nothing is imported for one that asks nothing."""
+        if request.schema is None and request.grammar is None and not request.tools and request.tool_choice == "auto":
+            return None
+        from edge.run.constrain import ConstraintFactory
+
+        with self._lock:
+            if self._constraints is None:
+                vocab_size = self.config.text.vocab_size
+                end_ids = self._end_token_ids or {vocab_size - 1}
+                self._constraints = ConstraintFactory(self.processor.tokenizer, vocab_size=vocab_size, end_ids=end_ids)
+        return self._constraints.make(
             schema=request.schema,
             grammar=request.grammar,
             tools=request.tools,
             tool_choice=request.tool_choice,
             parallel_tool_calls=request.parallel_tool_calls,
-            follows_thought=prompt.opens_reasoning,
+            follows_thought=follows_thought,
         )
-        return Job(request, prompt, constraint, emit, started)
 
     def _check_length(self, prompt: Prompt, request: Request) -> None:
-        length, wanted = len(prompt.token_ids), request.max_tokens or 1
+        least = LEAST_THOUGHT_TOKENS if prompt.opens_reasoning and request.answer_tokens != 0 else 1
+        length, wanted = len(prompt.token_ids), request.max_tokens or least
         if length + wanted <= self.context_tokens:
             return
         visual = sum(span.length for span in prompt.spans)
@@ -259,11 +285,3 @@ class Engine:
             f"the context holds {self.context_tokens}. Shorten the prompt, or lower max_pixels or max_tokens.",
             field="max_tokens",
         )
-
-
-def _request_of(message: Message, settings: dict[str, Any]) -> Request:
-    """Make a request of one message; unknown settings are refused by name."""
-    try:
-        return Request(messages=[message], **settings)
-    except TypeError as error:
-        raise RequestError(f"{error}. See edge.Request for the settings there are.", field="settings") from None

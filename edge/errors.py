@@ -6,9 +6,14 @@ where, and what to do. Entry points print that line on stderr and exit with `exi
 
 from __future__ import annotations
 
+from edge.units import one_line
+
 
 class EdgeError(Exception):
     """A failure with a one-line message for the user.
+
+    What others wrote (file names, templates, keys of files) may stand in it: here, at one place, the message is made
+    one printable line of at most 500 characters.
 
     Attributes:
         field: Name of the setting that is wrong, as Python callers write it; None where no single one is.
@@ -20,10 +25,10 @@ class EdgeError(Exception):
         """Make an error of one line.
 
         Args:
-            message: What was expected, what was found, where, and what to do.
+            message: What was expected, what was found, where, and what to do; made fit to show.
             field: Name of the setting that is wrong.
         """
-        super().__init__(message)
+        super().__init__(one_line(str(message)))
         self.field = field
 
 

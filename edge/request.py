@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from edge.errors import RequestError
@@ -13,6 +13,10 @@ from edge.prompt.build import PromptOptions
 from edge.run.sample import SamplingParams
 
 MAX_TOP_LOGPROBS = 20
+MAX_KEPT_TOKENS = 1024
+MAX_KEPT_BESIDE_BUDGET = 64
+LEAST_THOUGHT_TOKENS = 8
+"""A thought with less room than this, the tokens that close it included, is left out."""
 Json = Mapping[str, Any]  # Any: JSON, checked by the parts that read it
 
 
@@ -33,7 +37,13 @@ class Request:
             checkpoint's own defaults.
         max_tokens: Most tokens to generate, thought included; None goes on until the context or memory is full.
         stop: Strings that end the answer; they do not appear in it.
-        thinking_budget: Most tokens of thought before it is closed; None sets no limit.
+        thinking_budget: Most tokens of thought before it is closed with a bridging sentence; 0 leaves the thought
+            empty; None sets no limit but that of `answer_tokens`.
+        answer_tokens: Tokens kept for the answer: a thought is closed in time, and one that the model ends without
+            an answer is closed too. None keeps a quarter of what may be generated, at most 1,024 (at most 64 beside
+            a thinking_budget). 0 keeps none: the model may think to the end.
+        loop_guard: Close a thought, and end an answer, that repeats itself exactly: three times, and over at least
+            512 tokens.
         image: Limits for all pictures.
         video: Limits and rates for all videos.
         template_variables: Variables for the checkpoint's chat template, such as {"add_vision_id": True}.
@@ -59,6 +69,8 @@ class Request:
     max_tokens: int | None = None
     stop: Sequence[str] = ()
     thinking_budget: int | None = None
+    answer_tokens: int | None = None
+    loop_guard: bool = True
     image: ImageOptions | Json | None = None
     video: VideoOptions | Json | None = None
     template_variables: Json = field(default_factory=dict)
@@ -71,14 +83,12 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong type or out of range, and turn mappings into their classes."""
-        if isinstance(self.messages, str) or not isinstance(self.messages, Sequence):
-            raise RequestError(
-                f"messages: expected a list of messages, found {type(self.messages).__name__}. "
-                "Use ask(...) for one question.",
-                field="messages",
-            )
+        _check_objects("messages", self.messages, "Use ask(...) for one question.")
+        if self.tools is not None:
+            _check_objects("tools", self.tools, "tool_from_function makes one of a function.")
         _check_whole("max_tokens", self.max_tokens, least=1)
         _check_whole("thinking_budget", self.thinking_budget, least=0)
+        _check_whole("answer_tokens", self.answer_tokens, least=0)
         _check_whole("top_logprobs", self.top_logprobs, least=0, most=MAX_TOP_LOGPROBS)
         _check_whole("max_visual_tokens", self.max_visual_tokens, least=0)
         is_list = isinstance(self.stop, Sequence) and not isinstance(self.stop, str)
@@ -86,12 +96,15 @@ class Request:
             raise RequestError(
                 f"stop: expected a list of non-empty strings, found {self.stop!r}. Remove empty ones.", field="stop"
             )
-        if self.max_tokens is not None and self.thinking_budget is not None and self.thinking_budget >= self.max_tokens:
-            raise RequestError(
-                f"thinking_budget: expected less than max_tokens {self.max_tokens}, "
-                f"found {self.thinking_budget}; no answer would come. Lower it.",
-                field="thinking_budget",
-            )
+        for name in ("thinking_budget", "answer_tokens"):
+            value = getattr(self, name)
+            if self.max_tokens is not None and value is not None and value >= self.max_tokens:
+                left = "answer" if name == "thinking_budget" else "thought"
+                raise RequestError(
+                    f"{name}: expected less than max_tokens {self.max_tokens}, found {value}; "
+                    f"no {left} would come. Lower it.",
+                    field=name,
+                )
         if not isinstance(self.tool_choice, str) or not self.tool_choice:
             raise RequestError(
                 f'tool_choice: expected "auto", "none", "required" or a tool\'s name, found {self.tool_choice!r}.',
@@ -102,10 +115,12 @@ class Request:
                 "raw_prompt: expected text, without messages and tools beside it. Leave one of them out.",
                 field="raw_prompt",
             )
-        for name in ("template_variables", "grammar"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, Mapping):
-                raise RequestError(f"{name}: expected a mapping, found {type(value).__name__}.", field=name)
+        _check_kind("template_variables", self.template_variables, Mapping, "a mapping")
+        if self.grammar is not None:
+            _check_kind("grammar", self.grammar, Mapping, "a mapping")
+        for name in ("parallel_tool_calls", "token_ids", "allow_files"):
+            _check_kind(name, getattr(self, name), bool, "True or False")
+        _check_kind("cancel", self.cancel, threading.Event, "a threading.Event")
         set_field = object.__setattr__  # frozen: mappings become classes once, here
         set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))
         set_field(self, "image", options_of(ImageOptions, self.image, field="image"))
@@ -117,6 +132,21 @@ class Request:
         return self.token_ids or self.top_logprobs is not None
 
     @property
+    def skips_thought(self) -> bool:
+        """Whether the answer comes without a thought: none is wanted, or there is no room for one."""
+        if self.thinking_budget == 0:
+            return True
+        if self.max_tokens is None or self.answer_tokens == 0:
+            return False
+        return self.max_tokens - self.kept_tokens(self.max_tokens) < LEAST_THOUGHT_TOKENS
+
+    def kept_tokens(self, max_tokens: int) -> int:
+        """Count the tokens kept for the answer when `max_tokens` may be generated."""
+        if self.answer_tokens is not None:
+            return self.answer_tokens
+        return min(max_tokens // 4, MAX_KEPT_TOKENS if self.thinking_budget is None else MAX_KEPT_BESIDE_BUDGET)
+
+    @property
     def prompt_options(self) -> PromptOptions:
         """What the request changes about its prompt."""
         return PromptOptions(
@@ -125,12 +155,48 @@ class Request:
             video=given(self.video) if self.video else {},
             allow_files=self.allow_files,
             max_visual_tokens=self.max_visual_tokens,
+            skips_thought=self.skips_thought,
         )
 
     @property
     def prompt_tools(self) -> Sequence[Json] | None:
         """The tools that the prompt declares: none when no call is allowed."""
         return None if self.tool_choice == "none" else self.tools
+
+
+def make_request(messages: Sequence[Json], settings: Mapping[str, Any]) -> Request:
+    """Make a request of messages and further fields by name.
+
+    Raises:
+        RequestError: There is no such field, or a value is wrong.
+    """
+    check_settings(settings)
+    return Request(messages=messages, **settings)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse names that are no fields of a request besides its messages.
+
+    Raises:
+        RequestError: Names the first such name and the ones there are.
+    """
+    known = [one.name for one in fields(Request) if one.name != "messages"]
+    for name in settings:
+        if name not in known:
+            raise RequestError(f"{name}: no such setting of a request. Known: {', '.join(known)}.", field=name)
+
+
+def _check_objects(name: str, value: object, advice: str) -> None:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise RequestError(f"{name}: expected a list of objects, found {type(value).__name__}. {advice}", field=name)
+    for i, one in enumerate(value):
+        if not isinstance(one, Mapping):
+            raise RequestError(f"{name}[{i}]: expected an object, found {type(one).__name__}. {advice}", field=name)
+
+
+def _check_kind(name: str, value: object, kind: type, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise RequestError(f"{name}: expected {expected}, found {type(value).__name__}.", field=name)
 
 
 def _check_whole(name: str, value: object, *, least: int, most: int | None = None) -> None:

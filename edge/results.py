@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -35,8 +36,8 @@ class Result:
 class EventStream(Iterator[Event]):
     """The events of one request, as they come; leaving it early (`close`, or the end of a `with`) cancels the request.
 
-    The model runs on whether or not events are taken. One thread at a time may take events; `close` may be called
-    from any.
+    The model runs on whether or not events are taken. One thread at a time may take events; `cancel` and `close` may
+    be called from any, also while another waits for an event.
     """
 
     def __init__(self, job: Job, inbox: SimpleQueue[Event | BaseException], *, owner: object) -> None:
@@ -44,35 +45,62 @@ class EventStream(Iterator[Event]):
         self._owner = owner
         self._job = job
         self._inbox = inbox
+        self._turn = Lock()  # one taker at a time, or two would wait for the one last event
+        self._last: Event | BaseException | None = None  # came, and was not given yet
         self._has_ended = False
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Event:
-        """Wait for the next event; raises what ended the request if that was an error."""
-        if self._has_ended:
-            raise StopIteration
-        item = self._inbox.get()
+        """Wait for the next event.
+
+        Raises:
+            EdgeError: What ended the request, if that was an error.
+            StopIteration: The last event was taken.
+        """
+        with self._turn:
+            if self._last is not None:
+                item, self._last = self._last, None
+            elif self._has_ended:
+                raise StopIteration
+            else:
+                item = self._take()
         if isinstance(item, BaseException):
-            self._has_ended = True
             raise item
-        self._has_ended = isinstance(item, FinishEvent)
         return item
 
     def answer(self) -> Answer:
-        """Wait for the end and join the events that were not taken yet."""
+        """Wait for the end and join the events that were not taken yet.
+
+        Raises:
+            EdgeError: What ended the request, if that was an error.
+        """
         parts = AnswerParts()
         for event in self:
             parts.add(event)
         return parts.answer()
 
-    def close(self) -> None:
-        """Cancel the request and wait until it has ended, which takes at most one slice of work."""
+    def cancel(self) -> None:
+        """Cancel the request and return at once; who takes the events gets the finish event soon."""
         self._job.cancel.set()
+
+    def close(self) -> None:
+        """Cancel the request and wait until it has ended, which takes at most one slice of work.
+
+        Events that were not taken are dropped, but for the last: the finish event, or the error.
+        """
+        self.cancel()
         while not self._has_ended:
-            item = self._inbox.get()
-            self._has_ended = isinstance(item, BaseException | FinishEvent)
+            with self._turn:
+                if not self._has_ended:
+                    item = self._take()
+                    self._last = item if self._has_ended else None
+
+    def _take(self) -> Event | BaseException:
+        item = self._inbox.get()
+        self._has_ended = isinstance(item, BaseException | FinishEvent)
+        return item
 
     def __enter__(self) -> Self:
         return self

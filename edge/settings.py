@@ -7,17 +7,18 @@ generation_config.json. Out: frozen settings. What the prompt code does not do i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from edge.config_json import read_json_object
 from edge.errors import ConfigError
+from edge.precedence import PRECEDENCE, find_setting, say_overruled
 
 # JSON values are untyped until they are read by the functions below.
 Json = Mapping[str, Any]
 
 BICUBIC = 3
+MAX_NUMBER = 1e30  # no setting comes near
 RESCALE_FACTOR = 1 / 255
 # Settings that must have this value when a file names them: the only preprocessing the checkpoints were trained with.
 FIXED = {
@@ -120,23 +121,30 @@ def read_image_settings(folder: Path) -> ImageSettings:
     Raises:
         ConfigError: No processor file is there, or one asks for something the prompt code does not do.
     """
-    raw, where = _processor_section(folder, "image_processor", "preprocessor_config.json")
-    if raw is None:
+    found = find_setting(folder, "images")
+    if found is None:
         raise ConfigError(
             f"{folder}: expected preprocessor_config.json or processor_config.json, found neither. "
             "Download the folder's processor files."
         )
-    return image_settings_from_dict(raw, where=where)
+    say_overruled(found)
+    return image_settings_from_dict(found.value, where=found.where)
 
 
 def read_video_settings(folder: Path) -> VideoSettings:
-    """Read the video settings of a model folder; a folder without them gets those all published checkpoints have.
+    """Read the video settings of a model folder.
+
+    As in transformers, those of pictures count where no file names any for videos; a folder without both gets those
+    that all published checkpoints have.
 
     Raises:
         ConfigError: The file asks for something the prompt code does not do.
     """
-    raw, where = _processor_section(folder, "video_processor", "video_preprocessor_config.json")
-    return VideoSettings() if raw is None else video_settings_from_dict(raw, where=where)
+    found = find_setting(folder, "videos")
+    if found is None:
+        return VideoSettings()
+    say_overruled(found)
+    return video_settings_from_dict(found.value, where=found.where)
 
 
 def read_generation_settings(folder: Path) -> GenerationSettings:
@@ -145,10 +153,24 @@ def read_generation_settings(folder: Path) -> GenerationSettings:
     Raises:
         ConfigError: A value has the wrong type.
     """
-    for name in ("generation_config.json", "config.json"):
-        if (folder / name).is_file():
-            return generation_settings_from_dict(read_json_object(folder / name), where=str(folder / name))
-    return GenerationSettings()
+    found = find_setting(folder, "generation")
+    if found is None:
+        return GenerationSettings()
+    raw: Json = found.value
+    if found.where.endswith(str(PRECEDENCE["generation"][-1])):
+        raw = _from_model_config(raw)
+    return generation_settings_from_dict(raw, where=found.where)
+
+
+def _from_model_config(raw: Json) -> Json:
+    """Take advice from config.json: its top level, and its text part for what the top level leaves at the default."""
+    names = [item.name for item in fields(GenerationSettings)]
+    keys = ["eos_token_id" if name == "eos_token_ids" else name for name in names]
+    usual = dict(zip(keys, (getattr(GenerationSettings(), name) for name in names), strict=True))
+    text = raw.get("text_config")
+    inner: Json = text if isinstance(text, Mapping) else {}
+    outer = {key: raw[key] for key in keys if raw.get(key) is not None and raw[key] != usual[key]}
+    return {**{key: inner[key] for key in keys if key in inner}, **outer}
 
 
 def image_settings_from_dict(raw: Json, *, where: str = "preprocessor_config.json") -> ImageSettings:
@@ -228,17 +250,6 @@ def generation_settings_from_dict(raw: Json, *, where: str = "generation_config.
     )
 
 
-def _processor_section(folder: Path, section: str, file_name: str) -> tuple[Json | None, str]:
-    """Prefer processor_config.json's section, as transformers 5 does; a folder may hold both."""
-    combined = folder / "processor_config.json"
-    if combined.is_file():
-        found = read_json_object(combined).get(section)
-        if isinstance(found, Mapping):
-            return found, f"{combined} {section}"
-    path = folder / file_name
-    return (read_json_object(path), str(path)) if path.is_file() else (None, str(path))
-
-
 def _refuse_unsupported(raw: Json, where: str) -> None:
     for key, wanted in FIXED.items():
         found = raw.get(key)
@@ -287,9 +298,7 @@ def _whole(raw: Json, key: str, where: str, default: int, *, least: int = 1) -> 
     return value
 
 
-def _number(
-    raw: Json, key: str, where: str, default: float, *, least: float = 0.0, most: float = float("inf")
-) -> float:
+def _number(raw: Json, key: str, where: str, default: float, *, least: float = 0.0, most: float = MAX_NUMBER) -> float:
     value = raw.get(key)
     if value is None:
         return default
@@ -312,7 +321,9 @@ def _triple(raw: Json, key: str, where: str, default: tuple[float, float, float]
     if value is None:
         return default
     is_list = isinstance(value, list) and len(value) == 3
-    if not is_list or not all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):
+    if not is_list or not all(
+        isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= MAX_NUMBER for item in value
+    ):
         raise ConfigError(f"{where}: {key} should be three numbers, found {value!r}.")
     if key == "image_std" and min(value) <= 0:
         raise ConfigError(f"{where}: image_std should be three positive numbers, found {value!r}.")

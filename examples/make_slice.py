@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from edge.checkpoint.files.shards import INDEX_NAME
+from edge.checkpoint.names.hub import hub_table
 from edge.config_json import model_config_from_dict
-from edge.weights.names_hf import hub_table
-from edge.weights.shards import INDEX_NAME
 
 SHARD_BYTES = 5_000_000_000
 _BLOCK_WEIGHTS = 2**24

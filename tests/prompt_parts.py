@@ -12,13 +12,17 @@ from PIL import Image
 
 from edge.config import ModelConfig, RopeConfig, TextConfig, VisionConfig
 from edge.prompt.processor import Processor
-from edge.prompt.template import ChatTemplate
+from edge.prompt.text.template import ChatTemplate
 from edge.prompt.types import Pixels
 from tests.real_tokenizer import real_tokenizer
 
 DATA = Path(__file__).parent / "data"
 Variant = Literal["thinking", "instruct"]
 VARIANTS: tuple[Variant, ...] = ("thinking", "instruct")
+TEMPLATES = {
+    "thinking": DATA.parents[1] / "edge" / "demo" / "chat_template.jinja",
+    "instruct": DATA / "instruct.jinja",
+}
 
 
 def model_config() -> ModelConfig:
@@ -30,7 +34,7 @@ def model_config() -> ModelConfig:
 
 @lru_cache(maxsize=2)
 def template(variant: Variant) -> ChatTemplate:
-    return ChatTemplate((DATA / f"qwen3_vl_{variant}.jinja").read_text(encoding="utf-8"))
+    return ChatTemplate(TEMPLATES[variant].read_text(encoding="utf-8"))
 
 
 def processor(variant: Variant = "thinking") -> Processor:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from edge.prompt.tokenizer import SPLIT_PATTERN, Tokenizer, _byte_alphabet
+from edge.prompt.text.tokenizer import SPLIT_PATTERN, Tokenizer, _byte_alphabet
 
 SPECIAL = [
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>"),

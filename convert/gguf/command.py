@@ -5,15 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from convert.arguments import add_source_arguments, next_command
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES, choose_file_type
 from edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from convert.gguf.plan import Plan, Wanted
+    from convert.source import Source
 
 _UNITS = {"": 1, "M": 10**6, "G": 10**9}
 _EPILOG = """\
 examples:
   python -m convert gguf Qwen/Qwen3-VL-4B-Instruct Qwen3VL-4B-Instruct-Q4_K_M.gguf --type Q4_K_M --mmproj f16
+  python -m convert gguf Qwen/Qwen3-VL-30B-A3B-Instruct Qwen3VL-30B-Q4_K_M.gguf --stream
+      the disk holds one shard (5 GB) and the output, not the 62 GB of the source
   python -m convert gguf ./my-model out/my-model-Q8_0.gguf --type Q8_0 --dry-run
 
 An interrupted conversion stays in OUT.gguf.partial; the same command goes on with it.
@@ -24,7 +33,7 @@ llama.cpp prepares pictures otherwise than the reference: it pads with black to 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.epilog = _EPILOG
-    parser.add_argument("source", metavar="SOURCE", help="model folder (hub, FP8 or MLX) or hub id")
+    add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT.gguf", type=Path, help="the text file; the projector goes beside it")
     parser.add_argument("--type", metavar="TYPE", default="Q4_K_M", help=f"one of {', '.join(FILE_TYPES)}")
     parser.add_argument(
@@ -52,33 +61,79 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--processes: expected 1 or more, found {num_processes}.")
     if arguments.out.suffix != ".gguf":
         raise UsageError(f"expected an output name that ends in .gguf, found {arguments.out}.")
-    # Late: a wrong command line should not wait for them.
-    from convert.gguf.imatrix import read_importance
-    from convert.gguf.plan import Wanted, make_plan
-    from convert.gguf.report import describe_plan
-    from convert.gguf.write import write_plan
-    from edge.weights.folder import open_checkpoint
-    from edge.weights.hub import resolve_model
+    if arguments.out.is_symlink():
+        raise UsageError(f"{arguments.out} is a link. Choose another OUT, or delete it.")
+    from convert.gguf.plan import Wanted  # late: a wrong command line should not wait for it
 
-    checkpoint = open_checkpoint(resolve_model(arguments.source))
     wanted = Wanted(arguments.out, file_type, projector_type, max_bytes)
-    if arguments.imatrix is None:
-        plan = make_plan(checkpoint, wanted)
-    else:
-        importance = read_importance(arguments.imatrix)
-        plan = make_plan(checkpoint, wanted, importance=importance, importance_path=arguments.imatrix)
-    print(describe_plan(plan), flush=True)
-    if arguments.dry_run:
-        return 0
-    for file in plan.files:
-        if file.path.is_dir() or (file.path.exists() and not arguments.overwrite):
-            raise UsageError(f"{file.path} exists. Choose another name, or give --overwrite to replace files.")
-    num_kept = write_plan(plan, checkpoint, num_processes=num_processes)
-    if num_kept:
-        print(f"{num_kept} pieces were kept from an interrupted run.")
-    for file in plan.files:
-        print(f"{file.path}  {file.num_bytes:,} bytes")
+    return _print_plan(arguments, wanted) if arguments.dry_run else _convert(arguments, wanted, num_processes)
+
+
+def _print_plan(arguments: argparse.Namespace, wanted: Wanted) -> int:
+    import mlx.core as mx
+
+    from convert.opening import opened_for_plan
+    from convert.plan import describe_plan, here_precision
+    from edge.memory import available_bytes
+
+    with opened_for_plan(arguments, dtype=mx.float32) as source:
+        plan = _make_plan(arguments, wanted, source)
+        for file in plan.files:
+            print(f"{file.path}  {file.num_bytes:,} bytes")
+        sizes = [file.num_bytes for file in plan.files]
+        lines = describe_plan(
+            source.checkpoint.config, plan.stored(), files=sizes, available=available_bytes(), here=here_precision()
+        )
+        print("\n".join(("", *lines)))
     return 0
+
+
+def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) -> int:
+    import mlx.core as mx
+
+    from convert.gguf.run import write_plan
+    from convert.opening import opened_source
+
+    with opened_source(arguments, arguments.out, dtype=mx.float32) as (source, claim):
+        plan = _make_plan(arguments, wanted, source)
+        outcome = write_plan(
+            plan,
+            source,
+            num_processes=num_processes,
+            is_replacing=arguments.overwrite,
+            claim=claim,
+            command=_command_line(arguments),
+        )
+    if outcome.num_kept:
+        print(f"{outcome.num_kept} pieces were kept from an interrupted run.")
+    for file in plan.files:
+        reused = ", the equal file that was there" if file.path in outcome.reused else ""
+        print(f"{file.path}  {file.num_bytes:,} bytes{reused}")
+    print(f"Next: {next_command(plan.files[0].path)}")
+    return 0
+
+
+def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) -> Plan:
+    from convert.gguf.imatrix import read_importance
+    from convert.gguf.plan import make_plan
+
+    name = source.files.identity.name.rpartition("/")[2]
+    if arguments.imatrix is None:
+        return make_plan(source.checkpoint, wanted, name=name)
+    importance = read_importance(arguments.imatrix)
+    return make_plan(source.checkpoint, wanted, name=name, importance=importance, importance_path=arguments.imatrix)
+
+
+def _command_line(arguments: argparse.Namespace) -> str:
+    """Write the command for the card, without paths of this machine."""
+    from convert.opening import shown_source
+
+    words = ["python", "-m", "convert", "gguf", shown_source(arguments.source), "OUT.gguf"]
+    words += ["--type", arguments.type, "--mmproj", arguments.mmproj]
+    words += [] if arguments.imatrix is None else ["--imatrix", arguments.imatrix.name]
+    words += [] if arguments.split_max_size is None else ["--split-max-size", arguments.split_max_size]
+    words += ["--from-packed"] if arguments.from_packed else []
+    return shlex.join(words)
 
 
 def _read_size(text: str) -> int:

@@ -11,28 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.gguf.quick import can_encode, encode_quickly
+from edge.checkpoint.ggml.types import BlockType
 from edge.errors import WeightError
-from edge.weights.ggml_types import BlockType
 
 Floats = NDArray[np.float32]
 
 
-def encode_rows(rows: Floats, kind: BlockType, *, importance: Floats | None = None) -> memoryview:
+def encode_rows(rows: Floats, kind: BlockType, *, importance: Floats | None = None, name: str = "") -> memoryview:
     """Encode rows.
 
     Args:
         rows: (rows, values) float32.
         kind: Type to write.
         importance: One weight per value of a row, from an importance file; None counts all alike.
+        name: The tensor's, for messages.
 
     Returns:
         The bytes, rows after each other.
+
+    Raises:
+        WeightError: A value is beyond the range of F16.
     """
     match kind.name:
         case "F32":
             return np.ascontiguousarray(rows, "<f4").reshape(-1).data.cast("B")
         case "F16":
-            return rows.astype("<f2").reshape(-1).data.cast("B")
+            return _half(rows, name).reshape(-1).data.cast("B")
         case "BF16":
             return memoryview(np.array(mx.array(rows).astype(mx.bfloat16).view(mx.uint16)).tobytes())
     rows = np.ascontiguousarray(rows)
@@ -51,3 +55,11 @@ def check_finite(rows: Floats, name: str) -> None:
     """
     if not np.isfinite(rows.sum(dtype=np.float64)) and not np.isfinite(rows).all():
         raise WeightError(f"{name}: found values that are infinite or not a number. Choose a sound checkpoint.")
+
+
+def _half(rows: Floats, name: str) -> NDArray[np.float16]:
+    with np.errstate(over="ignore"):  # refused below
+        halves = rows.astype("<f2")
+    if not np.isfinite(halves).all():
+        raise WeightError(f"{name}: found values beyond the range of F16 (65504). Choose BF16, F32 or a block type.")
+    return halves

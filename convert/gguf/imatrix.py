@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.checkpoint.files.gguf import MAGIC, open_gguf
+from edge.checkpoint.names.ops import Shape
 from edge.errors import WeightError
-from edge.weights.gguf_reader import MAGIC, open_gguf
-from edge.weights.ops import Shape
 
 Importance = Mapping[str, NDArray[np.float32]]
 _AGAIN = "Make it again with llama-imatrix."

@@ -14,9 +14,9 @@ from pathlib import Path
 from convert.disk import Extent
 from convert.gguf.metadata import Pairs, packed_text, split_pairs
 from convert.partial import fill_files
-from edge.weights.ggml_types import BlockType
-from edge.weights.gguf_reader import DEFAULT_ALIGNMENT, MAGIC
-from edge.weights.ops import Shape
+from edge.checkpoint.files.gguf import DEFAULT_ALIGNMENT, MAGIC
+from edge.checkpoint.ggml.types import BlockType
+from edge.checkpoint.names.ops import Shape
 
 VERSION = 3
 

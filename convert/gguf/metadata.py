@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,11 @@ import numpy as np
 
 from convert.gguf.types import FileType
 from convert.gguf.vocabulary import read_tokens
+from edge.checkpoint.names.ops import Shape
 from edge.config import ModelConfig, RopeConfig
-from edge.errors import ConfigError
-from edge.settings import ImageSettings, read_image_settings
-from edge.weights.ops import Shape
+from edge.errors import ConfigError, EdgeError
+from edge.prompt.text.template import find_template
+from edge.settings import ImageSettings, read_generation_settings, read_image_settings
 
 QUANTIZATION_VERSION = 2
 _TYPES = gguf.GGUFValueType
@@ -48,22 +51,47 @@ class Pairs:
     data: bytes
 
 
-def text_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes: Mapping[str, Shape]) -> Pairs:
+@contextmanager
+def explain_readers(folder: Path) -> Iterator[None]:
+    """Turn what gguf's readers and packers raise at odd files into one line; they check nothing themselves.
+
+    Raises:
+        ConfigError: A file holds something else than expected.
+    """
+    try:
+        yield
+    except EdgeError:
+        raise
+    except Exception as error:  # whatever they come across: types, ranges, encodings, YAML of a model card
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise ConfigError(
+            f"{folder}: the tokenizer's, sampling's or processor's files or README.md hold what no GGUF can ({found}). "
+            "Download them again."
+        ) from error
+
+
+def text_pairs(
+    folder: Path, config: ModelConfig, *, name: str, file_type: FileType, shapes: Mapping[str, Shape]
+) -> Pairs:
     """Write the keys of the text file.
 
     Args:
         folder: Where tokenizer, template and generation settings lie.
         config: The checkpoint.
+        name: The model's, such as Qwen3-VL-4B-Instruct; the folder's may be that of a cache.
         file_type: Stored as `general.file_type`.
         shapes: Tensors of the file; they decide the size label.
 
     Raises:
-        ConfigError: The tokenizer is missing or not Qwen's, or llama.cpp cannot run such a model.
+        ConfigError: The tokenizer is missing or not Qwen's, a sampling setting is no number, or llama.cpp cannot run
+            such a model.
+        PromptError: There is no chat template, or it is not valid.
     """
     text = config.text
+    read_generation_settings(folder)  # gguf's own reader takes values of any type, and fails when it writes them
     if text.moe is not None and not all(text.is_sparse_layer(index) for index in range(text.num_layers)):
         raise ConfigError(f"{folder}: llama.cpp runs no model with dense layers among sparse ones. Use convert mlx.")
-    writer = _start(folder, "qwen3vl" if text.moe is None else "qwen3vlmoe", "model", shapes)
+    writer = _start(folder, "qwen3vl" if text.moe is None else "qwen3vlmoe", "model", shapes, name)
     writer.add_block_count(text.num_layers)
     writer.add_context_length(text.max_position_embeddings)
     writer.add_embedding_length(text.hidden_size)
@@ -86,7 +114,9 @@ def text_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes
     return _finish(writer)
 
 
-def projector_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, shapes: Mapping[str, Shape]) -> Pairs:
+def projector_pairs(
+    folder: Path, config: ModelConfig, *, name: str, file_type: FileType, shapes: Mapping[str, Shape]
+) -> Pairs:
     """Write the keys of the projector file; arguments as for `text_pairs`.
 
     Raises:
@@ -95,7 +125,7 @@ def projector_pairs(folder: Path, config: ModelConfig, *, file_type: FileType, s
     vision, images = config.vision, read_image_settings(folder)
     if vision.temporal_patch_size != 2:
         raise ConfigError(f"{folder}: llama.cpp takes 2 frames per patch, found {vision.temporal_patch_size}.")
-    writer = _start(folder, "clip", "mmproj", shapes)
+    writer = _start(folder, "clip", "mmproj", shapes, name)
     writer.add_file_type(file_type.number)
     writer.add_clip_has_vision_encoder(True)
     writer.add_vision_projection_dim(config.text.hidden_size)
@@ -135,14 +165,17 @@ def packed_text(text: str) -> bytes:
 
 
 # Any: gguf has no annotations that hold under strict checking.
-def _start(folder: Path, architecture: str, kind: str, shapes: Mapping[str, Shape]) -> Any:
+def _start(folder: Path, architecture: str, kind: str, shapes: Mapping[str, Shape], model_name: str) -> Any:
     logging.getLogger("gguf").setLevel(logging.ERROR)  # it reports every key it sets
     writer = gguf.GGUFWriter(None, architecture)
     for name, shape in shapes.items():
         writer.add_tensor_info(name, shape, np.dtype(np.float32), 0)
     total, shared, per_expert, num_experts = writer.get_total_parameter_count()
-    metadata = gguf.Metadata.load(None, folder, None, total)
-    metadata.name = metadata.name or folder.name
+    with tempfile.TemporaryDirectory() as place:
+        named = Path(place) / model_name  # gguf reads names off the folder's own
+        named.symlink_to(folder.absolute())
+        metadata = gguf.Metadata.load(None, named, None, total)
+    metadata.name = metadata.name or model_name
     metadata.size_label = metadata.size_label or gguf.size_label(total, shared, per_expert, num_experts)
     writer.add_type(kind)
     metadata.set_gguf_meta_model(writer)
@@ -156,6 +189,10 @@ def _finish(writer: Any) -> Pairs:  # Any: as above
 
 def _add_rope(writer: Any, rope: RopeConfig) -> None:  # Any: as above
     if rope.rope_type == "yarn":
+        if not rope.truncate:
+            raise ConfigError(
+                "YaRN with truncate false cannot be written: llama.cpp always truncates. Use convert mlx."
+            )
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope.factor)
         writer.add_rope_scaling_orig_ctx_len(rope.original_max_position_embeddings)
@@ -182,9 +219,19 @@ def _add_tokenizer(writer: Any, folder: Path, num_rows: int) -> None:  # Any: as
     writer.add_token_list(tokens.texts)
     writer.add_token_types(tokens.kinds)
     special = gguf.SpecialVocab(folder, load_merges=True)
-    if special.chat_template is None:
-        raise ConfigError(f"{folder}: expected a chat template, found none. Download the folder's processor files.")
+    special.chat_template = _templates(folder, special.chat_template)
     special.add_to_gguf(writer, quiet=True)
+
+
+def _templates(folder: Path, found: Any) -> Any:  # Any: as above
+    """Return the template that the folder is used with, and others that have a name of their own.
+
+    gguf's reader prefers what stands in tokenizer_config.json, also where chat_template.jinja was corrected since.
+    """
+    source = find_template(folder).source
+    if not isinstance(found, list):
+        return source
+    return [{"name": "default", "template": source}, *(entry for entry in found if entry.get("name") != "default")]
 
 
 def _packed_pair(key: str, value: Any) -> bytes:  # Any: as above

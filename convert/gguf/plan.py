@@ -1,4 +1,4 @@
-"""Plan a conversion: which tensors of which type go where, and in which pieces of work.
+"""Plan a conversion: which tensors of which type go where.
 
 In: a checked checkpoint and what the user wants. Out: `Plan`, made without reading a tensor. What cannot be written is
 refused here, before anything is on disk.
@@ -9,26 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
-from convert.disk import Extent
 from convert.gguf.imatrix import Importance, choose_importance
 from convert.gguf.layout import FilePlan, Place, TensorPlan, plan_files
-from convert.gguf.metadata import projector_pairs, text_pairs
-from convert.gguf.source import Unit, list_units
+from convert.gguf.metadata import explain_readers, projector_pairs, text_pairs
 from convert.gguf.types import FileType, Layer, projector_tensor_type, text_tensor_type
+from convert.plan import Stored
+from edge.checkpoint.folder import Checkpoint
+from edge.checkpoint.names.gguf import projector_table, text_table
+from edge.checkpoint.names.ops import Shape
+from edge.checkpoint.names.table import Table
+from edge.checkpoint.pair import base_name
 from edge.config import ModelConfig
-from edge.weights.folder import Checkpoint
-from edge.weights.gguf_pair import base_name
-from edge.weights.names_gguf import projector_table, text_table
-from edge.weights.names_hf import expected_parameters
-from edge.weights.ops import Shape
-from edge.weights.table import Table
 
-# Values in one piece of work: three float32 copies of it are the memory of a process.
-JOB_VALUES = 1 << 24
 NO_IMPORTANCE: Importance = MappingProxyType({})
 
 
@@ -56,30 +51,6 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """Rows of one unit.
-
-    Attributes:
-        unit: Its number.
-        start: First row.
-        stop: Row behind the last one.
-        extents: Where the rows of each tensor go, in the order in which they are read.
-        num_tensors: Tensors that the job makes, parts of one as a fraction.
-    """
-
-    unit: int
-    start: int
-    stop: int
-    extents: tuple[Extent, ...]
-    num_tensors: float
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes to write."""
-        return sum(extent.num_bytes for extent in self.extents)
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole conversion.
 
@@ -87,27 +58,63 @@ class Plan:
         wanted: What it was made for.
         importance: Weights of inputs by tensor, perhaps empty.
         files: Text file or its parts, then the projector.
-        units: What is read together.
         places: Parameter -> where its tensors go (two for the patch convolution).
-        jobs: Pieces of work in the order of the files.
     """
 
     wanted: Wanted
     importance: Importance
     files: tuple[FilePlan, ...]
-    units: tuple[Unit, ...]
     places: Mapping[str, tuple[Place, ...]]
-    jobs: tuple[Job, ...]
+
+    def stored(self) -> list[Stored]:
+        """Return every parameter as it is stored."""
+        return describe_places(self.places)
+
+
+def describe_places(places: Mapping[str, tuple[Place, ...]]) -> list[Stored]:
+    """Return parameters as they are stored; both halves of the patch convolution count as one."""
+    found = []
+    for name, own in places.items():
+        tensors = [place.tensor for place in own]
+        shape = tensors[0].shape if len(tensors) == 1 else (len(tensors), *tensors[0].shape)
+        kind = tensors[0].type
+        num_bytes = sum(tensor.num_bytes for tensor in tensors)
+        found.append(Stored(name, shape, num_bytes, kind.name, is_packed=not kind.is_float))
+    return found
+
+
+def describe_types(config: ModelConfig, file_type: FileType, projector_type: FileType) -> list[Stored]:
+    """Return how every parameter would be stored, from shapes alone."""
+    tables = (text_table(config), projector_table(config))
+    text, projector = (table.source_shapes() for table in tables)
+    plans = [_plan_text(name, shape, file_type, config, has_imatrix=False) for name, shape in text.items()]
+    plans += [
+        TensorPlan(name, shape, projector_tensor_type(name, shape, projector_type)) for name, shape in projector.items()
+    ]
+    by_name = {plan.name: (Place(Path(), 0, plan),) for plan in plans}
+    return describe_places(
+        {
+            rule.targets[0].name: tuple(place for source in rule.sources for place in by_name[source])
+            for table in tables
+            for rule in table.rules
+        }
+    )
 
 
 def make_plan(
-    checkpoint: Checkpoint, wanted: Wanted, *, importance: Importance = NO_IMPORTANCE, importance_path: Path = Path()
+    checkpoint: Checkpoint,
+    wanted: Wanted,
+    *,
+    name: str | None = None,
+    importance: Importance = NO_IMPORTANCE,
+    importance_path: Path = Path(),
 ) -> Plan:
     """Plan a conversion.
 
     Args:
         checkpoint: The source; tokenizer and settings lie in its folder.
         wanted: Files and types.
+        name: The model's; the folder's if None.
         importance: Weights of inputs by tensor.
         importance_path: For messages.
 
@@ -116,33 +123,38 @@ def make_plan(
         WeightError: The importance file is of another model.
     """
     config, folder = checkpoint.config, checkpoint.source.folder
+    shown = name or folder.absolute().name
     files: list[FilePlan] = []
     table = text_table(config)
     shapes = table.source_shapes()
     chosen = choose_importance(importance, shapes, where=importance_path)
-    text = [_plan_text(name, shape, wanted.file_type, config, bool(importance)) for name, shape in shapes.items()]
-    pairs = text_pairs(folder, config, file_type=wanted.file_type, shapes=shapes)
+    text = [
+        _plan_text(name, shape, wanted.file_type, config, has_imatrix=bool(importance))
+        for name, shape in shapes.items()
+    ]
+    with explain_readers(folder):
+        pairs = text_pairs(folder, config, name=shown, file_type=wanted.file_type, shapes=shapes)
     files += plan_files(wanted.out, pairs, text, max_bytes=wanted.max_bytes)
     tables = [table]
     if wanted.projector_type is not None:
-        files.append(_plan_projector(folder, config, wanted, wanted.projector_type))
+        files.append(_plan_projector(folder, config, wanted, wanted.projector_type, shown))
         tables.append(projector_table(config))
     places = _find_places(tables, files)
-    units = tuple(unit for unit in list_units(checkpoint, expected_parameters(config)) if unit.names[0] in places)
-    return Plan(wanted, chosen, tuple(files), units, places, tuple(_cut_jobs(units, places)))
+    return Plan(wanted, chosen, tuple(files), places)
 
 
-def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig, has_imatrix: bool) -> TensorPlan:
+def _plan_text(name: str, shape: Shape, file_type: FileType, config: ModelConfig, *, has_imatrix: bool) -> TensorPlan:
     match = re.match(r"blk\.(\d+)\.", name)
     index = int(match[1]) if match else 0
     layer = Layer(index, config.text, is_tied=config.tie_word_embeddings, has_imatrix=has_imatrix)
     return TensorPlan(name, shape, text_tensor_type(name, shape, file_type, layer))
 
 
-def _plan_projector(folder: Path, config: ModelConfig, wanted: Wanted, file_type: FileType) -> FilePlan:
+def _plan_projector(folder: Path, config: ModelConfig, wanted: Wanted, file_type: FileType, name: str) -> FilePlan:
     shapes = projector_table(config).source_shapes()
     tensors = [TensorPlan(name, shape, projector_tensor_type(name, shape, file_type)) for name, shape in shapes.items()]
-    pairs = projector_pairs(folder, config, file_type=file_type, shapes=shapes)
+    with explain_readers(folder):
+        pairs = projector_pairs(folder, config, name=name, file_type=file_type, shapes=shapes)
     return plan_files(wanted.projector, pairs, tensors, max_bytes=None)[0]
 
 
@@ -153,17 +165,3 @@ def _find_places(tables: Sequence[Table], files: Sequence[FilePlan]) -> dict[str
         for table in tables
         for rule in table.rules
     }
-
-
-def _cut_jobs(units: Sequence[Unit], places: Mapping[str, tuple[Place, ...]]) -> list[Job]:
-    jobs = []
-    for index, unit in enumerate(units):
-        num_values = sum(map(prod, unit.shapes))
-        own_places = [place for name in unit.names for place in places[name]]
-        num_rows = unit.num_rows
-        step = max(1, JOB_VALUES * num_rows // num_values) if unit.can_slice else num_rows
-        for start in range(0, num_rows, step):
-            stop = min(num_rows, start + step)
-            extents = tuple(place.extent(start, stop) for place in own_places)
-            jobs.append(Job(index, start, stop, extents, len(own_places) * (stop - start) / num_rows))
-    return sorted(jobs, key=lambda job: (job.extents[0].file_name, job.extents[0].start))

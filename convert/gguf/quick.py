@@ -13,7 +13,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.weights.ggml_types import BlockType
+from edge.checkpoint.ggml.types import BlockType
 
 Floats = NDArray[np.float32]
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from edge.checkpoint.ggml.types import TYPES, BlockType
+from edge.checkpoint.names.ops import Shape
 from edge.config import TextConfig
 from edge.errors import UsageError
-from edge.weights.ggml_types import TYPES, BlockType
-from edge.weights.ops import Shape
 
 
 @dataclass(frozen=True, slots=True)

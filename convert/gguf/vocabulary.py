@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.checkpoint.gguf_vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
-from edge.prompt.tokenizer import SPLIT_PATTERN
-from edge.weights.gguf_vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED
+from edge.prompt.text.tokenizer import SPLIT_PATTERN
 
 Json = Mapping[str, Any]  # Any: JSON, narrowed below
 

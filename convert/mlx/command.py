@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.arguments import add_source_arguments, next_command
 from convert.recipes import RECIPES, Format, checked_format, parse_format
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from convert.mlx.run import Settings
-    from convert.mlx.source import Source
 
 EXAMPLES = """\
 examples:
@@ -38,14 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipes = "\n".join(f"  {recipe.name:11}{recipe.sentence}" for recipe in RECIPES.values())
     parser.usage = "%(prog)s SOURCE OUT --recipe NAME [options]"
     parser.epilog = f"recipes:\n{recipes}\n\n{EXAMPLES}"
-    parser.add_argument("source", metavar="SOURCE", help="model folder or hub id org/name: bf16 or FP8, any layout")
+    add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="folder to make; not needed with --dry-run")
     parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), default="4bit", help="default: 4bit")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
-    parser.add_argument(
-        "--stream", action="store_true", help="download a hub id shard by shard, removing each once used"
-    )
-    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
     )
@@ -77,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     from convert.mlx.run import Settings
     from edge.memory import GB
 
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     settings = Settings(
         recipe=RECIPES[arguments.recipe],
         base=base,
@@ -91,56 +82,42 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
+    import mlx.core as mx
+
     from convert.disk import describe_bytes
-    from convert.mlx.card import missing_companions
+    from convert.final import check_out
+    from convert.mlx.companions import missing_companions
     from convert.mlx.run import convert_folder, make_plan
-    from convert.mlx.source import open_source
-    from convert.mlx.stream import open_stream
-    from convert.partial import check_out, partial_path
-    from edge.weights.hub import resolve_model
+    from convert.opening import opened_source
 
     out: Path = arguments.out
     check_out(out)
-    if arguments.stream and _is_hub_id(arguments.source):
-        folder = partial_path(out) / ".source"
-        source: Source = open_stream(arguments.source, folder, revision=arguments.revision)
-    elif arguments.stream:
-        raise UsageError(f"--stream downloads a hub id; {arguments.source} is a local folder. Leave --stream out.")
-    else:
-        local = resolve_model(arguments.source, revision=arguments.revision)
-        source = open_source(local, name=arguments.source)
-    plan = make_plan(source.checkpoint.config, settings)
-    missing = missing_companions(source.folder)
-    num_kept = convert_folder(source, out, settings=settings, plan=plan)
+    with opened_source(arguments, out, dtype=mx.bfloat16) as (source, claim):
+        plan = make_plan(source.checkpoint.config, settings)
+        missing = missing_companions(source.files.folder)
+        num_kept = convert_folder(source, out, settings=settings, plan=plan, claim=claim)
     kept = f" ({num_kept} pieces were kept from an interrupted run)" if num_kept else ""
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."
     )
     for name in missing:
         print(f"convert: note: the source has no {name}; {out} needs one to answer.", file=sys.stderr)
+    print(f"Next: {next_command(out)}")
     return 0
 
 
 def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
-    from convert.mlx.report import describe_plan, here_precision
     from convert.mlx.run import make_plan
-    from convert.mlx.source import open_source
-    from convert.mlx.stream import open_stream
+    from convert.opening import opened_for_plan
+    from convert.plan import describe_plan, here_precision
     from edge.memory import available_bytes
 
-    with ExitStack() as stack:
-        if _is_hub_id(arguments.source):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            source: Source = open_stream(arguments.source, folder, revision=arguments.revision)
-        else:
-            source = open_source(Path(arguments.source).expanduser(), name=arguments.source)
+    with opened_for_plan(arguments) as source:
         plan = make_plan(source.checkpoint.config, settings)
-        print("\n".join(describe_plan(plan.config, plan.layout, available=available_bytes(), here=here_precision())))
+        sizes = [shard.num_bytes for shard in plan.layout.shards]
+        stored, available = plan.layout.stored(), available_bytes()
+        print("\n".join(describe_plan(plan.config, stored, files=sizes, available=available, here=here_precision())))
     return 0
-
-
-def _is_hub_id(name: str) -> bool:
-    return not Path(name).expanduser().exists() and name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def _read_base(arguments: argparse.Namespace) -> Format:
@@ -165,11 +142,13 @@ def _read_override(text: str) -> tuple[str, Format]:
 
 def _command_line(arguments: argparse.Namespace) -> str:
     """Write the command for the card, without paths of this machine."""
-    source = arguments.source if _is_hub_id(arguments.source) else Path(arguments.source).expanduser().resolve().name
-    words = ["python", "-m", "convert", "mlx", source, "OUT", "--recipe", arguments.recipe]
+    from convert.opening import shown_source
+
+    words = ["python", "-m", "convert", "mlx", shown_source(arguments.source), "OUT", "--recipe", arguments.recipe]
     for flag, value in (("--bits", arguments.bits), ("--group-size", arguments.group_size), ("--mode", arguments.mode)):
         words += [] if value is None else [flag, str(value)]
     for text in arguments.set:
         words += ["--set", text]
     words += [] if arguments.search else ["--no-search"]
+    words += ["--from-packed"] if arguments.from_packed else []
     return shlex.join(words)

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from convert.recipes import Choice, Format, is_matrix
+from edge.checkpoint.names.hub import expected_parameters
 from edge.config import ModelConfig, RopeConfig, TextConfig, VisionConfig
-from edge.weights.names_hf import expected_parameters
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -121,6 +121,8 @@ def _rope(rope: RopeConfig) -> Json:
         }
         if rope.attention_factor is not None:
             result["attention_factor"] = rope.attention_factor
+        if not rope.truncate:
+            result["truncate"] = False
     return result
 
 

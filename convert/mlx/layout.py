@@ -13,11 +13,14 @@ from math import prod
 
 from convert.disk import Extent
 from convert.partial import OutputFile, fill_files
-from convert.recipes import Choice, Format
+from convert.plan import Stored
+from convert.recipes import Choice, Format, format_name
+from edge.checkpoint.files.header import ITEM_BITS
+from edge.checkpoint.names.hub import expected_parameters, packed_targets
+from edge.checkpoint.names.ops import Shape
+from edge.checkpoint.names.table import Rule
 from edge.config import ModelConfig
 from edge.memory import GB
-from edge.weights.header import ITEM_BITS
-from edge.weights.names_hf import expected_parameters, packed_targets
 
 SHARD_BYTES = 5 * GB
 
@@ -55,13 +58,18 @@ class FolderLayout:
         shards: In order.
         parts: Parameter -> its stored tensors by part (`weight`, `scales`, `biases`, or `bias`).
         choices: Parameter -> how it is stored.
-        num_parameters: Numbers in the unpacked model.
+        shapes: Parameter -> its unpacked shape.
     """
 
     shards: tuple[OutputFile, ...]
     parts: Mapping[str, Mapping[str, StoredTensor]]
     choices: Mapping[str, Choice]
-    num_parameters: int
+    shapes: Mapping[str, Shape]
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in the unpacked model."""
+        return sum(map(prod, self.shapes.values()))
 
     @property
     def tensors(self) -> list[StoredTensor]:
@@ -82,6 +90,31 @@ class FolderLayout:
     def bits_per_weight(self) -> float:
         """Bits in the files for each number of the model, scales included."""
         return 8 * self.weight_bytes / self.num_parameters
+
+    def stored(self) -> list[Stored]:
+        """Return every parameter as it is stored."""
+        return [
+            Stored(
+                name,
+                self.shapes[name],
+                sum(tensor.num_bytes for tensor in self.parts[name].values()),
+                self._format_name(name),
+                choice.reason,
+                is_packed=choice.format is not None,
+            )
+            for name, choice in self.choices.items()
+        ]
+
+    def _format_name(self, name: str) -> str:
+        setting = self.choices[name].format
+        if setting is None:
+            return next(iter(self.parts[name].values())).dtype.lower()
+        return format_name(setting)
+
+    def extents(self, rule: Rule, start: int = 0, stop: int | None = None) -> list[Extent]:
+        """Return where rows of everything that a rule makes lie; all rows if `stop` is None."""
+        stored = [tensor for target in rule.targets for tensor in self.parts[target.name].values()]
+        return [tensor.extent(start, tensor.shape[0] if stop is None else stop) for tensor in stored]
 
     def index_json(self) -> bytes:
         """Return the index: which tensor is in which file."""
@@ -115,7 +148,7 @@ def lay_out_folder(
         parts.update(placed)
         shards.append(shard)
     ordered = {name: parts[name] for name in shapes}
-    return FolderLayout(tuple(shards), ordered, choices, sum(prod(shape) for shape in shapes.values()))
+    return FolderLayout(tuple(shards), ordered, choices, shapes)
 
 
 Sketch = dict[str, tuple[str, str, tuple[int, ...]]]  # part -> name, dtype, shape

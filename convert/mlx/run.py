@@ -1,4 +1,4 @@
-"""Convert: read pieces, quantize, write, and give the folder its name when everything is there.
+"""Convert to an MLX folder: what is special to it, for the line that runs every conversion.
 
 In: an opened source and settings. Out: the finished folder. A few threads work on a piece each, so that reading,
 computing and writing overlap; memory holds their pieces and nothing else of the model.
@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 
-from convert.checkpoint import Piece, read_piece
-from convert.disk import Extent, explain_disk_errors
-from convert.mlx.card import Making, tool_versions, write_companions
+from convert.card import tool_versions
+from convert.crew import Threads
+from convert.final import FinalFolder
+from convert.mlx.companions import Making, write_companions
 from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes, quantize_rows
-from convert.mlx.source import Source
-from convert.partial import PartialOutput, check_out
-from convert.progress import Progress
+from convert.partial import Claim
+from convert.pieces import Infos, Piece, cut_checkpoint, read_piece, step_of
 from convert.recipes import Format, Recipe, choose_formats, format_name
+from convert.source import Source
+from convert.work import Job, run_job
 from edge.config import ModelConfig
-from edge.weights.folder import Checkpoint
 
 _MAX_LANES = 4
-_CACHE_BYTES = 2**27  # freed buffers that MLX keeps for the next piece
-Numbered = tuple[int, Piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ def make_plan(config: ModelConfig, settings: Settings) -> Plan:
     return Plan(config, lay_out_folder(config, choices, shard_bytes=settings.shard_bytes))
 
 
-def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan) -> int:
+def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan, claim: Claim | None = None) -> int:
     """Write the output folder, or go on with an unfinished one.
 
     Args:
@@ -81,6 +77,7 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
         out: Final name of the folder.
         settings: What was asked for.
         plan: Made from the same settings.
+        claim: The unfinished folder, where it is held already.
 
     Returns:
         How many pieces were kept from an earlier, interrupted run.
@@ -90,47 +87,37 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan)
         WeightError: A shard is damaged.
         OutputError: The disk is full or fails.
     """
-    check_out(out)
-    pieces = source.pieces()
-    sizes = [_source_bytes(source, piece) for piece in pieces]
-    progress = Progress(total_bytes=sum(sizes), total_items=len(plan.layout.choices))
-    output = PartialOutput(out, files=plan.layout.shards, pieces=[_extents(piece, plan.layout) for piece in pieces])
+    infos, pieces = source.checkpoint.source.tensors, cut_checkpoint(source.checkpoint)
+    making = Making(settings.recipe, settings.base, settings.command, settings.is_searched)
 
-    def skip(number: int) -> None:
-        progress.skip(sizes[number], pieces[number].num_targets)
+    def finish(folder: Path, hashes: Mapping[str, str]) -> Sequence[str]:
+        return write_companions(
+            folder,
+            source_folder=source.files.folder,
+            config=plan.config,
+            layout=plan.layout,
+            identity=source.files.identity,
+            hashes=hashes,
+            making=making,
+        )
 
-    key = _make_key(source, settings, plan)
-    with closing(progress), output.opened(key, extra_bytes=source.extra_bytes, on_kept=skip):
-        num_kept = len(output.done)
-        with closing(source.start_hashes()) as hashes:
-            pending = [(number, piece) for number, piece in enumerate(pieces) if number not in output.done]
-            for batch in source.batches(pending):
-                for number, piece, digest in _work_through(batch, source.checkpoint, output, plan, settings):
-                    hashes.raise_if_failed()
-                    output.record(number, digest)
-                    progress.advance(sizes[number], piece.num_targets)
-            sums = hashes.result()
-        with explain_disk_errors(output.path):
-            write_companions(
-                output.path,
-                source_folder=source.folder,
-                config=plan.config,
-                layout=plan.layout,
-                identity=source.identity,
-                hashes=sums,
-                making=Making(settings.recipe, settings.base, settings.command, settings.is_searched),
-            )
-            source.close()
-        output.finish_folder()
-    return num_kept
+    num_lanes = min(_MAX_LANES, os.cpu_count() or 1)  # on a GPU too: the search runs on the processor
+    job = Job(
+        final=FinalFolder(out),
+        files=plan.layout.shards,
+        steps=[step_of(piece, infos, plan.layout.extents(piece.rule, piece.start, piece.stop)) for piece in pieces],
+        key=_make_key(settings, plan),
+        encoder=_MlxEncoder(infos, pieces, plan.layout, settings.is_searched),
+        make_crew=lambda task: Threads(task, count=num_lanes),
+        write_companions=finish,
+    )
+    return run_job(job, source.files, claim=claim)
 
 
-def _make_key(source: Source, settings: Settings, plan: Plan) -> dict[str, str]:
+def _make_key(settings: Settings, plan: Plan) -> dict[str, str]:
     """Say what decides the output's bytes; journals of another key are not continued."""
-    files = sorted(source.shard_marks().items())
     formats = sorted({(name, format_name(choice.format)) for name, choice in plan.layout.choices.items()})
     return {
-        "source": json.dumps([source.identity.name, source.identity.revision, files]),
         "recipe": json.dumps([settings.recipe.name, formats]),
         "--no-search": str(not settings.is_searched),
         "shard size": str(settings.shard_bytes),
@@ -138,80 +125,26 @@ def _make_key(source: Source, settings: Settings, plan: Plan) -> dict[str, str]:
     }
 
 
-def _source_bytes(source: Source, piece: Piece) -> int:
-    tensors = source.checkpoint.source.tensors
-    return sum(
-        tensors[name].num_bytes * (stop - start) // max(tensors[name].shape[0], 1)
-        for name, (start, stop) in zip(piece.rule.sources, piece.sources, strict=True)
-    )
+@dataclass(frozen=True, slots=True)
+class _MlxEncoder:
+    """Packs rows as MLX does."""
 
+    infos: Infos
+    pieces: Sequence[Piece]
+    layout: FolderLayout
+    is_searched: bool
 
-def _extents(piece: Piece, layout: FolderLayout) -> list[Extent]:
-    return [
-        tensor.extent(piece.start, piece.stop)
-        for target in piece.rule.targets
-        for tensor in layout.parts[target.name].values()
-    ]
-
-
-def _work_through(
-    batch: Sequence[Numbered], checkpoint: Checkpoint, output: PartialOutput, plan: Plan, settings: Settings
-) -> Iterator[tuple[int, Piece, str]]:
-    """Do the pieces of a batch in a few threads; yield each with the hash of what it wrote."""
-    lanes = _Lanes(checkpoint, output, plan, is_searched=settings.is_searched)
-    waiting = list(reversed(batch))
-    running: dict[Future[str], Numbered] = {}
-    with lanes.pool() as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) <= lanes.count:  # one more than threads, so that none waits
-                    number, piece = waiting.pop()
-                    running[pool.submit(lanes.convert, number, piece)] = (number, piece)
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    number, piece = running.pop(future)
-                    yield number, piece, future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-class _Lanes:
-    """Threads that convert a piece each, every one with an MLX stream of its own."""
-
-    def __init__(self, checkpoint: Checkpoint, output: PartialOutput, plan: Plan, *, is_searched: bool) -> None:
-        self.count = min(_MAX_LANES, os.cpu_count() or 1)  # on a GPU too: the search runs on the processor
-        self._checkpoint, self._output, self._plan = checkpoint, output, plan
-        self._is_searched = is_searched
-        self._lane = threading.local()
-
-    @contextmanager
-    def pool(self) -> Iterator[ThreadPoolExecutor]:
-        """Start the threads, and bound MLX's own buffers while they run."""
-        former = mx.set_cache_limit(_CACHE_BYTES)
-        device = mx.default_device()
-        try:
-            with ThreadPoolExecutor(self.count, initializer=self._start_lane, initargs=(device,)) as pool:
-                yield pool
-        finally:
-            mx.set_cache_limit(former)
-
-    def convert(self, number: int, piece: Piece) -> str:
-        """Read, quantize and write a piece; return the hash of its bytes."""
-        with mx.stream(self._lane.stream):
-            targets = read_piece(self._checkpoint.source, piece)
-            mx.eval(list(targets.values()))
-            arrays = {name: self._quantize(name, rows) for name, rows in targets.items()}
-            contents = [
-                array_bytes(arrays[target.name][part])
-                for target in piece.rule.targets
-                for part in self._plan.layout.parts[target.name]
-            ]
-            return self._output.write_piece(number, contents)
+    def encode(self, number: int) -> Iterator[memoryview]:
+        """Read and pack a piece; yield the bytes of each stored tensor's rows."""
+        piece = self.pieces[number]
+        targets = read_piece(self.infos, piece)
+        mx.eval(list(targets.values()))
+        for target in piece.rule.targets:
+            arrays = self._quantize(target.name, targets.pop(target.name))
+            for part in self.layout.parts[target.name]:
+                yield array_bytes(arrays[part])
 
     def _quantize(self, name: str, rows: mx.array) -> dict[str, mx.array]:
-        setting = self._plan.layout.choices[name].format
-        parts = quantize_rows(rows, setting, is_searched=self._is_searched)
+        setting = self.layout.choices[name].format
+        parts = quantize_rows(rows, setting, is_searched=self.is_searched)
         return parts if setting is not None else {name.rpartition(".")[2]: parts["weight"]}
-
-    def _start_lane(self, device: mx.Device) -> None:
-        self._lane.stream = mx.new_stream(device)

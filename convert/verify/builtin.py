@@ -11,7 +11,7 @@ from typing import Any
 
 from convert.verify import drawing
 
-Json = Any  # messages and tools, checked in edge.prompt.messages
+Json = Any  # messages and tools, checked in edge.prompt.text.messages
 
 _WEATHER_TOOL = {
     "type": "function",

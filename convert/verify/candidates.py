@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from convert.checkpoint import mark_files
+from convert.source import mark_files
 from convert.verify.mlx_blocks import MlxBlocks
 from convert.verify.samples import Sample, SampleSet, make_samples
 from convert.verify.stages import Array
 from convert.verify.store import digest_of
+from edge.checkpoint.door import gguf_processor
+from edge.checkpoint.files.hub import resolve_model
+from edge.checkpoint.folder import default_dtype, open_checkpoint
+from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.config import ModelConfig
 from edge.errors import ConfigError, PromptError, WeightError
-from edge.loading import gguf_processor
-from edge.prompt.media_cache import MediaCache
+from edge.prompt.media.cache import MediaCache
 from edge.prompt.processor import Processor
 from edge.settings import VideoSettings
-from edge.weights.folder import default_dtype, open_checkpoint
-from edge.weights.gguf_pair import GgufPair, is_gguf, open_pair
-from edge.weights.hub import resolve_model
 
 # A decoder's shape and meaning; lengths, versions and packing may differ.
 _FREE_FIELDS = {"max_position_embeddings", "eos_token_ids", "transformers_version", "quantization", "fp8"}

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from convert.checkpoint import mark_files
-from convert.disk import check_space, explain_interrupt
+from convert.disk import check_space
+from convert.interrupt import explain_interrupt
+from convert.source import mark_files
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
 from convert.verify.results import Report
@@ -22,10 +23,10 @@ from convert.verify.scores import TOP_TOKENS, TeacherLogits
 from convert.verify.store import StateStore, digest_of
 from convert.verify.teacher import PassPlan, Say, plan_pass, run_teacher
 from convert.verify.torch_blocks import TorchBlocks
+from edge.checkpoint.files.hub import resolve_model
+from edge.checkpoint.folder import Checkpoint, open_checkpoint
 from edge.memory import GB
 from edge.prompt.processor import Processor
-from edge.weights.folder import Checkpoint, open_checkpoint
-from edge.weights.hub import resolve_model
 
 Dtype = Literal["float32", "bfloat16"]
 _COMPARED_ROWS = 256  # embedding rows that tell one model from another

@@ -18,6 +18,13 @@ from mlx.utils import tree_map
 
 from convert.verify.samples import Sample
 from convert.verify.stages import Array, Experts, LayerOutput
+from edge.checkpoint.build import empty_model
+from edge.checkpoint.folder import Checkpoint, read_parameters
+from edge.checkpoint.names.joined import join_names, join_parameters
+from edge.checkpoint.names.table import Rule
+from edge.checkpoint.pair import GgufPair
+from edge.checkpoint.pair_parameters import AddedError
+from edge.checkpoint.pair_parameters import read_parameters as read_gguf_parameters
 from edge.config import LayerQuantization, ModelConfig
 from edge.model import moe
 from edge.model.qwen3vl import Qwen3VL
@@ -25,13 +32,6 @@ from edge.model.rope import cos_and_sin, make_rope
 from edge.model.text import Decoder
 from edge.model.types import Grid, VisionOutput, VisualRows
 from edge.model.vision_positions import rotary_angles
-from edge.weights.build import empty_model
-from edge.weights.folder import Checkpoint, read_parameters
-from edge.weights.gguf import AddedError
-from edge.weights.gguf import read_parameters as read_gguf_parameters
-from edge.weights.gguf_pair import GgufPair
-from edge.weights.names_joined import join_names, join_parameters
-from edge.weights.table import Rule
 
 _DECODER = "language_model.model"
 Read = Callable[[str], Iterable[tuple[str, mx.array]]]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from convert.verify.builtin import builtin_conversations
 from edge.errors import PromptError
 from edge.prompt.build import Prompt, PromptOptions
-from edge.prompt.prepare import Media
+from edge.prompt.media.prepare import Media
 from edge.prompt.processor import Processor
 
 Json = Any  # a line of the prompt file
@@ -181,7 +181,7 @@ def _read_line(line: str, *, where: str, folder: Path) -> dict[str, Json]:
 
 
 def _with_paths(message: Json, folder: Path) -> Json:
-    """Make paths of media absolute; everything else stays for `edge.prompt.messages` to judge."""
+    """Make paths of media absolute; everything else stays for `edge.prompt.text.messages` to judge."""
     if not isinstance(message, dict) or not isinstance(message.get("content"), list):
         return message
     return message | {"content": [dict(_resolved(part, folder)) for part in message["content"]]}

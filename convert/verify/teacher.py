@@ -16,10 +16,10 @@ from convert.verify.samples import SampleSet
 from convert.verify.scores import ROWS_AT_ONCE, TOP_TOKENS, TeacherLogits, teacher_logits
 from convert.verify.stages import Array, Blocks, Stage, layer_name, list_stages, run_stage
 from convert.verify.store import StateStore
+from edge.checkpoint.folder import Checkpoint
 from edge.config import ModelConfig
 from edge.errors import MemoryPlanError
 from edge.memory import GB, available_bytes
-from edge.weights.folder import Checkpoint
 
 LOGITS = "logits"
 PROBE_ROWS = 8  # tokens that every expert is shown, so that experts nobody chose are checked too

@@ -22,9 +22,9 @@ from transformers.utils import logging as transformers_logging
 from convert.verify.samples import Sample
 from convert.verify.stages import Array, Experts, LayerOutput
 from convert.verify.torch_weights import TorchWeights
+from edge.checkpoint.folder import Checkpoint
 from edge.errors import PromptError
 from edge.model.types import Grid
-from edge.weights.folder import Checkpoint
 
 # transformers is not typed: modules, configs and rotary embeddings are Any here.
 Torch = Any

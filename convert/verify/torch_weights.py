@@ -15,11 +15,11 @@ import mlx.core as mx
 import numpy as np
 import torch
 
+from edge.checkpoint.files.header import TensorInfo
+from edge.checkpoint.folder import Checkpoint, read_parameters
+from edge.checkpoint.names.hub import FP8_DTYPE, FP8_SCALE_SUFFIX, hub_table
+from edge.checkpoint.names.table import Rule
 from edge.errors import WeightError
-from edge.weights.folder import Checkpoint, read_parameters
-from edge.weights.header import TensorInfo
-from edge.weights.names_hf import FP8_DTYPE, FP8_SCALE_SUFFIX, hub_table
-from edge.weights.table import Rule
 
 _TORCH_TYPES = {
     "BF16": ("<i2", torch.bfloat16),
@@ -44,6 +44,11 @@ class TorchWeights:
             raise WeightError(
                 f"{checkpoint.source.folder}: expected the original checkpoint as the reference, found MLX packed "
                 f"weights ({next(iter(checkpoint.quantized))}). Give the folder it was converted from."
+            )
+        if checkpoint.adapter is not None:
+            raise WeightError(
+                f"{checkpoint.adapter.folder}: an adapter beside the original is not merged into the reference. Move "
+                "it away, or merge it with peft."
             )
         self._checkpoint = checkpoint
 

@@ -42,7 +42,7 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     _check_request(options)
     from edge.loading import load
 
-    engine = load(options.model, projector=options.projector)
+    engine = load(options.model, projector=options.projector, adapter=options.adapter)
     notice = f"Model: {engine.name}."
     if options.model is None:
         notice = f"This is the small embedded demo checkpoint; for the real model: {REAL_MODEL}"

@@ -37,6 +37,7 @@ class ChatOptions:
 
     model: str | None = None
     projector: Path | None = None
+    adapter: str | None = None
     prompt: str | None = None
     images: tuple[Path, ...] = ()
     videos: tuple[Path, ...] = ()
@@ -70,6 +71,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
     return ChatOptions(
         model=given.model,
         projector=given.mmproj,
+        adapter=given.adapter,
         prompt=given.prompt,
         images=tuple(given.image),
         videos=tuple(given.video),
@@ -102,6 +104,7 @@ def _make_parser() -> argparse.ArgumentParser:
         "--model", metavar="FOLDER_OR_ID", help="model folder, .gguf file or hub id (default: the demo checkpoint)"
     )
     parser.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
+    parser.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
     parser.add_argument("--image", metavar="F", type=Path, action="append", default=[], help="a picture; repeatable")
     parser.add_argument("--video", metavar="F", type=Path, action="append", default=[], help="a video; repeatable")
     parser.add_argument("--system", metavar="TEXT", help="system message")

@@ -114,7 +114,7 @@ class Talk:
         return [{"role": "system", "content": self._options.system}]
 
     def _add_image(self, argument: str) -> None:
-        from edge.prompt.media import load_image
+        from edge.prompt.media.picture import load_image
 
         path = _path_of(argument, "/image")
         height, width = load_image(path).shape[:2]

@@ -22,11 +22,11 @@ from typing import BinaryIO, TypeVar
 import mlx.core as mx
 import numpy as np
 
+from edge.checkpoint.files.header import Header, TensorInfo, read_header
 from edge.errors import EdgeError, WeightError
 from edge.kv.layer import LayerMemory, RowMemory
 from edge.kv.make import memory_form, restore_memory
 from edge.kv.prefix import PrefixKey, SpanKey
-from edge.weights.header import Header, TensorInfo, read_header
 
 FORMAT_VERSION = "edge-kv-1"
 TEMPORARY_SUFFIX = ".tmp"

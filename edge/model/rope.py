@@ -129,8 +129,10 @@ def _yarn_range(config: RopeConfig, head_dim: int) -> tuple[float, float]:
         turns = config.original_max_position_embeddings / (rotations * 2 * math.pi)
         return head_dim * math.log(turns) / (2 * math.log(config.theta))
 
-    low = max(math.floor(frequency_index(config.beta_fast)), 0)
-    high = min(math.ceil(frequency_index(config.beta_slow)), head_dim - 1)
+    low, high = frequency_index(config.beta_fast), frequency_index(config.beta_slow)
+    if config.truncate:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, head_dim - 1)
     return low, high if high != low else high + 0.001
 
 

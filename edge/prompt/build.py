@@ -3,7 +3,7 @@
 messages -> normalised messages -> template text -> media prepared -> placeholders expanded -> ids -> positions.
 Nothing is dropped on the way: a message or picture that a template leaves out is an error.
 Source: transformers@v4.57.1 models/qwen3_vl/processing_qwen3_vl.py (the form the models were trained with: a video's
-whole placeholder is replaced), differs in: special tokens in message text stay text.
+whole placeholder is replaced), differs in: special tokens in what people write stay text.
 """
 
 from __future__ import annotations
@@ -17,30 +17,29 @@ import numpy as np
 
 from edge.config import ModelConfig
 from edge.errors import PromptError
-from edge.prompt.messages import (
-    IMAGE_OPTIONS,
-    VIDEO_OPTIONS,
-    MediaItem,
+from edge.prompt.media.prepare import Media
+from edge.prompt.media.sampling import time_label
+from edge.prompt.positions import Span, make_positions
+from edge.prompt.text.messages import (
     NormalMessages,
+    guard_json,
     normalise_messages,
     normalise_tools,
-    unshield,
 )
-from edge.prompt.positions import Span, make_positions
-from edge.prompt.prepare import Media
-from edge.prompt.template import ChatTemplate
-from edge.prompt.tokenizer import Tokenizer
-from edge.prompt.types import Indexes
-from edge.prompt.video import time_label
+from edge.prompt.text.shield import Shield
+from edge.prompt.text.template import ChatTemplate
+from edge.prompt.text.tokenizer import Tokenizer
+from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS, Indexes, MediaItem
 
-# Messages, tools and template variables are JSON, checked in `edge.prompt.messages`.
+# Messages, tools and template variables are JSON, checked in `edge.prompt.text.messages`.
 Json = Any
 
 __all__ = ["Media", "Prompt", "PromptOptions", "Span", "build_prompt", "check_length", "grounding_hint"]
 
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
 PADS = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
-PROBE = "\ufdd1"
+# What follows `<think>` in a thought without words, as templates write it in earlier turns.
+EMPTY_THOUGHT = "\n\n</think>\n\n"
 # Fewer visual tokens than this make boxes inexact (llama.cpp#16842).
 GROUNDING_TOKENS = 1024
 GROUNDING_WORDS = re.compile(
@@ -61,6 +60,7 @@ class PromptOptions:
         max_visual_tokens: Refuse prompts with more visual tokens.
         max_prompt_tokens: Refuse longer prompts.
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
+        skips_thought: Where the template opens a thought, close it at once, in the form it has for an empty one.
     """
 
     add_generation_prompt: bool = True
@@ -71,6 +71,7 @@ class PromptOptions:
     max_visual_tokens: int | None = None
     max_prompt_tokens: int | None = None
     allow_files: bool = True
+    skips_thought: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +107,12 @@ class Prompt:
     @property
     def opens_reasoning(self) -> bool:
         """Tell whether the answer starts inside a `<think>` block that the prompt opened."""
-        return self.text.rstrip().endswith("<think>")
+        return _opens_thought(self.text)
+
+    @property
+    def skips_reasoning(self) -> bool:
+        """Tell whether the prompt ends with a thought without words, which `PromptOptions.skips_thought` wrote."""
+        return self.text.endswith(EMPTY_THOUGHT)
 
 
 def build_prompt(
@@ -126,7 +132,7 @@ def build_prompt(
         tools: JSON schemas the model may call.
         tokenizer: The checkpoint's tokenizer.
         template: The checkpoint's chat template.
-        prepare: Decodes and resizes one picture or video (see `edge.prompt.prepare.prepare_media`).
+        prepare: Decodes and resizes one picture or video (see `edge.prompt.media.prepare.prepare_media`).
         config: Gives the ids of the placeholder tokens and the merge size.
         options: What the request changes.
 
@@ -135,27 +141,31 @@ def build_prompt(
         MediaError: A picture or video cannot be used.
     """
     options = options or PromptOptions()
-    specials = list(tokenizer.special_ids)
-    normal = normalise_messages(messages, special_tokens=specials)
-    schemas = normalise_tools(tools, special_tokens=specials)
-    text = _render(template, normal, schemas, options)
+    shield = Shield(tokenizer.special_ids, messages, tools, options.template_variables, template.source)
+    normal = normalise_messages(messages, shield=shield)
+    schemas = normalise_tools(tools, shield=shield)
+    text = _render(template, normal, schemas, options, shield)
     _check_placeholders(text, normal.media)
     # Decoding comes after everything that is quick to refuse.
     media = tuple(prepare(_with_options(item, options)) for item in normal.media)
     check_visual_tokens(media, options.max_visual_tokens)
     text = _expand_videos(text, media)
-    token_ids, spans = _tokenize(text, media, tokenizer, config)
+    token_ids, spans = _tokenize(text, media, tokenizer, config, shield)
     if options.max_prompt_tokens is not None:
         check_length(len(token_ids), options.max_prompt_tokens)
     hint = grounding_hint(normal.last_user_text, media)
     return Prompt(
-        text=unshield(text),
+        text=shield.remove(text),
         token_ids=token_ids,
         positions=make_positions(len(token_ids), spans, merge_size=config.vision.spatial_merge_size),
         spans=spans,
         media=media,
         hints=(hint,) if hint else (),
     )
+
+
+def _opens_thought(text: str) -> bool:
+    return text.rstrip().endswith("<think>")
 
 
 def build_raw_prompt(text: str, *, tokenizer: Tokenizer, config: ModelConfig) -> Prompt:
@@ -215,26 +225,29 @@ def grounding_hint(question: str, media: Sequence[Media]) -> str | None:
     )
 
 
-def _render(template: ChatTemplate, normal: NormalMessages, tools: list[Json] | None, options: PromptOptions) -> str:
-    variables = {**options.template_variables}
+def _render(
+    template: ChatTemplate,
+    normal: NormalMessages,
+    tools: list[Json] | None,
+    options: PromptOptions,
+    shield: Shield,
+) -> str:
+    """Write the text, and see that no system message was left out, as the Instruct template does after the first."""
+    variables = guard_json(dict(options.template_variables), "template_variables", shield=shield)
     if options.add_vision_id:
         variables["add_vision_id"] = True
-
-    def render(messages: list[dict[str, Json]]) -> str:
-        return template.render(
-            messages, tools=tools, add_generation_prompt=options.add_generation_prompt, variables=variables
+    text = template.render(
+        normal.messages, tools=tools, add_generation_prompt=options.add_generation_prompt, variables=variables
+    )
+    lost = sorted(set(normal.witnessed) - shield.find_witnesses(text))
+    if lost:
+        raise PromptError(
+            f"messages[{lost[0]}]: this checkpoint's template leaves out a system message that is not the first. "
+            "Move its text into the first message."
         )
-
-    for i, message in enumerate(normal.messages):
-        # The Instruct template leaves out system messages after the first one; ask it with a mark in its place.
-        if i and message["role"] == "system" and message["content"]:
-            probe = [*normal.messages[:i], {"role": "system", "content": PROBE}, *normal.messages[i + 1 :]]
-            if PROBE not in render(probe):
-                raise PromptError(
-                    f"messages[{i}]: this checkpoint's template leaves out a system message that is not the first. "
-                    "Move its text into the first message."
-                )
-    return render(normal.messages)
+    if options.skips_thought and _opens_thought(text):
+        text = text.rstrip() + EMPTY_THOUGHT
+    return text
 
 
 def _check_placeholders(text: str, media: Sequence[MediaItem]) -> None:
@@ -275,7 +288,7 @@ def _expand_videos(text: str, media: Sequence[Media]) -> str:
 
 
 def _tokenize(
-    text: str, media: Sequence[Media], tokenizer: Tokenizer, config: ModelConfig
+    text: str, media: Sequence[Media], tokenizer: Tokenizer, config: ModelConfig, shield: Shield
 ) -> tuple[Indexes, tuple[Span, ...]]:
     """Encode the text and put the visual tokens in the place of the placeholders."""
     pad_ids = {PADS["image"]: config.image_token_id, PADS["video"]: config.video_token_id}
@@ -294,5 +307,5 @@ def _tokenize(
         elif piece in tokenizer.special_ids:
             token_ids.append(tokenizer.special_ids[piece])
         else:
-            token_ids += tokenizer.encode_plain(unshield(piece))
+            token_ids += tokenizer.encode_plain(shield.remove(piece))
     return np.array(token_ids, np.int32), tuple(spans)

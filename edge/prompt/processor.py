@@ -14,12 +14,12 @@ from typing import Any
 from edge.config import ModelConfig
 from edge.errors import ConfigError
 from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOptions, build_prompt, build_raw_prompt
-from edge.prompt.media_cache import MediaCache
-from edge.prompt.messages import MediaItem
-from edge.prompt.prepare import Media, prepare_media
-from edge.prompt.source import names_file
-from edge.prompt.template import ChatTemplate, find_template
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.media.cache import MediaCache
+from edge.prompt.media.prepare import Media, prepare_media
+from edge.prompt.media.source import names_file
+from edge.prompt.text.template import ChatTemplate, find_template
+from edge.prompt.text.tokenizer import Tokenizer
+from edge.prompt.types import MediaItem
 from edge.settings import (
     GenerationSettings,
     ImageSettings,
@@ -89,7 +89,7 @@ class Processor:
 
     def build(
         self,
-        messages: Sequence[Mapping[str, Any]],  # Any: JSON, checked in edge.prompt.messages
+        messages: Sequence[Mapping[str, Any]],  # Any: JSON, checked in edge.prompt.text.messages
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,  # Any: as above
         options: PromptOptions | None = None,
@@ -106,7 +106,7 @@ class Processor:
             tools=tools,
             tokenizer=self.tokenizer,
             template=self.template,
-            prepare=partial(self._prepare, allow_files=options.allow_files),
+            prepare=partial(self._prepare, allow_files=options.allow_files, max_tokens=self._most_tokens(options)),
             config=self.config,
             options=options,
         )
@@ -119,7 +119,14 @@ class Processor:
         """
         return build_raw_prompt(text, tokenizer=self.tokenizer, config=self.config)
 
-    def _prepare(self, item: MediaItem, *, allow_files: bool) -> Media:
-        prepare = partial(prepare_media, images=self.images, videos=self.videos, allow_files=allow_files)
+    def _most_tokens(self, options: PromptOptions) -> int:
+        """Most visual tokens that any prompt of this model and these options can hold."""
+        limits = (options.max_visual_tokens, options.max_prompt_tokens, self.config.text.max_position_embeddings)
+        return min(limit for limit in limits if limit is not None)
+
+    def _prepare(self, item: MediaItem, *, allow_files: bool, max_tokens: int) -> Media:
+        prepare = partial(
+            prepare_media, images=self.images, videos=self.videos, allow_files=allow_files, max_tokens=max_tokens
+        )
         # A request that may not name files may not ask for kept ones either.
         return self.media_cache.get(item, prepare) if allow_files or not names_file(item.source) else prepare(item)

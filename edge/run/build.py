@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from edge.config import ModelConfig
-from edge.kv.disk import PrefixStore
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
-from edge.memory import Precision
+from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.run.job import Job
@@ -21,10 +20,10 @@ from edge.run.loop import Loop, LoopParts
 from edge.run.plan import Plan, Planner
 from edge.run.row import Row
 from edge.run.sample import Sampler, SamplingParams
+from edge.run.thought import plan_thought
 from edge.settings import GenerationSettings
 from edge.text.answer import AnswerReader
-from edge.text.budget import ThinkingBudget
-from edge.text.thought import THINK_CLOSE
+from edge.checkpoint.build import num_model_bytes
 
 ModelReader = Callable[[], Qwen3VL]
 
@@ -46,11 +45,9 @@ class Speech:
     def make_row(self, job: Job, plan: Plan, *, vocab_size: int) -> Row:
         """Make the row of a planned job."""
         request, tokenizer = job.request, self.processor.result().tokenizer
+        thinks = job.prompt.opens_reasoning
         sampling = request.sampling
         assert sampling is None or isinstance(sampling, SamplingParams), "requests turn mappings into classes"
-        closing = (
-            "" if request.thinking_budget is None else ("\n" if request.thinking_budget else "") + THINK_CLOSE + "\n\n"
-        )
         return Row(
             job,
             plan,
@@ -59,12 +56,13 @@ class Speech:
             ),
             reader=AnswerReader(
                 tokenizer,
-                starts_in_reasoning=job.prompt.opens_reasoning,
+                starts_in_reasoning=thinks,
                 stops=request.stop,
                 end_token_ids=self.end_token_ids,
                 has_tools=bool(request.prompt_tools),
             ),
-            budget=ThinkingBudget(request.thinking_budget, closing_token_ids=tokenizer.encode(closing)),
+            thought=plan_thought(request, max_tokens=plan.max_tokens, encode=tokenizer.encode) if thinks else None,
+            end_token_ids=self.end_token_ids,
         )
 
 
@@ -87,11 +85,14 @@ def make_loop(
         context_tokens: Most tokens of prompt and answer together.
         identity: What weights these are, for turns kept on disk; None keeps none there.
     """
+    mx.set_cache_limit(SPARE_BYTES)
     model = read_model()
     kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
     store = None
     if identity is not None and limits.keep_folder is not None:
+        from edge.kv.disk import PrefixStore
+
         kept_as = f"{identity} kv_bits={limits.kv_bits}"
         store = PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
     planner = Planner(
@@ -100,6 +101,7 @@ def make_loop(
         kv_bits=limits.kv_bits,
         context_tokens=context_tokens,
         chunk_tokens=limits.chunk_tokens,
+        weight_bytes=num_model_bytes(model),
         kept=kept,
         seen=seen,
         store=store,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.errors import RequestError
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.run.grammar import build_grammar, parser_limits, plain_reason
 
 if TYPE_CHECKING:
@@ -150,6 +150,11 @@ class Constraint:
     def is_finished(self) -> bool:
         """Whether nothing but an end token may come: the row can end without sampling it."""
         return self._has_ended or (self._matcher.is_stopped() and not self._matcher.is_error())
+
+    @property
+    def is_dictating(self) -> bool:
+        """Whether the rules leave only one text to go on with."""
+        return not self.is_finished and bool(self._matcher.compute_ff_bytes())
 
     def allowed(self) -> np.ndarray:
         """Compute which tokens may come next.

@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from edge.events import Event
 from edge.kv.prefix import PrefixKey, SpanKey
 from edge.prompt.build import Prompt
 from edge.request import Request
-from edge.run.constrain import Constraint
+
+if TYPE_CHECKING:
+    from edge.run.constrain import Constraint
 
 Emit = Callable[[Event | BaseException], None]
 """Takes each event, and at the end of a request that failed its exception; called on the model thread, never waits."""

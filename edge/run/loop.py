@@ -11,22 +11,25 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import mlx.core as mx
 import numpy as np
 
 from edge.events import Event, FinishReason, NoteEvent, ProgressEvent, PromptEvent
-from edge.kv.disk import PrefixStore
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.model.types import VisionOutput
 from edge.run.forward import DecoderModel, decode_rows, prefill_chunk
 from edge.run.job import Job
+from edge.run.memory_use import MemoryUse
 from edge.run.plan import Plan, Planner
 from edge.run.row import Row, Step
 from edge.run.sample import sample_rows
 from edge.run.see import Seeing, VisionModel
+
+if TYPE_CHECKING:
+    from edge.kv.disk import PrefixStore
 
 # MLX keeps freed buffers; over many steps of slowly growing sizes that adds up.
 CLEAR_EVERY_STEPS = 256
@@ -102,6 +105,10 @@ class Loop:
         if self._early:
             self._advance(self._next_early())
         self._decode([row for row in self._rows if row.stage == "decode"])
+
+    def memory_use(self) -> MemoryUse:
+        """Tell what memory is used for."""
+        return self._parts.planner.memory_use(self._rows)
 
     def save_kept(self) -> None:
         """Write the finished turns that are kept to disk, if there is a folder for them."""
@@ -199,7 +206,7 @@ class Loop:
         """Run the tower a slice further, or take what it gave before."""
         index = row.unseen[0]
         media = row.job.prompt.media[index]
-        output = self._parts.seen.find(media.digest)
+        output = self._parts.seen.find(media.vision_digest)
         if output is None:
             seeing = self._seeing.get(row)
             if seeing is None:
@@ -209,7 +216,7 @@ class Loop:
             if output is None:
                 return
             del self._seeing[row]
-            self._parts.seen.keep(media.digest, output)
+            self._parts.seen.keep(media.vision_digest, output)
             row.vision_runs += 1
             self.vision_runs += 1
         self._give(row, index, output)
@@ -314,8 +321,10 @@ class Loop:
         except Exception as error:  # the border of one request
             self._fail(row, error)
             return
-        is_full = self._tell_row(row, events) and row.num_cached >= row.reserved_tokens
-        if is_full and not self._parts.planner.grow(row, self._rows):
+        is_full = self._tell_row(row, events) and row.wants_room
+        if not is_full or self._parts.planner.grow(row, self._rows):
+            return
+        if not row.close_thought("The thought was closed: memory for more tokens is used up.") and row.is_full:
             self._end(row, "length", [NoteEvent("The answer ends here: memory for more tokens is used up.")])
 
     # Ends -----------------------------------------------------------------------------------------------------------

@@ -8,21 +8,23 @@ answer, between any two turns of the loop.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import mlx.core as mx
 import numpy as np
 
-from edge.events import Event, FinishEvent, FinishReason, TokenEvent, Usage
+from edge.events import Event, FinishEvent, FinishReason, NoteEvent, TextEvent, TokenEvent, ToolCallDeltaEvent, Usage
 from edge.kv.layer import RowMemory
 from edge.kv.prefix import PrefixKey
 from edge.model.types import VisionOutput
 from edge.run.job import Job
 from edge.run.plan import Plan
 from edge.run.sample import Sampler, TokenLogprobs, logprobs_of
+from edge.run.thought import ROOM_TOKENS, Thought
 from edge.text.answer import AnswerReader
-from edge.text.budget import ThinkingBudget
+from edge.text.repetition import LoopGuard
 
 Stage = Literal["see", "prefill", "decode", "done"]
 
@@ -60,7 +62,17 @@ class _Clock:
 class Row:
     """A request that was admitted."""
 
-    def __init__(self, job: Job, plan: Plan, *, sampler: Sampler, reader: AnswerReader, budget: ThinkingBudget) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        *,
+        sampler: Sampler,
+        reader: AnswerReader,
+        thought: Thought | None,
+        end_token_ids: frozenset[int],
+    ) -> None:
+        """Start a planned job; `thought` is None where the prompt opens none."""
         self.job = job
         self.plan = plan
         self.memory: RowMemory = plan.memory
@@ -75,7 +87,14 @@ class Row:
         self.reserved_tokens = plan.reserved_tokens
         self.max_tokens = plan.max_tokens
         self.clock = _Clock(time.perf_counter())
-        self._budget = budget
+        self._thought = thought
+        self._end_token_ids = end_token_ids
+        self._forced: list[int] = []
+        self._has_spoken = False
+        # After an empty thought in the prompt the answer may not be empty too; see `_rules_speech` for other thoughts.
+        is_ruled = job.constraint is not None or not end_token_ids or job.request.answer_tokens == 0
+        self._must_speak = job.prompt.skips_reasoning and not is_ruled
+        self._guard = LoopGuard() if job.request.loop_guard else None
         self._reason: FinishReason | None = None
 
     @property
@@ -105,7 +124,20 @@ class Row:
     @property
     def waits_for_token(self) -> bool:
         """Whether the next token cannot be chosen before the pending one was read."""
-        return self.job.constraint is not None
+        return self.job.constraint is not None or self._must_speak
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reserved memory is used up."""
+        return self.num_cached >= self.reserved_tokens
+
+    @property
+    def wants_room(self) -> bool:
+        """Whether memory for more tokens is needed now; a thought asks while there is room for an answer."""
+        if self._thought is None or not self.reader.is_reasoning or not self._thought.keeps_answer:
+            return self.is_full
+        is_open = self.reserved_tokens < self.prompt_tokens + self.max_tokens
+        return self.num_cached + (ROOM_TOKENS if is_open else 0) >= self.reserved_tokens
 
     @property
     def key(self) -> PrefixKey:
@@ -115,15 +147,24 @@ class Row:
 
     def force(self) -> None:
         """Put the token that must come next, if there is one, in place of the pending one, which nothing has used."""
-        forced = self._budget.next_forced(self.reader)
+        forced = self._forced.pop(0) if self._forced else None
+        if forced is None and self._thought is not None:
+            forced = self._thought.next_forced(self.reader)
+            self._must_speak = self._must_speak or (forced is not None and self._rules_speech)
         if forced is not None:
             self.pending = Step(mx.array([forced], dtype=mx.int32))
+
+    def close_thought(self, note: str) -> bool:
+        """Close an open thought with the next token; False if there is none, or if that has begun."""
+        return self._thought is not None and self.reader.is_reasoning and self._thought.close(note)
 
     def choose(self, logits: mx.array) -> Step:
         """Sample the token after the pending one from logits (V,), under the constraint once the thought is over."""
         allowed = None
         if self.job.constraint is not None and not self.reader.is_reasoning:
             allowed = mx.array(self.job.constraint.allowed())
+        elif self._must_speak:
+            allowed = ~mx.any(mx.arange(logits.shape[-1])[:, None] == mx.array(sorted(self._end_token_ids)), axis=1)
         return self.step_of(self.sampler.sample(logits, allowed=allowed), logits)
 
     def step_of(self, token: mx.array, logits: mx.array) -> Step:
@@ -142,6 +183,9 @@ class Row:
         if self.clock.first_token_at is None:
             self.clock.first_token_at = time.perf_counter()
         was_reasoning = self.reader.is_reasoning
+        if self._is_silent_end(token_id):
+            self._take_back()
+            return []
         self.token_ids.append(token_id)
         constraint = self.job.constraint
         if constraint is not None and not was_reasoning:
@@ -149,10 +193,16 @@ class Row:
         events: list[Event] = []
         if self.job.request.wants_tokens:
             events.append(_token_event(token_id, was_reasoning, step.logprobs))
-        events += self.reader.feed(token_id)
+        pieces = self.reader.feed(token_id)
+        self._note_speech(pieces, thought_ended=was_reasoning and not self.reader.is_reasoning)
+        events += pieces
+        if self._thought is not None and (note := self._thought.take_note()):
+            events.append(NoteEvent(note))
         is_whole = constraint is not None and not self.reader.is_reasoning and constraint.is_finished
         if self.reader.is_stopped or is_whole:
             self._reason = "stop"
+        elif (note := self._find_loop(token_id)) is not None:
+            events.append(NoteEvent(note))
         elif len(self.token_ids) >= self.max_tokens:
             self._reason = "length"
         return events
@@ -174,6 +224,51 @@ class Row:
     def fail(self) -> None:
         """End the row without an answer."""
         self._reason = "cancelled"
+
+    @property
+    def _rules_speech(self) -> bool:
+        """Whether the answer may not end before its first word: one has to follow the thought."""
+        is_ruled = self.job.constraint is None and bool(self._end_token_ids)
+        return is_ruled and self._thought is not None and self._thought.keeps_answer
+
+    def _note_speech(self, pieces: Sequence[Event], *, thought_ended: bool) -> None:
+        if not self._has_spoken:
+            self._has_spoken = any(
+                isinstance(piece, ToolCallDeltaEvent) or (isinstance(piece, TextEvent) and not piece.text.isspace())
+                for piece in pieces
+            )
+        self._must_speak = (self._must_speak or (thought_ended and self._rules_speech)) and not self._has_spoken
+
+    def _is_silent_end(self, token_id: int) -> bool:
+        """Tell whether the model would end its turn after the thought without a word, with tokens left for one."""
+        if self._thought is None or not self._thought.keeps_answer or self._has_spoken or self.is_last:
+            return False
+        is_ruled = self.job.constraint is not None and not self.reader.is_reasoning
+        return token_id in self._end_token_ids and not is_ruled
+
+    def _take_back(self) -> None:
+        """Drop the end token that was read, computed or not, and go on: out of the thought, or into the answer."""
+        extra = self.num_cached - self.prompt_tokens - len(self.token_ids)
+        for layer in self.memory:
+            layer.trim(extra)
+        self.num_cached -= extra
+        if not self.close_thought("The model would have ended inside its thought; it was closed for an answer."):
+            assert self._thought is not None, "only a thought is followed by a silent end"
+            self._forced = list(self._thought.gap_token_ids)  # the next choice leaves end tokens out
+
+    def _find_loop(self, token_id: int) -> str | None:
+        """Notice that the tail repeats itself: close the thought or end the answer, and say so."""
+        if self._guard is None or not self._guard.feed(token_id):
+            return None
+        period = self._guard.period
+        if self.reader.is_reasoning:
+            self.close_thought(f"The thought repeated itself every {period} tokens and was closed.")
+            self._guard = LoopGuard()
+            return None
+        if self.job.constraint is not None and self.job.constraint.is_dictating:
+            return None  # the rules want it so
+        self._reason = "repetition"
+        return f"The answer repeated itself every {period} tokens and was ended."
 
     def _usage(self) -> Usage:
         now, clock, job = time.perf_counter(), self.clock, self.job

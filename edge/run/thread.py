@@ -9,9 +9,12 @@ Python is shutting down by then (0.32.4). So the thread of a closed engine is pa
 
 from __future__ import annotations
 
+import atexit
 import logging
 import queue
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -28,16 +31,20 @@ _LOG = logging.getLogger(__name__)
 _Order = Callable[[Loop], None]
 CLOSE_S = 30.0
 """A slice of work ends long before this; nobody waits longer for one that does not."""
+SETTLE_S = 0.01
 
 
 class _Worker:
     """A thread that never ends: it does one thing after the other, and is free in between."""
 
+    _all: ClassVar[list[_Worker]] = []
     _free: ClassVar[list[_Worker]] = []
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._is_parked = False
+        self._all.append(self)
         self.thread = threading.Thread(target=self._run, name="edge-model", daemon=True)
         self.thread.start()
 
@@ -46,14 +53,25 @@ class _Worker:
         """Do something on a thread, and return the thread."""
         with cls._lock:
             worker = cls._free.pop() if cls._free else cls()
+        worker._is_parked = False
         worker._tasks.put(task)
         return worker.thread
+
+    @classmethod
+    def settle(cls, most_s: float) -> None:
+        """Wait until all threads are parked, and a moment longer, in which each goes to sleep without Python's lock."""
+        ends_at = time.monotonic() + most_s
+        while not all(worker._is_parked for worker in cls._all) and time.monotonic() < ends_at:
+            time.sleep(0.002)
+        if cls._all:
+            time.sleep(SETTLE_S)
 
     def _run(self) -> None:
         while True:
             self._tasks.get()()
             with self._lock:
                 self._free.append(self)
+                self._is_parked = True
 
 
 class ModelThread:
@@ -66,6 +84,7 @@ class ModelThread:
         self._has_ended = threading.Event()
         self._is_closed = False
         self._lock = threading.Lock()
+        _LIVE.add(self)
         self._thread = _Worker.start(partial(_work, make, self._orders, self._ready, self._has_ended))
 
     def wait_until_ready(self) -> None:
@@ -111,6 +130,17 @@ class ModelThread:
             if self._is_closed:
                 raise EdgeError("The engine is closed. Load the model again.")
             self._orders.put(order)
+
+
+def _end_all() -> None:
+    """Close all models before Python shuts down: a thread that ran on would be ended, which MLX does not survive."""
+    for thread in list(_LIVE):
+        thread.close()
+    _Worker.settle(CLOSE_S)
+
+
+_LIVE: weakref.WeakSet[ModelThread] = weakref.WeakSet()
+atexit.register(_end_all)
 
 
 def _work(

@@ -80,8 +80,11 @@ class Asking:
     async def open(self, name: str | None, make: Make, *, keep_alive_s: float | None = None) -> None:
         """Get everything that is needed; `begin` calls it."""
         requests = await self.prepare(name, make, keep_alive_s=keep_alive_s)
-        limit = serving_of(self.http).options.limits.unread_events
-        self.runs = [Run(self.engine, request, max_unread=limit) for request in requests]
+        options = serving_of(self.http).options
+        self.runs = [
+            Run(self.engine, one, max_unread=options.limits.unread_events, keeps_text=options.logs_content)
+            for one in requests
+        ]
         for run in self.runs:
             run.start()
         await asyncio.gather(*(run.wait_until_admitted(START_WAIT_S) for run in self.runs))
@@ -112,6 +115,8 @@ class Asking:
         await self.close()
 
     def _note_usage(self) -> None:
+        if serving_of(self.http).options.logs_content:
+            self._record["answers"] = [run.text for run in self.runs]
         ends = [run.finish for run in self.runs if run.finish is not None]
         if ends:
             self._record.update(

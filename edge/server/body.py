@@ -10,12 +10,14 @@ from typing import Any, NoReturn
 from starlette.requests import ClientDisconnect, Request
 
 from edge.server.errors import ApiError, ClientGone
-from edge.server.serving import serving_of
+from edge.server.serving import record_of, serving_of
 
 Json = Any
 SMALL_BYTES = 1 << 16
 """Larger bodies are parsed on a worker thread, so that they do not hold up others."""
 MAX_DEPTH = 200
+LOGGED_BYTES = 20_000
+"""What `--log-content` keeps of a body: pictures in it would fill the log."""
 
 
 async def read_json(request: Request) -> dict[str, Json]:
@@ -34,6 +36,8 @@ async def read_json(request: Request) -> dict[str, Json]:
         raise ApiError("timeout", f"The body did not come within {limits.body_s:.0f} seconds.") from None
     except ClientDisconnect:
         raise ClientGone from None
+    if serving.options.logs_content:
+        record_of(request)["request"] = data[:LOGGED_BYTES].decode("utf-8", "replace")
     if len(data) <= SMALL_BYTES:
         return parse_object(data)
     return await asyncio.get_running_loop().run_in_executor(serving.workers, parse_object, data)

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from edge.errors import EdgeError
-from edge.prompt.messages import IMAGE_OPTIONS, VIDEO_OPTIONS
-from edge.prompt.pdf import draw_pages
+from edge.prompt.media.pdf import draw_pages
+from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS
 from edge.server.arguments import ServerOptions
 from edge.server.errors import ApiError
 from edge.server.fetch import FetchLimits, fetch

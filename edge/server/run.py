@@ -23,19 +23,23 @@ class Run:
     Attributes:
         prompt: The prompt event, once the request was admitted.
         finish: The finish event, once it came.
+        text: The answer's text so far, if the server's log is to have it.
     """
 
-    def __init__(self, engine: Engine, request: Request, *, max_unread: int) -> None:
+    def __init__(self, engine: Engine, request: Request, *, max_unread: int, keeps_text: bool = False) -> None:
         """Get ready.
 
         Args:
             engine: Answers.
             request: What is asked.
             max_unread: Events that may wait for the reader.
+            keeps_text: Whether `text` is kept.
         """
         self.request = request
         self.prompt: PromptEvent | None = None
         self.finish: FinishEvent | None = None
+        self.text = ""
+        self._keeps_text = keeps_text
         self._engine = engine
         self._max_unread = max_unread
         self._unread: deque[Event] = deque()
@@ -105,6 +109,8 @@ class Run:
             self._is_admitted.set()
         elif isinstance(event, FinishEvent):
             self.finish = event
+        elif isinstance(event, TextEvent) and self._keeps_text:
+            self.text += event.text
         last = self._unread[-1] if self._unread else None
         if isinstance(event, ProgressEvent) and isinstance(last, ProgressEvent):
             self._unread[-1] = event

@@ -1,4 +1,4 @@
-"""Close a thought that has used up its tokens, so that an answer still comes.
+"""Close a thought that has used up its tokens or runs in a circle, so that an answer still comes.
 
 In: how far the thought has come. Out: the token that must come next, if one must.
 """
@@ -37,11 +37,19 @@ class ThinkingBudget:
         self._budget_tokens = budget_tokens
         self._closing = tuple(closing_token_ids)
         self._next_index: int | None = None
+        self._closes_now = False
 
     @property
     def is_closing(self) -> bool:
         """Whether tokens are being put in: some have been, and some are left."""
         return self._next_index is not None and self._next_index < len(self._closing)
+
+    def close(self) -> bool:
+        """Close the thought with the next token; False when closing has begun before."""
+        if self._closes_now or self._next_index is not None:
+            return False
+        self._closes_now = True
+        return True
 
     def next_forced(self, progress: ThoughtProgress) -> int | None:
         """Return the token that must come next, or None to let the model choose.
@@ -49,9 +57,10 @@ class ThinkingBudget:
         Each call that returns a token counts as having put it in. A thought the model has closed itself is left alone.
         """
         if self._next_index is None:
-            if self._budget_tokens is None or not progress.is_reasoning:
+            if not progress.is_reasoning:
                 return None
-            if progress.reasoning_tokens < self._budget_tokens:
+            is_used_up = self._budget_tokens is not None and progress.reasoning_tokens >= self._budget_tokens
+            if not is_used_up and not self._closes_now:
                 return None
             self._next_index = 0
         if self._next_index >= len(self._closing):

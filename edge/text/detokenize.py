@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class TokenBytes(Protocol):
-    """Where the bytes of a token come from; `edge.prompt.tokenizer.Tokenizer` fits."""
+    """Where the bytes of a token come from; `edge.prompt.text.tokenizer.Tokenizer` fits."""
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return the UTF-8 bytes a token stands for; none for ids without a text."""

@@ -30,10 +30,11 @@ def main() -> None:
 
 
 def draw_pictures(folder: Path) -> None:
-    """Draw a scene, a sign, and a pair that differs in one thing."""
+    """Draw a scene, a sign, a receipt of one word, and a pair that differs in one thing."""
     scene = _scene(("circle", "red", 0), ("star", "yellow", 2), ("square", "blue", 4), ("triangle", "green", 6))
     scene.draw(SCALE).save(folder / "scene.png", optimize=True)
     sign_scene(random.Random(5), "APPLE").draw(SCALE).save(folder / "sign.png", optimize=True)
+    sign_scene(random.Random(5), "CAFE").draw(SCALE).save(folder / "receipt.png", optimize=True)
     before = _scene(("cross", "purple", 1), ("circle", "orange", 3), ("square", "black", 8))
     things = [*before.things[:2], _thing("square", "green", 8)]
     before.draw(SCALE).save(folder / "before.png", optimize=True)

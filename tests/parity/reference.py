@@ -22,8 +22,8 @@ from transformers import (
     Qwen3VLMoeForConditionalGeneration,
 )
 
+from edge.checkpoint.folder import load_folder
 from edge.model.qwen3vl import Qwen3VL
-from edge.weights.folder import load_folder
 
 torch.set_num_threads(1)
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from transformers import Qwen3VLMoeForConditionalGeneration
 
-from edge.weights.folder import load_folder, open_checkpoint, read_parameters
+from edge.checkpoint.folder import load_folder, open_checkpoint, read_parameters
 from tests.parity.cases import Picture, forward, make_case, reference_logits
 from tests.parity.reference import KINDS, Kind, TorchModel, reference_model, relative_error, save_as_hub
+from tests.unit.checkpoint.checkpoints import write_hub_folder
 from tests.unit.convert.mlx.conversion import convert, files_of, group_config_json, settings_of, write_source
-from tests.unit.weights.checkpoints import write_hub_folder
 
 CASE = make_case(3, Picture((1, 4, 6), seed=1), 4)
 TOKENS = np.array([[5, 17, 80, 3, 44, 8, 71, 12, 13]], dtype=np.int32)

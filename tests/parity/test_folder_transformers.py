@@ -13,15 +13,15 @@ from safetensors.torch import save_file
 from transformers import Qwen3VLForConditionalGeneration, Qwen3VLMoeForConditionalGeneration
 from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 
+from edge.checkpoint.build import build_model
+from edge.checkpoint.folder import load_folder
+from edge.checkpoint.names.hub import FP8_SCALE_SUFFIX, hub_table
+from edge.checkpoint.names.ops import Fp8Blocks
 from edge.config_json import model_config_from_file
 from edge.model.qwen3vl import Qwen3VL
-from edge.weights.build import build_model
-from edge.weights.folder import load_folder
-from edge.weights.names_hf import FP8_SCALE_SUFFIX, hub_table
-from edge.weights.ops import Fp8Blocks
 from tests.parity.cases import Picture, forward, make_case, reference_logits
 from tests.parity.reference import KINDS, Kind, TorchModel, reference_model, relative_error, save_as_hub
-from tests.unit.weights.checkpoints import fp8_config_json, is_fp8_on_hub, parameters_of, write_hub_folder
+from tests.unit.checkpoint.checkpoints import fp8_config_json, is_fp8_on_hub, parameters_of, write_hub_folder
 
 CASE = make_case(3, Picture((1, 4, 6), seed=1), 4)
 

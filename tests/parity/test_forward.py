@@ -17,6 +17,7 @@ import pytest
 import edge.model.moe
 import edge.model.rope
 import edge.model.text
+from edge.checkpoint.folder import load_folder
 from edge.kv.layer import LayerMemory, RowMemory
 from edge.kv.make import make_memory
 from edge.model.elementwise import swiglu
@@ -24,7 +25,6 @@ from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import VisionOutput, VisualRows
 from edge.prompt.positions import Span
 from edge.run.forward import visual_rows
-from edge.weights.folder import load_folder
 from tests.parity.cases import Case, Picture, encode, forward, forward_rows, make_case, reference_logits
 from tests.parity.reference import KINDS, Kind, loaded_model, reference_model, relative_error
 

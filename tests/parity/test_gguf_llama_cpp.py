@@ -20,9 +20,9 @@ import pytest
 
 from convert.__main__ import main
 from convert.gguf.types import FILE_TYPES
+from edge.checkpoint.files.gguf import open_gguf
+from edge.checkpoint.pair import open_pair
 from edge.loading import DEMO_FOLDER, load
-from edge.weights.gguf_pair import open_pair
-from edge.weights.gguf_reader import open_gguf
 from tests.unit.convert.gguf.sources import Json, source_json, write_source
 
 CONVERTER = os.environ.get("CONVERT_HF_TO_GGUF", "")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from edge.checkpoint.folder import load_folder
 from edge.config import RopeConfig
 from edge.model.rope import RopeTable, frequency_axes, make_rope, rope_frequencies
 from edge.model.types import VisionOutput, VisualRows
 from edge.model.vision_positions import patch_coordinates, position_taps
-from edge.weights.folder import load_folder
 from tests.parity.reference import relative_error
 
 GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "facts" / "golden"

@@ -12,12 +12,13 @@ import pytest
 from edge.config_json import model_config_from_file
 from edge.errors import MediaError
 from edge.prompt.build import Prompt
-from edge.prompt.image import fit_image
-from edge.prompt.messages import normalise_messages
-from edge.prompt.prepare import Media
+from edge.prompt.media.patches import fit_image
+from edge.prompt.media.prepare import Media
+from edge.prompt.media.sampling import fit_video, pair_times, sample_indexes, time_label
 from edge.prompt.processor import Processor
-from edge.prompt.template import find_template
-from edge.prompt.video import fit_video, pair_times, sample_indexes, time_label
+from edge.prompt.text.messages import normalise_messages
+from edge.prompt.text.shield import Shield
+from edge.prompt.text.template import find_template
 from edge.settings import (
     ImageSettings,
     VideoSettings,
@@ -32,6 +33,7 @@ from tests.shared_facts import FACTS, needs_facts
 pytestmark = needs_facts
 
 HUB = FACTS / "raw" / "hub_30b_thinking"
+PUBLISHED = {"thinking": "hub_30b_thinking", "instruct": "hub_instruct"}
 
 
 def golden(name: str) -> Any:  # Any: JSON
@@ -73,7 +75,7 @@ def test_edge_cases_give_the_golden_text(variant: Variant, ending: str, name: st
     if expected is None:
         # The template raises on `content: null`; normalised it is what a missing content gives.
         assert name == "none_content_with_tool_calls"
-        messages = normalise_messages(case["messages"], special_tokens=()).messages
+        messages = normalise_messages(case["messages"], shield=Shield((), case["messages"])).messages
         assert '<tool_call>\n{"name": "f", "arguments": {"a": "é<>"}}\n</tool_call>' in render(
             variant, {"messages": messages}, **ENDINGS[ending]
         )
@@ -85,7 +87,8 @@ def test_edge_cases_give_the_golden_text(variant: Variant, ending: str, name: st
 @pytest.mark.parametrize("name", CHAT)
 def test_normalising_keeps_conversations_as_they_are(variant: Variant, name: str) -> None:
     case = CHAT[name]
-    messages = normalise_messages(case["messages"], special_tokens=real_tokenizer().special_ids).messages
+    shield = Shield(real_tokenizer().special_ids, case["messages"])
+    messages = normalise_messages(case["messages"], shield=shield).messages
     text = render(
         variant,
         {"messages": messages, "tools": case["tools"]},
@@ -95,9 +98,17 @@ def test_normalising_keeps_conversations_as_they_are(variant: Variant, name: str
     assert text == case[variant]["text"]
 
 
-def test_our_copies_of_the_templates_are_the_hubs() -> None:
-    assert find_template(HUB).source == template("thinking").source
-    assert find_template(FACTS / "raw" / "hub_instruct").source == template("instruct").source
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", CHAT)
+def test_the_published_templates_give_the_golden_text(variant: Variant, name: str) -> None:
+    case = CHAT[name]
+    text = find_template(FACTS / "raw" / PUBLISHED[variant]).render(
+        case["messages"],
+        tools=case["tools"],
+        add_generation_prompt=case["add_generation_prompt"],
+        variables=case["kwargs"],
+    )
+    assert text == case[variant]["text"]
 
 
 def test_added_tokens_are_the_hubs() -> None:

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from edge.prompt.image import fit_image, make_patches, resize_frame
-from edge.prompt.media import load_image, picture_to_rgb
-from edge.prompt.resize import resize_bicubic
+from edge.prompt.media.patches import fit_image, make_patches, resize_frame
+from edge.prompt.media.picture import load_image, picture_to_rgb
+from edge.prompt.media.resize import resize_bicubic
 from edge.prompt.types import Pixels
 from edge.settings import ImageSettings
 from tests.prompt_parts import encode

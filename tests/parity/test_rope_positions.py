@@ -17,12 +17,12 @@ import torch
 from transformers.modeling_rope_utils import _compute_yarn_parameters
 
 import edge.model.rope
+from edge.checkpoint.folder import load_folder
 from edge.config import RopeConfig
 from edge.kv.make import make_memory
 from edge.model.frequencies import inverse_frequencies
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.rope import RopeTable, make_rope, rope_frequencies
-from edge.weights.folder import load_folder
 from tests.parity.cases import Case, Picture, encode, forward_rows, make_case, reference_inputs
 from tests.parity.reference import KINDS, Kind, TorchModel, reference_model, relative_error, save_as_hub
 

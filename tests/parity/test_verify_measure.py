@@ -27,7 +27,7 @@ from tests.parity.verify_folders import (
     write_source,
 )
 from tests.system.folders import edit_config
-from tests.unit.weights.checkpoints import Json, Parameters
+from tests.unit.checkpoint.checkpoints import Json, Parameters
 
 ROUTER = "language_model.model.layers.{}.mlp.gate"
 TOLERANCE = 1e-5

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.parity.verify_slice import REAL_30B, SMALL, cut_slice, write_slice
-from tests.unit.weights.checkpoints import Json
+from tests.unit.checkpoint.checkpoints import Json
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -21,11 +21,11 @@ from convert.verify.samples import Sample, SampleSet, make_samples, read_convers
 from convert.verify.stages import Blocks, layer_name, list_stages, run_stage
 from convert.verify.store import StateStore
 from convert.verify.torch_blocks import TorchBlocks
+from edge.checkpoint.folder import load_folder, open_checkpoint
 from edge.errors import WeightError
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.run.forward import visual_rows
-from edge.weights.folder import load_folder, open_checkpoint
 from tests.parity.reference import relative_error
 from tests.parity.verify_folders import (
     KINDS,
@@ -36,7 +36,7 @@ from tests.parity.verify_folders import (
     write_prompts,
     write_source,
 )
-from tests.unit.weights.checkpoints import transformers5_config_json, write_fp8_folder, write_hub_folder
+from tests.unit.checkpoint.checkpoints import transformers5_config_json, write_fp8_folder, write_hub_folder
 
 torch.set_num_threads(1)
 PROMPTS = ("words", "image", "two", "clip", "both")

@@ -12,7 +12,7 @@ from PIL import Image
 from edge.config_json import model_config_from_dict
 from tests.system.folders import config_json, tokenizer_json, write_json
 from tests.system.folders import write_tiny_folder as write_moe_folder
-from tests.unit.weights.checkpoints import (
+from tests.unit.checkpoint.checkpoints import (
     Json,
     Parameters,
     random_parameters,

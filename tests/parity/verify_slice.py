@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.checkpoint.names.hub import hub_table
 from edge.config_json import model_config_from_dict
-from edge.weights.names_hf import hub_table
 from tests.peak_memory import peak_rss_bytes
-from tests.prompt_parts import DATA
+from tests.prompt_parts import TEMPLATES
 from tests.real_tokenizer import tokenizer_json
 from tests.system.folders import write_json
-from tests.unit.weights.checkpoints import Json, header_bytes, tiny_config_json, write_index
+from tests.unit.checkpoint.checkpoints import Json, header_bytes, tiny_config_json, write_index
 
 REAL_30B = {
     "hidden_size": 2048,
@@ -107,7 +107,7 @@ def _block_sizes(num_bytes: int) -> Iterator[int]:
 def _write_companions(folder: Path, raw: Json) -> None:
     write_json(folder / "config.json", raw)
     (folder / "tokenizer.json").write_text(tokenizer_json(), encoding="utf-8")
-    (folder / "chat_template.jinja").write_text((DATA / "qwen3_vl_instruct.jinja").read_text(encoding="utf-8"))
+    (folder / "chat_template.jinja").write_text(TEMPLATES["instruct"].read_text(encoding="utf-8"))
     sizes = {"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2}
     norm = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     for name, least, most in (("preprocessor", 65536, 16777216), ("video_preprocessor", 4096, 25165824)):

@@ -9,18 +9,25 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from convert.partial import JOURNAL, partial_path
+from convert.final import JOURNAL, partial_path
 
 
-def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "convert", "mlx", *map(str, words)]
+def command(*words: str | Path, name: str = "mlx") -> list[str]:
+    return [sys.executable, "-m", "convert", name, *map(str, words)]
+
+
+def run_gguf(*words: str | Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return run_convert(*words, environment=environment, name="gguf")
 
 
 def run_convert(
-    *words: str | Path, preexec: Callable[[], object] | None = None, environment: Mapping[str, str] | None = None
+    *words: str | Path,
+    preexec: Callable[[], object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    name: str = "mlx",
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*words),
+        command(*words, name=name),
         env={**os.environ, "HF_HUB_OFFLINE": "1", **(environment or {})},
         capture_output=True,
         text=True,

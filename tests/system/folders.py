@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.config_json import model_config_from_dict
-from edge.prompt.tokenizer import _byte_alphabet
-from tests.unit.weights.checkpoints import random_parameters, tiny_config_json, write_hub_folder
+from edge.prompt.text.tokenizer import _byte_alphabet
+from tests.unit.checkpoint.checkpoints import random_parameters, tiny_config_json, write_hub_folder
 
 Json = dict[str, Any]  # Any: JSON
 

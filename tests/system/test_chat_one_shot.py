@@ -55,10 +55,10 @@ def test_a_thought_goes_to_stderr_apart_from_the_answer(thinking_folder: Path, t
     assert len(shown.err) > len(hidden.err)
 
 
-def test_a_thought_that_takes_all_tokens_is_explained(thinking_folder: Path, tmp_path: Path) -> None:
+def test_a_thought_that_would_take_all_tokens_is_closed_for_an_answer(thinking_folder: Path, tmp_path: Path) -> None:
     done = run_chat(["--model", thinking_folder, "--no-reasoning", *GREEDY, "Why?"], data=tmp_path)
-    assert done.out == ""
-    assert "all 12 tokens went into the thought" in done.err
+    assert done.out.strip() != ""
+    assert "went into the thought" not in done.err
 
 
 def test_stats_name_tokens_speeds_and_memory(tiny_folder: Path, picture: Path, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from convert.partial import partial_path
+from convert.final import partial_path
 from tests.system.convert_process import run_convert, start_convert, wait_for_pieces
 from tests.system.folders import write_tiny_folder
+from tests.unit.checkpoint.checkpoints import write_config
 from tests.unit.convert.mlx.conversion import files_of, group_config_json, write_source
-from tests.unit.weights.checkpoints import write_config
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.weights.checkpoints import tiny_config_json
-from tests.unit.weights.test_folder_memory import write_sparse_folder
+from tests.unit.checkpoint.checkpoints import tiny_config_json
+from tests.unit.checkpoint.test_folder_memory import write_sparse_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 PEAK = """

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from convert.partial import partial_path
-from tests.system.convert_process import run_convert, start_convert, wait_for_pieces
+from convert.final import partial_path
+from tests.system.convert_process import run_convert, run_gguf, start_convert, wait_for_pieces
+from tests.unit.checkpoint.checkpoints import tiny_config_json, write_fp8_folder, write_hub_folder
+from tests.unit.checkpoint.fake_hub import COMMIT, REPOSITORY, FakeHub
+from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions
 from tests.unit.convert.mlx.conversion import files_of, write_source
-from tests.unit.weights.checkpoints import tiny_config_json, write_fp8_folder
-from tests.unit.weights.fake_hub import COMMIT, REPOSITORY, FakeHub
 
 SHARDS = [f"model-{index}-of-00003.safetensors" for index in ("00001", "00002", "00003")]
 
@@ -91,9 +92,9 @@ def test_a_killed_stream_goes_on_without_the_shards_it_has_used(repository: Path
 
 def test_scales_in_another_shard_than_their_codes_are_waited_for(tmp_path: Path) -> None:
     raw = tiny_config_json()
+    from edge.checkpoint.files.shards import SafetensorsFile
     from edge.config_json import model_config_from_dict
-    from edge.weights.shards import SafetensorsFile
-    from tests.unit.weights.checkpoints import Parameters, random_parameters, write_index, write_safetensors
+    from tests.unit.checkpoint.checkpoints import Parameters, random_parameters, write_index, write_safetensors
 
     source = write_fp8_folder(
         tmp_path / "fp8", raw, random_parameters(model_config_from_dict(raw)), block_shape=(16, 24)
@@ -121,3 +122,42 @@ def test_without_a_hub_it_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith(f"convert: {REPOSITORY}: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_stream_survives_a_busy_hub_and_broken_connections(repository: Path, tmp_path: Path) -> None:
+    assert run_convert(repository, tmp_path / "local").returncode == 0
+    faults = {SHARDS[0]: ["503"], SHARDS[1]: ["reset", "503"], SHARDS[2]: ["reset"], "config.json": ["503"]}
+    with FakeHub(contents(repository), faults=faults, cut_once=SHARDS[2]).running() as hub:
+        result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert not any(faults.values())
+    card = ("README.md",)
+    assert files_of(tmp_path / "out", but=card) == files_of(tmp_path / "local", but=card)
+
+
+@pytest.mark.parametrize("portal", [b"<html>Log in first</html>", b"[]", b'{"id": 7}', b"{}"])
+def test_a_network_that_wants_a_login_is_one_line(repository: Path, tmp_path: Path, portal: bytes) -> None:
+    with FakeHub(contents(repository), portal=portal).running() as hub:
+        result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"convert: {REPOSITORY}: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert "internal error" not in result.stderr
+    assert not partial_path(tmp_path / "out").exists()
+
+
+def test_a_gguf_stream_gives_the_files_of_the_folder_and_leaves_no_shard(tmp_path: Path) -> None:
+    raw = source_json(is_moe=False)
+    folder = tmp_path / "tiny"  # as the repository is called
+    write_hub_folder(folder, raw, source_parameters(raw), num_shards=3)
+    write_companions(folder)
+    options = ("--type", "Q8_0", "--processes", "2")
+    assert run_gguf(folder, tmp_path / "local" / "t.gguf", *options).returncode == 0
+    with FakeHub(contents(folder)).running() as hub:
+        out = tmp_path / "out" / "t.gguf"
+        result = run_gguf(REPOSITORY, out, *options, "--stream", environment=settings(hub, tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    card = ("t.gguf.md",)
+    assert files_of(out.parent, but=card) == files_of(tmp_path / "local", but=card)
+    assert downloads(hub) == SHARDS
+    assert not partial_path(out).exists()

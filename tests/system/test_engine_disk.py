@@ -85,7 +85,7 @@ def test_damaged_files_do_no_harm(packable_folder: Path, tmp_path: Path) -> None
             broken[draw.randrange(len(broken) if draw.random() < 0.5 else 400)] = draw.randrange(256)
         file.write_bytes(bytes(broken[: draw.randrange(len(broken))] if draw.random() < 0.3 else broken))
         with edge.load(packable_folder, limits=limits) as engine:
-            assert engine.answer(asked).finish.reason == "length"
+            assert engine.answer(asked).text == expected
     file.write_bytes(whole[: len(whole) // 2])
     with edge.load(packable_folder, limits=limits) as engine:
         assert engine.answer(asked).text == expected

@@ -19,8 +19,8 @@ from edge.request import Request
 from edge.run.sample import SamplingParams
 from tests.system.chat_process import run_chat
 from tests.system.llama_process import Json, ask_llama_cpp, has_llama_cpp
+from tests.unit.checkpoint.checkpoints import write_hub_folder
 from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions, write_source
-from tests.unit.weights.checkpoints import write_hub_folder
 
 NUM_TOKENS = 16
 needs_llama_cpp = pytest.mark.skipif(not has_llama_cpp, reason="needs xllamacpp")

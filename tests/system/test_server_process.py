@@ -78,6 +78,15 @@ def test_the_log_has_a_line_for_each_request_and_no_content() -> None:
     assert "secret" not in "".join(server.log)
 
 
+def test_the_log_has_content_when_it_was_asked_for() -> None:
+    with ServerProcess(["--log-content"]) as server:
+        body = {"messages": [{"role": "user", "content": "my own question"}], "max_tokens": 30, "temperature": 0}
+        reply = httpx.post(f"{server.url}/v1/chat/completions", json={**body, "reasoning_effort": "none"}, timeout=60)
+        assert server.stop() == 0
+    line = next(json.loads(line) for line in server.log if "my own question" in line)
+    assert line["answers"] == [reply.json()["choices"][0]["message"]["content"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -19,12 +19,17 @@ MAX_KERNEL_LINES = 100
 # A module may import from its own layer and from lower ones (a smaller number).
 LAYERS = {
     "edge.errors": 0,
+    "edge.lfs": 0,
+    "edge.units": 0,
+    "edge.precedence": 1,
     "edge.config": 1,
     "edge.config_json": 1,
+    "edge.config_rope": 1,
+    "edge.json_reader": 1,
     "edge.settings": 1,
     "edge.model": 2,
     "edge.prompt": 3,
-    "edge.weights": 3,
+    "edge.checkpoint": 3,
     "edge.kv": 4,
     "edge.kv.layer": 2,
     "edge.text": 4,
@@ -43,6 +48,13 @@ LAYERS = {
     "edge.engine": 9,
     "edge.loading": 9,
     "edge.memory": 4,
+    "edge.plan": 5,
+    "edge.plan.checkpoint": 10,
+    "edge.plan.report": 10,
+    "edge.plan.__main__": 10,
+    "edge.draw": 5,
+    "edge.inline": 5,
+    "edge.tools": 10,
     "edge.events": 2,
     "edge": 10,
     "edge.chat": 11,
@@ -83,14 +95,28 @@ def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def _runtime_imports(path: Path) -> set[str]:
-    """Return what a module imports when it is imported: not inside functions, not for type checkers only."""
-    tree = _tree(path)
-    found: set[str] = set()
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_type_checking(node):
-            found.update(_imports(node))
-    return found
+def _runtime_imports(tree: ast.Module) -> set[str]:
+    """Return what a module imports, at once or inside a function; not what only type checkers read."""
+    kept = [node for node in tree.body if not _is_type_checking(node)]
+    return {name for node in kept for name in _imports(node)}
+
+
+def _find_cycle(graph: dict[str, set[str]]) -> tuple[str, ...] | None:
+    """Return the modules of one import circle, if there is one."""
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> tuple[str, ...] | None:
+        if module in trail:
+            return (*trail[trail.index(module) :], module)
+        if module in done or module not in graph:
+            return None
+        for name in sorted(graph[module]):
+            if found := visit(name, (*trail, module)):
+                return found
+        done.add(module)
+        return None
+
+    return next((found for module in graph if (found := visit(module, ()))), None)
 
 
 def _layer(module: str) -> int | None:
@@ -125,21 +151,8 @@ def test_modules_import_only_from_their_layer_or_lower(path: Path) -> None:
     assert not above
 
 
-def test_there_are_no_import_cycles() -> None:
-    graph = {_module_name(path): _runtime_imports(path) for path in PRODUCT}
-    done: set[str] = set()
-
-    def visit(module: str, trail: tuple[str, ...]) -> None:
-        assert module not in trail, " -> ".join((*trail, module))
-        if module in done or module not in graph:
-            return
-        for name in graph[module]:
-            visit(name, (*trail, module))
-        done.add(module)
-
-    for module in graph:
-        visit(module, ())
-    assert done >= set(graph)
+def test_there_are_no_import_cycles_lazy_ones_included() -> None:
+    assert _find_cycle({_module_name(path): _runtime_imports(_tree(path)) for path in PRODUCT}) is None
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
@@ -199,4 +212,6 @@ def test_a_planted_cycle_and_a_planted_assignment_are_seen() -> None:
     assert isinstance(function, ast.FunctionDef)
     assert _self_assignments(function) == ["self.x"]
     assert set(_imports(ast.parse("def f():\n import torch"))) == {"torch"}
+    lazy = _runtime_imports(ast.parse("def f():\n from edge.errors import EdgeError"))
+    assert _find_cycle({"a": {"b"}, "edge.errors": {"a"}, "b": lazy}) == ("a", "b", "edge.errors", "a")
     assert _layer("edge.run.loop") == LAYERS["edge.run"]

@@ -92,14 +92,21 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         media=media,
         ignored=ignored,
     )
-    echo = {
+    echo = _echo(body) | {
         "instructions": instructions,
         "max_output_tokens": max_tokens,
         "metadata": metadata,
         "parallel_tool_calls": tools.is_parallel,
         "previous_response_id": previous_id,
-        "reasoning": {"effort": None, "summary": None, **(body.get("reasoning") or {})},
         "store": is_stored,
+    }
+    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo)
+
+
+def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what the answer repeats of the body as it stands there."""
+    return {
+        "reasoning": {"effort": None, "summary": None, **(body.get("reasoning") or {})},
         "temperature": body.get("temperature"),
         "text": body.get("text") or {"format": {"type": "text"}},
         "tool_choice": body.get("tool_choice") or "auto",
@@ -107,7 +114,6 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         "top_p": body.get("top_p"),
         "truncation": "disabled",
     }
-    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo)
 
 
 def read_items(fields: Fields) -> tuple[list[Json], list[str]]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from convert.disk import OutputError, check_space
-from convert.partial import JOURNAL, PartialOutput, partial_path
+from convert.final import JOURNAL, partial_path
 from edge.errors import UsageError
 from tests.unit.convert.mlx.conversion import convert, files_of, settings_of, write_source
+from tests.unit.convert.stops import stop_after
 
 
 @pytest.fixture
@@ -30,18 +31,6 @@ def expected(source: Path, tmp_path: Path) -> dict[str, str]:
 
 class Stopped(BaseException):
     """Stands for a kill."""
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:
-    """Let `count` pieces be recorded, then raise."""
-    record, calls = PartialOutput.record, iter(range(10**6))
-
-    def stopping(self: PartialOutput, number: int, digest: str) -> None:
-        if next(calls) >= count:
-            raise error
-        record(self, number, digest)
-
-    monkeypatch.setattr(PartialOutput, "record", stopping)
 
 
 @pytest.mark.parametrize("count", [0, 1, 17, 60])

@@ -20,7 +20,7 @@ from edge.config import LayerQuantization, ModelConfig
 from edge.config_json import model_config_from_dict
 from edge.errors import UsageError
 from tests.shared_facts import FACTS, needs_facts
-from tests.unit.weights.checkpoints import tiny_config_json
+from tests.unit.checkpoint.checkpoints import tiny_config_json
 
 LAYER = "language_model.model.layers"
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import MediaError, PromptError
-from edge.prompt.build import PromptOptions, check_length
+from edge.prompt.build import Media, PromptOptions, check_length
 from edge.prompt.positions import make_positions
+from edge.prompt.text.template import ChatTemplate
 from tests.prompt_parts import VARIANTS, Variant, animation, encode, formula_image, image, processor, user, video
 
 IMAGE_PAD, VIDEO_PAD, VISION_START, VISION_END = 151655, 151656, 151652, 151653
@@ -100,6 +104,46 @@ def test_tokens_typed_by_users_stay_text() -> None:
     assert text in prompt.text
 
 
+def parts(*texts: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text} for text in texts]
+
+
+def control_tokens(messages: list[dict[str, Any]]) -> list[int]:
+    specials = set(processor().tokenizer.special_ids.values())
+    return [int(token) for token in processor().build(messages).token_ids if int(token) in specials]
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
+@pytest.mark.parametrize("token", ["<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|vision_start|>"])
+def test_tokens_cut_over_parts_stay_text(role: str, token: str) -> None:
+    plain = control_tokens([{"role": role, "content": parts("hi", "", "obey")}, *user("y")])
+    for i in range(1, len(token)):
+        content = parts("hi" + token[:i], token[i:] + "obey")
+        assert control_tokens([{"role": role, "content": content}, *user("y")]) == plain
+
+
+def test_parts_that_make_a_thought_are_still_joined() -> None:
+    answer = {"role": "assistant", "content": parts("<think>a<", "/think>b")}
+    prompt = processor().build([*user("x"), answer, *user("y")])
+    assert "assistant\nb<|im_end|>" in prompt.text
+
+
+def test_a_mark_in_a_users_text_does_not_hide_a_lost_system_message() -> None:
+    for mark in ("\ufdd0", "\ufdd1", "\U000f0000"):
+        with pytest.raises(PromptError, match=r"messages\[1\]: this checkpoint's template leaves out"):
+            processor("instruct").build([*user(f"a{mark}b"), {"role": "system", "content": "S"}, *user("x")])
+        assert f"a{mark}b" in processor().build(user(f"a{mark}b")).text
+
+
+def test_tokens_in_template_variables_stay_text() -> None:
+    template = ChatTemplate("{{ start }}{{ messages[0].content[0].text }}")
+    prompt = replace(processor(), template=template).build(
+        user("|im_end|>"), options=PromptOptions(template_variables={"start": "<"})
+    )
+    assert 151645 not in prompt.token_ids.tolist()
+    assert prompt.text == "<|im_end|>"
+
+
 def test_tokens_in_tool_calls_and_tools_stay_text() -> None:
     call = {"function": {"name": "f", "arguments": {"a": "<|im_end|>"}}}
     messages = [
@@ -132,6 +176,24 @@ def encode_png(pixels: Any) -> bytes:
 def test_times_are_part_of_a_videos_identity() -> None:
     slow, fast = (processor().build(user(video(FRAMES, frame_rate=rate))).media[0].digest for rate in (1.0, 2.0))
     assert slow != fast
+
+
+def test_equal_frames_at_other_times_are_seen_once() -> None:
+    def media(source: Any, **options: Any) -> Media:
+        return processor().build(user(video(source, **options))).media[0]
+
+    slow, fast = media(FRAMES, frame_rate=1.0), media(FRAMES, frame_rate=2.0)
+    assert slow.digest != fast.digest
+    assert slow.vision_digest == fast.vision_digest != media(FRAMES[::-1], frame_rate=1.0).vision_digest
+    assert slow.vision_digest != media(FRAMES, frame_rate=1.0, max_pixels=2048).vision_digest
+
+
+def test_a_file_object_serves_every_turn() -> None:
+    messages = user(image(io.BytesIO(encode_png(FRAMES[0]))), "x")
+    build = processor().build
+    first = build(messages)
+    again = build([*messages, {"role": "assistant", "content": "ok"}, *user("y")])
+    assert first.media[0].digest == again.media[0].digest
 
 
 def test_limits_are_stated_and_those_beside_a_picture_win() -> None:
@@ -185,12 +247,33 @@ def test_a_list_is_sampled_when_a_rate_is_asked_for() -> None:
 
 def test_caps_on_tokens_are_errors_with_the_counts() -> None:
     messages = user(image(formula_image(320, 320, 1)), "x")
-    with pytest.raises(PromptError, match=r"make 100 tokens, at most 99 are allowed \(image 1: 320x320"):
-        processor().build(messages, options=PromptOptions(max_visual_tokens=99))
+    two = user(image(formula_image(320, 320, 1)), image(formula_image(320, 320, 2)))
+    with pytest.raises(PromptError, match=r"make 200 tokens, at most 199 are allowed \(image 1: 320x320"):
+        processor().build(two, options=PromptOptions(max_visual_tokens=199))
     with pytest.raises(PromptError, match="at most 50 fit"):
         processor().build(messages, options=PromptOptions(max_prompt_tokens=50))
     with pytest.raises(PromptError, match="The prompt has 6 tokens, at most 5 fit"):
         check_length(6, 5)
+
+
+@pytest.mark.parametrize(
+    ("item", "options", "reason"),
+    [
+        (image("big.png", min_pixels=2_000_000_000, max_pixels=2_100_000_000), {}, "would make 1[0-9]{6} tokens"),
+        (image("big.png", min_tokens=300_000, max_tokens=400_000), {}, "at most 262144 fit"),
+        (image("big.png"), {"max_visual_tokens": 99}, "would make 144 tokens, at most 99 fit"),
+        (image("big.png"), {"max_prompt_tokens": 50}, "at most 50 fit"),
+        (video(FRAMES, frame_rate=1.0, max_pixels=9_000), {"max_visual_tokens": 2}, "5 frames of"),
+    ],
+)
+def test_what_cannot_fit_is_refused_before_it_is_decoded(
+    item: dict[str, Any], options: dict[str, Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = encode_png(formula_image(300, 500, 3))
+    (tmp_path / "big.png").write_bytes(data[:-40])  # decoding would fail
+    with pytest.raises(PromptError, match=reason):
+        processor().build(user(item), options=PromptOptions(**options))
 
 
 def test_boxes_on_a_small_picture_give_a_hint() -> None:

@@ -11,7 +11,7 @@ import pytest
 from edge.errors import ConfigError, PromptError
 from edge.prompt.processor import Processor
 from edge.settings import ImageSettings, VideoSettings
-from tests.prompt_parts import DATA, formula_image, image, model_config, processor, template, user
+from tests.prompt_parts import TEMPLATES, formula_image, image, model_config, processor, template, user
 from tests.real_tokenizer import real_tokenizer, tokenizer_json
 
 SIZE = {"shortest_edge": 65536, "longest_edge": 16777216}
@@ -19,14 +19,16 @@ SIZE = {"shortest_edge": 65536, "longest_edge": 16777216}
 
 def test_a_folder_gives_the_same_prompts_as_its_parts(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(tokenizer_json(), encoding="utf-8")
-    (tmp_path / "chat_template.jinja").write_text((DATA / "qwen3_vl_thinking.jinja").read_text())
+    (tmp_path / "chat_template.jinja").write_text(TEMPLATES["thinking"].read_text())
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": SIZE, "patch_size": 16}))
     (tmp_path / "generation_config.json").write_text(json.dumps({"temperature": 0.8, "eos_token_id": [151645]}))
     folder = Processor.from_folder(tmp_path, model_config())
     messages = user(image(formula_image(100, 90, 1)), "What is it?")
     assert folder.build(messages).token_ids.tolist() == processor().build(messages).token_ids.tolist()
     assert folder.generation.temperature == 0.8
-    assert folder.videos == VideoSettings()
+    # without a file for videos, the picture file counts, as in transformers
+    assert (folder.videos.min_pixels, folder.videos.max_pixels) == (65536, 16777216)
+    assert replace(folder.videos, min_pixels=4096, max_pixels=25165824) == VideoSettings()
 
 
 def test_a_folder_without_processor_files_is_named(tmp_path: Path) -> None:

@@ -90,10 +90,10 @@ class Outlet:
         self.finish_place = -1
 
     @classmethod
-    def of(cls, loop: Loop, prompt: Prompt, **values: Any) -> Outlet:  # Any: fields of Request
+    def of(cls, loop: Loop, prompt: Prompt, *, constraint: Any = None, **values: Any) -> Outlet:  # Any: of Request
         """Add a job to a loop."""
         outlet = cls()
-        outlet.job = Job(request(prompt, token_ids=True, **values), prompt, None, outlet._take, 0.0)
+        outlet.job = Job(request(prompt, token_ids=True, **values), prompt, constraint, outlet._take, 0.0)
         loop.add(outlet.job)
         return outlet
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.run.constrain import Constraint
 
 Json = Any  # schemas are JSON

@@ -19,7 +19,7 @@ from jsonschema.validators import validator_for
 
 import edge
 from edge.errors import RequestError
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.run.constrain import Constraint, ConstraintFactory
 from tests.real_tokenizer import real_tokenizer
 from tests.unit.run.schemas import duplicate_names, random_schema, random_text, random_tools

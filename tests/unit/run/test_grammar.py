@@ -9,7 +9,7 @@ import pytest
 
 import edge
 from edge.errors import RequestError
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.run.constrain import ConstraintFactory
 from edge.run.grammar import build_grammar
 

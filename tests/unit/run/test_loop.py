@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -17,7 +17,16 @@ from edge.run.forward import decode_rows
 from edge.run.loop import Loop
 from edge.run.sample import SamplingParams
 from tests.unit.run.engines import Outlet, drain, make_loop_of_tiny
-from tests.unit.run.tiny import GREEDY, continued, picture, picture_prompt, prompt_of, take, tiny_config, tiny_model
+from tests.unit.run.tiny import (
+    GREEDY,
+    continued,
+    picture,
+    picture_prompt,
+    prompt_of,
+    take,
+    tiny_config,
+    tiny_model,
+)
 
 TALK = prompt_of([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20])
 
@@ -100,6 +109,17 @@ def test_equal_pictures_of_two_rows_are_seen_once() -> None:
     drain(loop)
     assert loop.vision_runs == 1
     assert [one.tokens for one in outlets] == [take(prompt_of([i], cat, [7, 8]), 4) for i in (1, 2)]
+
+
+def test_equal_frames_at_other_times_are_seen_once() -> None:
+    loop = make_loop_of_tiny()
+    early = picture((2, 6, 4), kind="video")
+    late = replace(early, digest="the same frames at other times")
+    outlets = [Outlet.of(loop, prompt_of([1], one, [7, 8]), max_tokens=4) for one in (early, late)]
+    drain(loop)
+    assert loop.vision_runs == 1
+    assert [outlet.prompt.cached_tokens for outlet in outlets] == [0, 0]
+    assert outlets[0].tokens == outlets[1].tokens == take(prompt_of([1], early, [7, 8]), 4)
 
 
 def test_decoding_rows_get_a_token_in_every_turn_of_a_long_prefill() -> None:
@@ -263,61 +283,3 @@ def test_a_step_waits_for_the_device_once_after_queueing_the_next(monkeypatch: p
     for _ in range(3):
         loop.turn()
     assert order == ["queue", "read"] * 3
-
-
-# Random schedules -------------------------------------------------------------------------------------------------
-
-PROMPTS = [
-    picture_prompt(),
-    picture_prompt(seed=5),
-    TALK,
-    continued(TALK, [30, 31]),
-    continued(TALK, [32]),
-    continued(picture_prompt(), [40, 41, 42]),
-    prompt_of([9]),
-    prompt_of([4], picture((1, 6, 4), seed=3), [5, 6, 7, 8]),
-]
-PARAMS = [GREEDY, SamplingParams(temperature=1.2, seed=11), SamplingParams(temperature=0.8, top_p=0.9, top_k=7, seed=3)]
-
-
-def single_run(prompt: int, count: int, params: int, kv_bits: Any) -> list[int]:
-    key = (prompt, count, params, kv_bits)
-    if key not in _SINGLE:
-        _SINGLE[key] = take(PROMPTS[prompt], count, params=PARAMS[params], kv_bits=kv_bits)
-    return _SINGLE[key]
-
-
-_SINGLE: dict[tuple[int, int, int, Any], list[int]] = {}
-
-
-def run_schedule(seed: int) -> None:
-    """Let requests join, leave and be cancelled at random, and compare each with its single run."""
-    draw = random.Random(seed)
-    kv_bits = draw.choice([None, 8])
-    loop = make_loop_of_tiny(chunk_tokens=draw.choice([3, 7, 16, 64]), max_rows=draw.choice([2, 3, 8]), kv_bits=kv_bits)
-    started: list[tuple[Outlet, list[int]]] = []
-    for _ in range(draw.randint(3, 8)):
-        prompt, params = draw.randrange(len(PROMPTS)), draw.randrange(len(PARAMS))
-        outlet = Outlet.of(loop, PROMPTS[prompt], max_tokens=draw.randint(1, 10), sampling=PARAMS[params])
-        started.append((outlet, single_run(prompt, 10, params, kv_bits)))
-        for _ in range(draw.randint(0, 6)):
-            loop.turn()
-        if draw.random() < 0.25:
-            draw.choice(started)[0].job.cancel.set()
-    drain(loop)
-    for outlet, alone in started:
-        assert outlet.tokens == alone[: len(outlet.tokens)]
-        assert outlet.finish.reason in ("length", "cancelled")
-        assert outlet.finish.reason == "cancelled" or len(outlet.tokens) == outlet.job.request.max_tokens
-    assert loop.num_rows == 0
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_rows_of_random_schedules_equal_their_single_runs(seed: int) -> None:
-    run_schedule(seed)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(40, 300))
-def test_rows_of_many_random_schedules_equal_their_single_runs(seed: int) -> None:
-    run_schedule(seed)

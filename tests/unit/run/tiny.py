@@ -9,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from edge.checkpoint.build import build_model
 from edge.config import ModelConfig
 from edge.config_json import model_config_from_dict
 from edge.kv.layer import RowMemory
@@ -16,13 +17,12 @@ from edge.kv.make import KvBits, make_memory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import Grid, VisionOutput
 from edge.prompt.build import Media, Prompt
-from edge.prompt.messages import MediaKind
 from edge.prompt.positions import Span, make_positions
+from edge.prompt.types import MediaKind
 from edge.run.forward import decode_rows, prefill_chunk
 from edge.run.sample import Sampler, SamplingParams
 from edge.settings import ImageSettings, VideoSettings
-from edge.weights.build import build_model
-from tests.unit.weights.checkpoints import random_parameters, tiny_config_json
+from tests.unit.checkpoint.checkpoints import random_parameters, tiny_config_json
 
 GREEDY = SamplingParams(temperature=0.0)
 
@@ -59,6 +59,7 @@ def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
         ),
         grid_thw=grid,
         digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
+        vision_digest=hashlib.sha256(pixels.tobytes() + repr(grid).encode()).hexdigest(),
         num_tokens=int(np.prod(grid)) // config.merge_area,
         source_size=(height, width),
         times_s=tuple(float(frame) for frame in range(grid[0])) if kind == "video" else (),

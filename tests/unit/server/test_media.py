@@ -139,7 +139,7 @@ def test_too_many_pictures_are_refused_before_any_is_opened() -> None:
 
 
 def test_a_pdf_becomes_one_picture_a_page(tmp_path: Path) -> None:
-    from tests.unit.prompt.test_pdf import pdf_url
+    from tests.unit.prompt.media.test_pdf import pdf_url
 
     parts = opened({"type": "file", "file": {"filename": "a.pdf", "file_data": pdf_url(pages=2)}})
     assert [part["type"] for part in parts] == ["image", "image"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.prompt.tokenizer import Tokenizer, _byte_alphabet
+from edge.prompt.text.tokenizer import Tokenizer, _byte_alphabet
 from edge.text.detokenize import Detokenizer
 from tests.unit.text.reading import BytesAsTokens
 

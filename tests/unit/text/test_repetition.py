@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edge
-from edge.prompt.tokenizer import Tokenizer
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.text.repetition import MAX_PERIOD, MIN_REPEATS, MIN_TOKENS, LoopGuard
+from tests.real_tokenizer import real_tokenizer
 from tests.unit.text.legitimate import answers
 
 VOCABULARY = 150_000
@@ -75,8 +76,9 @@ def demo() -> Tokenizer:
     return Tokenizer.from_folder(Path(edge.__file__).parent / "demo")
 
 
-def test_tables_lists_and_code_set_off_no_alarm(demo: Tokenizer) -> None:
-    lines, count, fired = alarms(demo, MIN_TOKENS)
+@pytest.mark.parametrize("kind", ["demo", "real"])
+def test_tables_lists_and_code_set_off_no_alarm(demo: Tokenizer, kind: str) -> None:
+    lines, count, fired = alarms(demo if kind == "demo" else real_tokenizer(), MIN_TOKENS)
     assert lines >= 10_000
     assert count >= 100_000
     assert fired == set()

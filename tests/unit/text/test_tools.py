@@ -8,8 +8,9 @@ import pytest
 
 from edge.errors import PromptError
 from edge.events import ToolCall
-from edge.prompt.messages import normalise_messages, normalise_tools
-from edge.prompt.template import ChatTemplate
+from edge.prompt.text.messages import normalise_messages, normalise_tools
+from edge.prompt.text.shield import Shield
+from edge.prompt.text.template import ChatTemplate
 from edge.text.pieces import PieceReader
 from edge.text.tools import assistant_message, tool_from_function, tool_result_message
 from tests.prompt_parts import VARIANTS, Variant, template
@@ -141,7 +142,7 @@ def test_a_function_that_json_cannot_call_is_refused(function: Callable[..., obj
 def test_a_result_is_text_or_content_items(content: object, written: object) -> None:
     message = tool_result_message(CALL, content)
     assert message == {"role": "tool", "tool_call_id": "call_1", "name": "weather", "content": written}
-    normalise_messages([message], special_tokens=["<|im_end|>"])
+    normalise_messages([message], shield=Shield(["<|im_end|>"], [message]))
 
 
 @pytest.mark.parametrize("content", [b"bytes", {1, 2}, float("nan")])
@@ -155,9 +156,10 @@ def test_a_plain_answer_has_no_empty_fields() -> None:
 
 
 def rendered(chat: ChatTemplate, messages: Sequence[Mapping[str, Any]]) -> str:  # Any: JSON
-    tools = normalise_tools([tool_from_function(weather)], special_tokens=["<|im_end|>"])
-    normal = normalise_messages(messages, special_tokens=["<|im_end|>"]).messages
-    return chat.render(normal, tools=tools, add_generation_prompt=True)
+    shield = Shield(["<|im_end|>"], messages)
+    tools = normalise_tools([tool_from_function(weather)], shield=shield)
+    normal = normalise_messages(messages, shield=shield).messages
+    return shield.remove(chat.render(normal, tools=tools, add_generation_prompt=True))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

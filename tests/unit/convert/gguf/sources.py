@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+
+from convert.source import Source, open_source
 from edge.config_json import model_config_from_dict
-from edge.prompt.tokenizer import Tokenizer, _byte_alphabet
+from edge.prompt.text.tokenizer import Tokenizer, _byte_alphabet
 from tests.system.folders import TEMPLATE
-from tests.unit.weights.checkpoints import Parameters, random_parameters, transformers5_config_json, write_hub_folder
+from tests.unit.checkpoint.checkpoints import Parameters, random_parameters, transformers5_config_json, write_hub_folder
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -144,3 +147,8 @@ def write_companions(folder: Path) -> Path:
     generation |= {"eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]]}
     (folder / "generation_config.json").write_text(json.dumps(generation))
     return folder
+
+
+def opened(folder: Path) -> Source:
+    """Open a folder as `python -m convert gguf` does."""
+    return open_source(folder, name=str(folder), dtype=mx.float32)

@@ -24,9 +24,13 @@ def test_a_dry_run_tells_sizes_and_writes_nothing(
     told = capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     assert main(["gguf", str(source), str(out), "--processes", "1"]) == 0
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("*.gguf"):
         assert f"{path}  {path.stat().st_size:,} bytes" in told
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mmproj-t-F16.gguf", "t-Q4_K_M.gguf"]
+    assert "Mac memory" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("SHA256SUMS", "mmproj-t-F16.gguf", "t-Q4_K_M.gguf", "t-Q4_K_M.gguf.Modelfile", "t-Q4_K_M.gguf.md")
+    ]
+    assert capsys.readouterr().out.endswith(f"Next: python -m edge.chat --model {out}\n")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def _tokenizer_without_id() -> dict[str, object]:
     ("name", "value", "message"),
     [
         ("tokenizer.json", None, "vocab.json: file not found"),
-        ("chat_template.jinja", None, "expected a chat template, found none"),
+        ("chat_template.jinja", None, "expected a chat template in"),
         ("preprocessor_config.json", None, "expected preprocessor_config.json"),
         ("tokenizer.json", {"model": {"vocab": {}}}, "expected Qwen's splitting of text"),
         ("tokenizer.json", _tokenizer_without_id(), "an added token lacks content, id or special"),
@@ -99,3 +103,29 @@ def test_dense_layers_among_sparse_ones_are_refused(tmp_path: Path, capsys: pyte
     folder = write_source(tmp_path / "s", raw)
     assert main(["gguf", str(folder), str(tmp_path / "t.gguf"), "--processes", "1"]) == 1
     assert "llama.cpp runs no model with dense layers among sparse ones" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokenizer_config.json", "[1]"),
+        ("tokenizer_config.json", '{"chat_template": 7, "eos_token": [["x"]]}'),
+        ("tokenizer.json", "7"),
+        ("generation_config.json", '{"top_k": 1e300}'),
+        ("preprocessor_config.json", '{"size": {"shortest_edge": 65536, "longest_edge": 1e40}}'),
+        ("README.md", "---\na: [b\n---\n"),
+        ("README.md", "---\n- 1\n---\n"),
+        ("special_tokens_map.json", "\udcff"),
+    ],
+)
+def test_odd_files_are_one_line_or_harmless(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_source(tmp_path / "s", source_json(is_moe=False))
+    (folder / name).write_text(text, errors="surrogateescape")
+    code = main(["gguf", str(folder), str(tmp_path / "t.gguf"), "--dry-run"])
+    shown = capsys.readouterr().err
+    assert code in (0, 1)
+    assert "internal error" not in shown
+    assert shown.count("\n") == code
+    assert len(shown) < 500

@@ -13,14 +13,13 @@ import pytest
 from convert.gguf.encode import encode_rows
 from convert.gguf.imatrix import choose_importance, read_importance
 from convert.gguf.plan import Wanted, make_plan
+from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES
-from convert.gguf.write import write_plan
+from edge.checkpoint.files.gguf import open_gguf
+from edge.checkpoint.ggml.types import TYPES
 from edge.errors import WeightError
-from edge.weights.folder import open_checkpoint
-from edge.weights.ggml_types import TYPES
-from edge.weights.gguf_reader import open_gguf
-from tests.unit.convert.gguf.sources import source_json, source_parameters, write_source
-from tests.unit.weights.gguf_files import assemble, entry, string
+from tests.unit.checkpoint.gguf_files import assemble, entry, string
+from tests.unit.convert.gguf.sources import opened, source_json, source_parameters, write_source
 
 
 def old_file(entries: dict[str, np.ndarray], *, num_calls: int = 3) -> bytes:
@@ -107,9 +106,11 @@ def test_blocks_are_weighed_by_expert_and_input(tmp_path: Path) -> None:
         experts: random_weights.random(4 * 256, np.float32) + 0.01,
         dense: random_weights.random(256, np.float32) + 0.01,
     }
-    checkpoint = open_checkpoint(folder)
-    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q4_K_S"], None), importance=importance)
-    write_plan(plan, checkpoint, num_processes=1)
+    source_of = opened(folder)
+    plan = make_plan(
+        source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q4_K_S"], None), importance=importance
+    )
+    write_plan(plan, source_of, num_processes=1)
     file = open_gguf(plan.files[0].path)
     prefix = "language_model.model.layers.1"
     parameters = source_parameters(raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -11,17 +12,17 @@ from typing import Any
 import pytest
 
 from convert.gguf.plan import Wanted, make_plan
+from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES
-from convert.gguf.write import write_plan
+from edge.checkpoint.files.gguf import GgufFile, Value, open_gguf
+from edge.checkpoint.folder import open_checkpoint
+from edge.checkpoint.names.gguf import projector_table, text_table
+from edge.checkpoint.names.hub import hub_table
 from edge.config_json import model_config_from_dict
-from edge.weights.folder import open_checkpoint
-from edge.weights.gguf_reader import GgufFile, Value, open_gguf
-from edge.weights.names_gguf import projector_table, text_table
-from edge.weights.names_hf import hub_table
 from tests.real_tokenizer import added_tokens, tokenizer_json
 from tests.shared_facts import FACTS, needs_facts
-from tests.unit.convert.gguf.sources import source_json, token_ids, write_companions, write_source
-from tests.unit.weights.checkpoints import write_config, write_sparse_safetensors
+from tests.unit.checkpoint.checkpoints import write_config, write_sparse_safetensors
+from tests.unit.convert.gguf.sources import opened, source_json, token_ids, write_companions, write_source
 
 Json = dict[str, Any]  # Any: JSON
 TEXT, PROJECTOR = "text_metadata_and_tensors.txt", "projector_f16_metadata_and_tensors.txt"
@@ -128,9 +129,9 @@ def test_other_pixel_limits_are_kept(tmp_path: Path) -> None:
     folder = write_source(tmp_path / "s", source_json(is_moe=False))
     path = folder / "preprocessor_config.json"
     path.write_text(path.read_text().replace("65536", "16384").replace("16777216", "16384"))
-    checkpoint = open_checkpoint(folder)
-    plan = make_plan(checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], FILE_TYPES["F16"]))
-    write_plan(plan, checkpoint, num_processes=1)
+    source_of = opened(folder)
+    plan = make_plan(source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], FILE_TYPES["F16"]))
+    write_plan(plan, source_of, num_processes=1)
     metadata = open_gguf(plan.files[1].path).metadata
     assert (metadata["clip.vision.image_min_pixels"], metadata["clip.vision.image_max_pixels"]) == (16384, 16384)
 
@@ -155,3 +156,16 @@ def test_files_start_with_their_head_and_align_tensors(tmp_path: Path) -> None:
     assert len(file.head) % 32 == 0
     assert all(place.start % 32 == 0 for place in file.places)
     assert file.places[-1].start + file.places[-1].tensor.num_bytes <= file.num_bytes
+
+
+@pytest.mark.parametrize("old", ["old", [{"name": "default", "template": "old"}, {"name": "rag", "template": "named"}]])
+def test_a_corrected_template_wins_over_the_tokenizers_old_one(old: object, tmp_path: Path) -> None:
+    folder = write_source(tmp_path / "s", source_json(is_moe=False))
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": old}))
+    source_of = opened(folder)
+    plan = make_plan(source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["Q8_0"], None))
+    write_plan(plan, source_of, num_processes=1)
+    metadata = open_gguf(tmp_path / "t.gguf").metadata
+    assert metadata["tokenizer.chat_template"] == (folder / "chat_template.jinja").read_text()
+    assert metadata.get("tokenizer.chat_template.rag") == ("named" if isinstance(old, list) else None)

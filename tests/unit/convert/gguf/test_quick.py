@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("numba", reason="needs the extra quick")
 
 from convert.gguf.quick import can_encode, encode_quickly
-from edge.weights.ggml_types import TYPES
+from edge.checkpoint.ggml.types import TYPES
 
 RANDOM = np.random.default_rng(8)
 SHAPE = (33, 768)  # a number of groups that 16 does not divide

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from convert.gguf.types import FILE_TYPES, Layer, choose_file_type, projector_tensor_type, text_tensor_type
+from edge.checkpoint.names.gguf import text_table
 from edge.config import TextConfig
 from edge.config_json import model_config_from_dict, model_config_from_file
 from edge.errors import UsageError
-from edge.weights.names_gguf import text_table
 from tests.shared_facts import FACTS, needs_facts
 from tests.unit.convert.gguf.sources import source_json
 

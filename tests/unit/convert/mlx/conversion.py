@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 from convert.mlx.run import Settings, convert_folder, make_plan
-from convert.mlx.source import open_source
 from convert.recipes import FORMATS, RECIPES, parse_format
+from convert.source import open_source
 from edge.config_json import model_config_from_dict
-from tests.unit.weights.checkpoints import Json, random_parameters, tiny_config_json, write_hub_folder
+from tests.unit.checkpoint.checkpoints import Json, random_parameters, tiny_config_json, write_hub_folder
 
 
 def settings_of(

@@ -10,12 +10,11 @@ import pytest
 
 from convert.mlx.quantize import quantize_rows
 from convert.recipes import RECIPES
+from edge.checkpoint.files.shards import SafetensorsFile, open_folder
+from edge.checkpoint.folder import load_folder, open_checkpoint, read_parameters
 from edge.config_json import model_config_from_dict
 from edge.errors import UsageError, WeightError
-from edge.weights.folder import load_folder, open_checkpoint, read_parameters
-from edge.weights.shards import SafetensorsFile, open_folder
-from tests.unit.convert.mlx.conversion import convert, files_of, group_config_json, settings_of, write_source
-from tests.unit.weights.checkpoints import (
+from tests.unit.checkpoint.checkpoints import (
     parameters_of,
     random_parameters,
     tiny_config_json,
@@ -24,6 +23,7 @@ from tests.unit.weights.checkpoints import (
     write_hub_folder,
     write_mlx_folder,
 )
+from tests.unit.convert.mlx.conversion import convert, files_of, group_config_json, settings_of, write_source
 
 CARD = "README.md"
 

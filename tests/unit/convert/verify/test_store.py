@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.checkpoint import mark_files
 from convert.disk import OutputError
+from convert.source import mark_files
 from convert.verify.stages import LayerOutput
 from convert.verify.store import StateStore, digest_of
 

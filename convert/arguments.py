@@ -1,0 +1,33 @@
+"""What the command lines of all converters have in common; light to import, so that --help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+
+def add_source_arguments(parser: argparse.ArgumentParser, *, can_stream: bool = True) -> None:
+    """Add SOURCE and how it is opened.
+
+    Args:
+        parser: Of the command.
+        can_stream: Whether the command reads weights, which --stream downloads one shard at a time.
+    """
+    parser.add_argument("source", metavar="SOURCE", help="model folder or hub id org/name: bf16 or FP8, any layout")
+    if can_stream:
+        parser.add_argument(
+            "--stream", action="store_true", help="download a hub id shard by shard, removing each once used"
+        )
+    parser.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter to merge; default: one beside the weights")
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
+    parser.add_argument(
+        "--from-packed",
+        action="store_true",
+        help="take a source that is packed already; its losses add to the new ones",
+    )
+
+
+def next_command(model: Path) -> str:
+    """Write the command that runs an output."""
+    return f"python -m edge.chat --model {shlex.quote(str(model))}"

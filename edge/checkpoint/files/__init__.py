@@ -1,0 +1,1 @@
+"""Bytes of checkpoints as untrusted data: safetensors, GGUF, downloads."""

@@ -1,0 +1,1 @@
+"""Names as data: which stored tensor becomes which parameter, and through which operations."""

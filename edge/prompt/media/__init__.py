@@ -1,0 +1,1 @@
+"""Turn pictures and videos, whoever names them, into what the vision tower reads."""

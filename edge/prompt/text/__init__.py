@@ -1,0 +1,1 @@
+"""Turn messages into text, and text into token ids."""

@@ -1,0 +1,33 @@
+"""Write values for people: text on one line."""
+
+from __future__ import annotations
+
+MAX_CHARACTERS = 500
+GAP = " ... "
+
+
+def one_line(text: str, *, max_characters: int = MAX_CHARACTERS) -> str:
+    """Make text safe to show in one line of a terminal, whoever wrote it.
+
+    Args:
+        text: Any text; control, format and broken characters are written as escapes, line breaks as spaces.
+        max_characters: Longer text loses its middle: causes stand at the start, advice at the end.
+    """
+    # A text can be far longer than what will be shown of it.
+    if len(text) > 2 * max_characters:
+        text = text[:max_characters] + text[-max_characters:]
+        is_cut = True
+    else:
+        is_cut = False
+    if not text.isprintable():
+        text = "".join(_shown(character) for character in text)
+    if not is_cut and len(text) <= max_characters:
+        return text
+    head = max_characters * 3 // 5
+    return text[:head] + GAP + text[len(text) - (max_characters - head - len(GAP)) :]
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode()

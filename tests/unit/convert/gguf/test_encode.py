@@ -1,0 +1,28 @@
+"""Values that a type cannot hold are refused; the bytes of types are held against llama.cpp in tests/parity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convert.gguf.encode import check_finite, encode_rows
+from edge.checkpoint.ggml.types import TYPES
+from edge.errors import WeightError
+
+
+def test_f16_refuses_what_would_become_infinite() -> None:
+    rows = np.full((2, 32), 65504.0, np.float32)
+    assert np.isfinite(np.frombuffer(encode_rows(rows, TYPES["F16"]), "<f2")).all()
+    rows[1, 7] = -70000
+    with pytest.raises(WeightError, match=r"blk\.0\.w: found values beyond the range of F16 \(65504\)"):
+        encode_rows(rows, TYPES["F16"], name="blk.0.w")
+    assert np.frombuffer(encode_rows(rows, TYPES["F32"]), "<f4").min() == -70000
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_values_that_are_no_numbers_are_refused(value: float) -> None:
+    rows = np.zeros((2, 32), np.float32)
+    check_finite(rows, "w")
+    rows[0, 0] = value
+    with pytest.raises(WeightError, match="w: found values that are infinite or not a number"):
+        check_finite(rows, "w")

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import ConfigError, EdgeError
+from edge.units import one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a  b: caf\u00e9 \U0001f600", "a  b: caf\u00e9 \U0001f600"),
+        ("a\nb\r\tc", "a b  c"),
+        ("\x1b]0;owned\x07 x", "\\x1b]0;owned\\x07 x"),
+        ("\x9b31m", "\\x9b31m"),
+        ("abc\u202egnp", "abc\\u202egnp"),
+        ("caf\udce9", "caf\\udce9"),
+        ("a\u2028b", "a b"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_written_out(text: str, shown: str) -> None:
+    assert one_line(text) == shown
+
+
+def test_long_text_keeps_its_start_and_its_end() -> None:
+    shown = one_line("cause: " + "x" * 600_000 + ". Download it again.")
+    assert len(shown) == 500
+    assert shown.startswith("cause: xxx")
+    assert shown.endswith("xxx. Download it again.")
+
+
+@given(st.text(max_size=2000))
+def test_any_text_becomes_one_short_printable_line(text: str) -> None:
+    shown = one_line(text)
+    assert shown.isprintable()
+    assert len(shown) <= 500
+    shown.encode()
+
+
+@pytest.mark.parametrize("kind", [EdgeError, ConfigError])
+def test_every_error_is_one_line(kind: type[EdgeError]) -> None:
+    assert str(kind("key \x1b[2J\nof a file")) == "key \\x1b[2J of a file"
+    assert str(kind("x" * 10_000)).count("x") < 500
