@@ -18,6 +18,7 @@ from starlette.responses import Response
 from edge.errors import EdgeError
 from edge.server.about import about_routes
 from edge.server.admission import Admission
+from edge.server.anthropic.routes import PROTOCOL as ANTHROPIC
 from edge.server.arguments import ServerOptions
 from edge.server.catalogue import list_entries, load_entry
 from edge.server.errors import ApiError
@@ -25,13 +26,14 @@ from edge.server.guard import Guard
 from edge.server.log import log_event, open_uvicorn_log
 from edge.server.metrics import Metrics
 from edge.server.models import Load, ModelShelf
+from edge.server.ollama.routes import PROTOCOL as OLLAMA
 from edge.server.openai.routes import PROTOCOL as OPENAI
 from edge.server.page.routes import OPEN_PATHS
 from edge.server.page.routes import ROUTES as PAGE_ROUTES
 from edge.server.protocol import Protocol
 from edge.server.serving import Serving
 
-PROTOCOLS: tuple[Protocol, ...] = (OPENAI,)
+PROTOCOLS: tuple[Protocol, ...] = (OLLAMA, ANTHROPIC, OPENAI)
 """The first whose `owns` takes a path writes its errors down; OpenAI, last, takes all."""
 SWEEP_S = 5.0
 WORKERS = 8
