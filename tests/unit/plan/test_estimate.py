@@ -50,8 +50,8 @@ def test_packed_keys_and_values_halve_their_part() -> None:
 DECODE = """
 import sys
 import mlx.core as mx
-from edge.prompt.messages import MediaItem
-from edge.prompt.prepare import prepare_media
+from edge.prompt.types import MediaItem
+from edge.prompt.media.prepare import prepare_media
 from edge.settings import ImageSettings, VideoSettings
 from tests.peak_memory import peak_rss_bytes
 item = MediaItem(kind="image", source=sys.argv[1], label="picture", options={})
