@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge.errors import RequestError
 from edge.events import (
     Event,
     FinishEvent,
@@ -79,19 +80,28 @@ class Answer:
             media_index: Which of the request's pictures and videos the coordinates speak of.
 
         Raises:
-            IndexError: There is no such picture.
+            RequestError: There is no such picture.
         """
         from edge.text.boxes import parse_boxes
 
-        height, width = self.media[media_index].source_size
+        height, width = self._source_size(media_index)
         return parse_boxes(self.text, width=width, height=height)
 
     def points(self, *, media_index: int = 0) -> list[Point]:
         """Read the points out of the text, as `boxes`."""
         from edge.text.boxes import parse_points
 
-        height, width = self.media[media_index].source_size
+        height, width = self._source_size(media_index)
         return parse_points(self.text, width=width, height=height)
+
+    def _source_size(self, media_index: int) -> tuple[int, int]:
+        if not 0 <= media_index < len(self.media):
+            raise RequestError(
+                f"media_index: expected one of the request's {len(self.media)} pictures and videos, counted from 0, "
+                f"found {media_index}.",
+                field="media_index",
+            )
+        return self.media[media_index].source_size
 
 
 class AnswerParts:

@@ -13,7 +13,7 @@ from edge.answer import Answer, AnswerParts
 from edge.errors import RequestError
 from edge.events import Event, ToolCall
 from edge.options import Image, Video
-from edge.request import Request
+from edge.request import Request, check_settings, make_request
 
 if TYPE_CHECKING:
     from edge.results import EventStream
@@ -54,6 +54,9 @@ class Conversation:
             system: The system message.
             settings: Fields of every `Request`.
         """
+        if system is not None and not isinstance(system, str):
+            raise RequestError(f"system: expected text, found {type(system).__name__}.", field="system")
+        check_settings(settings)
         self.messages: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         self._stream = stream
         self._settings = settings
@@ -95,6 +98,10 @@ class Conversation:
         """
         from edge.text.tools import tool_result_message
 
+        if not results or not all(isinstance(one, tuple) and isinstance(one[0], ToolCall) for one in results):
+            raise RequestError(
+                "results: expected a list of pairs, each a ToolCall of the last answer and its result.", field="results"
+            )
         parts = AnswerParts()
         messages = [tool_result_message(call, content) for call, content in results]
         for event in self._run(messages, changes):
@@ -102,7 +109,7 @@ class Conversation:
         return parts.answer()
 
     def _run(self, new: list[Message], changes: Mapping[str, Any]) -> Iterator[Event]:
-        request = Request(messages=[*self.messages, *new], **{**self._settings, **changes})
+        request = make_request([*self.messages, *new], {**self._settings, **changes})
         events = self._stream(request)  # refused questions are refused here
         return self._remember(events, new)
 

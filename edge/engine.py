@@ -24,10 +24,11 @@ from edge.limits import EngineLimits
 from edge.many import run_many
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
-from edge.request import LEAST_THOUGHT_TOKENS, Request
+from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
 from edge.results import EventStream, Result
 from edge.run.build import ModelReader, Speech, make_loop, sampling_of
 from edge.run.job import Emit, Job
+from edge.run.memory_use import MemoryUse
 from edge.run.sample import SamplingParams
 from edge.run.thread import ModelThread
 from edge.settings import GenerationSettings
@@ -68,7 +69,9 @@ class Engine:
         """
         self.config = config
         self.name = name
-        self.limits = limits or EngineLimits()
+        self.limits = EngineLimits() if limits is None else limits
+        if not isinstance(self.limits, EngineLimits):
+            raise RequestError(f"limits: expected EngineLimits, found {type(limits).__name__}.", field="limits")
         self.context_tokens = self.limits.context_tokens or config.text.max_position_embeddings
         self.default_sampling: SamplingParams = sampling_of(generation)
         processor: Future[Processor] = Future()
@@ -114,7 +117,7 @@ class Engine:
         Raises:
             EdgeError: As `stream`.
         """
-        return self.answer(_request_of(user_message(question, images=images, videos=videos), settings))
+        return self.answer(make_request([user_message(question, images=images, videos=videos)], settings))
 
     def stream(self, request: Request) -> EventStream:
         """Answer a request piece by piece.
@@ -196,6 +199,9 @@ class Engine:
         Args:
             system: The system message.
             settings: Fields of `Request` for all its questions.
+
+        Raises:
+            RequestError: There is no such field, or the system message is no text.
         """
         return Conversation(self.stream, system=system, **settings)
 
@@ -205,8 +211,18 @@ class Engine:
         return len(self.build_prompt(request).token_ids)
 
     def build_prompt(self, request: Request) -> Prompt:
-        """Build the prompt of a request without running it."""
+        """Build the prompt of a request without running it; raises like `stream`."""
+        if not isinstance(request, Request):
+            raise RequestError(
+                f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
+            )
+        if request.raw_prompt is not None:
+            return self.processor.build_raw(request.raw_prompt)
         return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
+
+    def memory(self) -> MemoryUse:
+        """Tell what memory was planned and is used: weights, keys and values, kept turns, spare buffers, the peak."""
+        return self._thread.call(lambda loop: loop.memory_use())
 
     # Life -----------------------------------------------------------------------------------------------------------
 
@@ -233,10 +249,6 @@ class Engine:
     def _make_job(self, request: Request, emit: Emit) -> Job:
         """Build and check everything about a request that needs no model."""
         started = time.perf_counter()
-        if not isinstance(request, Request):
-            raise RequestError(
-                f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
-            )
         prompt = self.build_prompt(request)
         self._check_length(prompt, request)
         constraint = self._constrain(request, follows_thought=prompt.opens_reasoning)
@@ -273,11 +285,3 @@ class Engine:
             f"the context holds {self.context_tokens}. Shorten the prompt, or lower max_pixels or max_tokens.",
             field="max_tokens",
         )
-
-
-def _request_of(message: Message, settings: dict[str, Any]) -> Request:
-    """Make a request of one message; unknown settings are refused by name."""
-    try:
-        return Request(messages=[message], **settings)
-    except TypeError as error:
-        raise RequestError(f"{error}. See edge.Request for the settings there are.", field="settings") from None

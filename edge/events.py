@@ -81,7 +81,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class PromptEvent:
-    """The request was admitted; nothing is computed yet. `hints` are lines for the user about what will work badly."""
+    """The request was admitted; nothing is computed yet.
+
+    Attributes:
+        prompt_tokens: All tokens of the prompt.
+        cached_tokens: Of these, tokens whose keys and values exist already.
+        media: What became of each picture and video, in the order of the prompt.
+        hints: Lines for the user about what will work badly.
+    """
 
     prompt_tokens: int
     cached_tokens: int
@@ -153,7 +160,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDeltaEvent:
-    """A piece of a call while it is written: the first has id and name, all join to the arguments' JSON text."""
+    """A piece of a call while it is written.
+
+    Attributes:
+        index: Place among the calls of this answer, from 0.
+        id: The call's name within the conversation; in the first piece.
+        name: The tool's name; in the first piece.
+        arguments: More of the arguments; all pieces join to their JSON text.
+    """
 
     index: int
     id: str

@@ -51,5 +51,15 @@ class EngineLimits:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise RequestError(f"{name}: expected a whole number of at least 1, found {value!r}.", field=name)
+        for name in ("kept_bytes", "vision_cache_bytes", "keep_folder_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise RequestError(
+                    f"{name}: expected a whole number of bytes, at least 0, found {value!r}.", field=name
+                )
+        if self.keep_folder is not None:
+            if not isinstance(self.keep_folder, str | Path):
+                raise RequestError(f"keep_folder: expected a path, found {self.keep_folder!r}.", field="keep_folder")
+            object.__setattr__(self, "keep_folder", Path(self.keep_folder))
         if self.kv_bits not in (None, 8, 4):
             raise RequestError(f"kv_bits: expected 8 or 4, or None, found {self.kv_bits!r}.", field="kv_bits")

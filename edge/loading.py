@@ -49,8 +49,12 @@ def load(
     compute_dtype = dtype or default_dtype()
     source = demo_folder() if model is None else model
     checkpoint = door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype)
-    needed = checkpoint.weight_bytes(itemsize=compute_dtype.size)
-    check_weights_fit(needed, available=available_bytes(), folder=str(checkpoint.path))
+    needed, available = checkpoint.weight_bytes(itemsize=compute_dtype.size), available_bytes()
+    if needed > available:
+        from edge.plan.advice import fitting_recipes  # only for the advice
+
+        advice = fitting_recipes(checkpoint.config, available=available)
+        check_weights_fit(needed, available=available, folder=str(checkpoint.path), advice=advice)
 
     def read_model() -> Qwen3VL:
         return checkpoint.read_model(compute_dtype).model

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from edge.config import ModelConfig, TextConfig
+from edge.config import ModelConfig, TextConfig, VisionConfig
 from edge.errors import MemoryPlanError
+from edge.kv.packed import MAX_SCORE_BYTES
 from edge.model.types import Grid
 from edge.model.vision import vision_peak_bytes
 
@@ -27,6 +28,11 @@ RESERVE_BYTES = 300_000_000
 # A prefill chunk may hold this much at once; the chunk is made smaller until it does.
 CHUNK_BUDGET_BYTES = 768 * 2**20
 CHUNK_SIZES = (2048, 1024, 512, 256, 128, 64)
+# MLX keeps freed buffers up to this; more than a chunk's is of no use, and pages of the GPU never swap.
+SPARE_BYTES = 2**30
+# Attention to packed keys and values goes cut by cut; of n cuts so many are held (measured on MLX's CPU, n 1 to 8).
+PACKED_CUTS = (1.25, 0.52)
+MOST_PACKED_CUTS = 10
 # Room for an answer of unknown length, when the request does not say.
 ANSWER_TOKENS = 256
 
@@ -49,6 +55,7 @@ class MemoryPlan:
     available_bytes: int
     kv_bytes_per_token: int
     new_tokens: int
+    feature_bytes: int = 0
 
     @property
     def fits(self) -> bool:
@@ -71,13 +78,15 @@ class MemoryPlan:
 
     @property
     def needed_bytes(self) -> int:
-        """Peak: the vision tower and the prefill do not run at the same time."""
-        return self.kv_bytes + max(self.prefill_bytes, self.vision_bytes)
+        """Peak: keys and values, and what the tower saw, beside a chunk; or before that, the tower at work."""
+        return max(self.kv_bytes + self.prefill_bytes + self.feature_bytes, self.vision_bytes)
 
     @property
     def max_new_tokens(self) -> int:
         """Tokens for which keys and values fit beside the peak of the rest."""
-        free = self.available_bytes - max(self.prefill_bytes, self.vision_bytes)
+        if self.vision_bytes > self.available_bytes:
+            return 0
+        free = self.available_bytes - self.prefill_bytes - self.feature_bytes
         return max(0, free // self.kv_bytes_per_token)
 
 
@@ -93,13 +102,14 @@ def available_bytes() -> int:
     return max(0, min(available, _cgroup_free_bytes(Path("/sys/fs/cgroup"))) - RESERVE_BYTES)
 
 
-def check_weights_fit(weight_bytes: int, *, available: int, folder: str) -> None:
+def check_weights_fit(weight_bytes: int, *, available: int, folder: str, advice: str = "") -> None:
     """Refuse to load weights that do not fit.
 
     Args:
         weight_bytes: Bytes of all parameters in the type they will have in memory.
         available: From `available_bytes`.
         folder: For the message.
+        advice: What would fit, for the message.
 
     Raises:
         MemoryPlanError: They do not fit.
@@ -110,7 +120,7 @@ def check_weights_fit(weight_bytes: int, *, available: int, folder: str) -> None
     raise MemoryPlanError(
         f"{folder}: the weights need {_gb(weight_bytes)}, free for them are {_gb(available)}. "
         f"Close other programs, or use a checkpoint with at most {max(share, 0.0):.0%} of this size "
-        "(a smaller model or fewer bits)."
+        f"(a smaller model or fewer bits).{advice}"
     )
 
 
@@ -123,6 +133,8 @@ def plan_request(
     context_tokens: int,
     unseen: Sequence[Grid],
     available: int,
+    kv_bits: int | None = None,
+    chunk_tokens: int | None = None,
 ) -> MemoryPlan:
     """Plan one request; `MemoryPlan.fits` says whether it can run.
 
@@ -134,12 +146,21 @@ def plan_request(
         context_tokens: S, all tokens of prompt and answer.
         unseen: Grids of the pictures and videos the vision tower has to see, one call each.
         available: From `available_bytes`.
+        kv_bits: How keys and values are stored.
+        chunk_tokens: Tokens of a prefill forward; None chooses.
     """
-    chunk_tokens = choose_chunk_tokens(config.text, precision=precision, context_tokens=context_tokens)
+    chunk = chunk_tokens or choose_chunk_tokens(
+        config.text, precision=precision, context_tokens=context_tokens, kv_bits=kv_bits
+    )
     return MemoryPlan(
         kv_bytes=new_tokens * token_bytes,
         prefill_bytes=prefill_bytes(
-            config.text, precision=precision, chunk_tokens=min(chunk_tokens, new_tokens), context_tokens=context_tokens
+            config.text,
+            precision=precision,
+            chunk_tokens=min(chunk, new_tokens),
+            context_tokens=context_tokens,
+            new_tokens=new_tokens,
+            kv_bits=kv_bits,
         ),
         vision_bytes=max(
             (vision_peak_bytes(config.vision, [grid], value_bytes=precision.itemsize) for grid in unseen), default=0
@@ -147,20 +168,49 @@ def plan_request(
         available_bytes=available,
         kv_bytes_per_token=token_bytes,
         new_tokens=new_tokens,
+        feature_bytes=sum(feature_bytes(config.vision, grid, itemsize=precision.itemsize) for grid in unseen),
     )
 
 
-def choose_chunk_tokens(text: TextConfig, *, precision: Precision, context_tokens: int) -> int:
+def feature_bytes(vision: VisionConfig, grid: Grid, *, itemsize: int) -> int:
+    """Count the bytes of what the tower gives for one picture or video, DeepStack levels included."""
+    frames, height, width = grid
+    num_tokens = frames * height * width // vision.merge_area
+    return num_tokens * vision.out_hidden_size * (1 + len(vision.deepstack_indexes)) * itemsize
+
+
+def choose_chunk_tokens(
+    text: TextConfig, *, precision: Precision, context_tokens: int, kv_bits: int | None = None
+) -> int:
     """Choose the largest prefill chunk whose activations stay within `CHUNK_BUDGET_BYTES`."""
     for chunk_tokens in CHUNK_SIZES:
-        held = prefill_bytes(text, precision=precision, chunk_tokens=chunk_tokens, context_tokens=context_tokens)
+        held = prefill_bytes(
+            text, precision=precision, chunk_tokens=chunk_tokens, context_tokens=context_tokens, kv_bits=kv_bits
+        )
         if held <= CHUNK_BUDGET_BYTES:
             return chunk_tokens
     return CHUNK_SIZES[-1]
 
 
-def prefill_bytes(text: TextConfig, *, precision: Precision, chunk_tokens: int, context_tokens: int) -> int:
-    """Bound the bytes one decoder layer holds during a chunk, with the logits of one position."""
+def prefill_bytes(
+    text: TextConfig,
+    *,
+    precision: Precision,
+    chunk_tokens: int,
+    context_tokens: int,
+    new_tokens: int | None = None,
+    kv_bits: int | None = None,
+) -> int:
+    """Bound the bytes one decoder layer holds during a chunk, with the logits of one position.
+
+    Args:
+        text: Sizes of the decoder.
+        precision: Of activations.
+        chunk_tokens: Tokens of one forward.
+        context_tokens: S, tokens the last chunk attends to.
+        new_tokens: Of these, tokens to compute; None takes all.
+        kv_bits: How keys and values are stored: packed ones are attended without a fused kernel, in cuts.
+    """
     if text.moe is not None:
         mlp_width = 3 * text.moe.experts_per_token * max(text.moe.intermediate_size, text.hidden_size)
     else:
@@ -169,9 +219,21 @@ def prefill_bytes(text: TextConfig, *, precision: Precision, chunk_tokens: int, 
     # Twice the widest layer: MLX begins the next one before the last is freed (measured 1.2 to 1.7 times).
     values = 2 * chunk_tokens * (4 * text.hidden_size + max(mlp_width, attention_width)) + 4 * text.vocab_size
     scores = 0
-    if not precision.is_attention_fused:
-        scores = int(1.2 * 4 * text.num_heads * chunk_tokens * context_tokens)  # float32, measured 1.06 on MLX's CPU
+    if kv_bits is not None or not precision.is_attention_fused:
+        pairs = _most_pairs(chunk_tokens, context_tokens=context_tokens, new_tokens=new_tokens or context_tokens)
+        scores = int(1.15 * 4 * text.num_heads * pairs)  # float32, measured 1.03 to 1.15 on MLX's CPU
+    if kv_bits is not None:
+        first, each = PACKED_CUTS
+        num_cuts = min(first + each * scores / 1.15 / MAX_SCORE_BYTES, MOST_PACKED_CUTS)
+        scores = min(scores, int(num_cuts * MAX_SCORE_BYTES))
     return values * precision.itemsize + scores
+
+
+def _most_pairs(chunk_tokens: int, *, context_tokens: int, new_tokens: int) -> int:
+    """Return the most pairs of a new and an attended token in one chunk: in the last full one, or in the rest."""
+    num_full, rest = divmod(new_tokens, chunk_tokens)
+    last_full = context_tokens - rest
+    return max(chunk_tokens * last_full if num_full else 0, rest * context_tokens)
 
 
 def _cgroup_free_bytes(root: Path) -> int:

@@ -56,11 +56,15 @@ class Image:
 
     Attributes:
         source: Path, data URL, bytes, binary file object, PIL picture, or uint8 array (H, W[, 1 | 3 | 4]).
-        options: Its limits; they win over the request's.
+        options: Its limits, also as a mapping; they win over the request's.
     """
 
     source: Any  # Any: edge.prompt takes and checks all of these kinds
-    options: ImageOptions = ImageOptions()
+    options: ImageOptions | Mapping[str, Any] = ImageOptions()
+
+    def __post_init__(self) -> None:
+        """Turn a mapping into its class."""
+        object.__setattr__(self, "options", options_of(ImageOptions, self.options, field="options") or ImageOptions())
 
     def part(self) -> dict[str, Any]:  # Any: a JSON part, but for the source
         """Return the part of a message's content."""
@@ -73,15 +77,19 @@ class Video:
 
     Attributes:
         source: A file as for `Image`, or a list of frames (each a picture source).
-        options: Its limits; they win over the request's.
+        options: Its limits, also as a mapping; they win over the request's.
         frame_rate: Frames per second of a list of frames.
         times_s: Seconds of each frame of a list, instead of a rate.
     """
 
     source: Any  # Any: as above
-    options: VideoOptions = VideoOptions()
+    options: VideoOptions | Mapping[str, Any] = VideoOptions()
     frame_rate: float | None = None
     times_s: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        """Turn a mapping into its class."""
+        object.__setattr__(self, "options", options_of(VideoOptions, self.options, field="options") or VideoOptions())
 
     def part(self) -> dict[str, Any]:  # Any: as above
         """Return the part of a message's content."""

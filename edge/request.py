@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from edge.errors import RequestError
@@ -49,6 +49,8 @@ class Request:
         template_variables: Variables for the checkpoint's chat template, such as {"add_vision_id": True}.
         token_ids: Send a `TokenEvent` for every generated token.
         top_logprobs: Send logprobs too: of the token and of this many most likely ones, 0 to 20; None sends none.
+        raw_prompt: Text that goes to the model as it is, around the chat template, in place of messages; special tokens
+            in it count as such.
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
         max_visual_tokens: Refuse prompts with more tokens of pictures and videos.
         cancel: Set it from any thread to end the answer after the current slice of work.
@@ -74,18 +76,16 @@ class Request:
     template_variables: Json = field(default_factory=dict)
     token_ids: bool = False
     top_logprobs: int | None = None
+    raw_prompt: str | None = None
     allow_files: bool = True
     max_visual_tokens: int | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong type or out of range, and turn mappings into their classes."""
-        if isinstance(self.messages, str) or not isinstance(self.messages, Sequence):
-            raise RequestError(
-                f"messages: expected a list of messages, found {type(self.messages).__name__}. "
-                "Use ask(...) for one question.",
-                field="messages",
-            )
+        _check_objects("messages", self.messages, "Use ask(...) for one question.")
+        if self.tools is not None:
+            _check_objects("tools", self.tools, "tool_from_function makes one of a function.")
         _check_whole("max_tokens", self.max_tokens, least=1)
         _check_whole("thinking_budget", self.thinking_budget, least=0)
         _check_whole("answer_tokens", self.answer_tokens, least=0)
@@ -110,10 +110,17 @@ class Request:
                 f'tool_choice: expected "auto", "none", "required" or a tool\'s name, found {self.tool_choice!r}.',
                 field="tool_choice",
             )
-        for name in ("template_variables", "grammar"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, Mapping):
-                raise RequestError(f"{name}: expected a mapping, found {type(value).__name__}.", field=name)
+        if self.raw_prompt is not None and (not isinstance(self.raw_prompt, str) or self.messages or self.tools):
+            raise RequestError(
+                "raw_prompt: expected text, without messages and tools beside it. Leave one of them out.",
+                field="raw_prompt",
+            )
+        _check_kind("template_variables", self.template_variables, Mapping, "a mapping")
+        if self.grammar is not None:
+            _check_kind("grammar", self.grammar, Mapping, "a mapping")
+        for name in ("parallel_tool_calls", "token_ids", "allow_files"):
+            _check_kind(name, getattr(self, name), bool, "True or False")
+        _check_kind("cancel", self.cancel, threading.Event, "a threading.Event")
         set_field = object.__setattr__  # frozen: mappings become classes once, here
         set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))
         set_field(self, "image", options_of(ImageOptions, self.image, field="image"))
@@ -155,6 +162,41 @@ class Request:
     def prompt_tools(self) -> Sequence[Json] | None:
         """The tools that the prompt declares: none when no call is allowed."""
         return None if self.tool_choice == "none" else self.tools
+
+
+def make_request(messages: Sequence[Json], settings: Mapping[str, Any]) -> Request:
+    """Make a request of messages and further fields by name.
+
+    Raises:
+        RequestError: There is no such field, or a value is wrong.
+    """
+    check_settings(settings)
+    return Request(messages=messages, **settings)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse names that are no fields of a request besides its messages.
+
+    Raises:
+        RequestError: Names the first such name and the ones there are.
+    """
+    known = [one.name for one in fields(Request) if one.name != "messages"]
+    for name in settings:
+        if name not in known:
+            raise RequestError(f"{name}: no such setting of a request. Known: {', '.join(known)}.", field=name)
+
+
+def _check_objects(name: str, value: object, advice: str) -> None:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise RequestError(f"{name}: expected a list of objects, found {type(value).__name__}. {advice}", field=name)
+    for i, one in enumerate(value):
+        if not isinstance(one, Mapping):
+            raise RequestError(f"{name}[{i}]: expected an object, found {type(one).__name__}. {advice}", field=name)
+
+
+def _check_kind(name: str, value: object, kind: type, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise RequestError(f"{name}: expected {expected}, found {type(value).__name__}.", field=name)
 
 
 def _check_whole(name: str, value: object, *, least: int, most: int | None = None) -> None:

@@ -15,7 +15,7 @@ from edge.config import VisionConfig
 from edge.model.elementwise import gelu_erf, gelu_tanh
 from edge.model.rope import cos_and_sin
 from edge.model.types import Grid, VisionOutput
-from edge.model.vision_attention import VisionAttention, fused_head_dim, peak_score_bytes
+from edge.model.vision_attention import VisionAttention, attended_head_dim, peak_score_bytes
 from edge.model.vision_positions import position_taps, rotary_angles
 
 LAYER_NORM_EPS = 1e-6
@@ -187,7 +187,7 @@ def vision_peak_bytes(config: VisionConfig, grids: Sequence[Grid], *, value_byte
         the feed-forward part.
     """
     num_patches = sum(frames * height * width for frames, height, width in grids)
-    padded = config.num_heads * fused_head_dim(config.head_dim)
+    padded = config.num_heads * attended_head_dim(config.head_dim)
     steady = num_patches * (
         4 * config.patch_values
         + 4 * config.head_dim

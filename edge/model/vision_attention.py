@@ -1,8 +1,8 @@
-"""Attention of the vision tower: within one frame, in calls of bounded size.
+"""Attention of the vision tower: within one frame, without a score matrix in memory or with a bounded one.
 
 A frame of a 4096x4096 picture has 65,536 patches; a full score matrix takes 16 heads * 65,536^2 * 4 bytes = 275 GB.
-Heads are widened to a size that MLX has a fused kernel for (72 -> 80), which never writes scores to memory; where
-there is none (CPU) the query rows of a call are so few that its scores stay within `score_bytes`.
+On Metal MLX has fused kernels, which never write scores: one call takes all frames of a picture or video, and is
+asked to be fused or to fail. Elsewhere the query rows of a call are so few that its scores stay within `score_bytes`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from edge.config import VisionConfig
 from edge.model.elementwise import rotate_halves
 from edge.model.types import Grid
 
-FUSED_HEAD_DIMS = (64, 80, 128)
-"""Head sizes of MLX 0.32's fused attention kernel for many queries."""
+FUSED_HEAD_DIMS = (64, 72, 80, 96, 128)
+"""Head sizes of MLX 0.32.4's fused attention kernels for many queries, on Metal; others are widened with zeros."""
 
 GPU_SCORE_BYTES = 1 << 30
 CPU_SCORE_BYTES = 1 << 26
@@ -47,7 +47,7 @@ class VisionAttention(nn.Module):
             (N, D).
         """
         head_dim = self.config.head_dim
-        padding = fused_head_dim(head_dim) - head_dim
+        padding = attended_head_dim(head_dim) - head_dim
         heads = mx.unflatten(self.qkv(hidden), -1, (3, self.config.num_heads, head_dim))  # (N, 3, H, Dh)
         queries = _rotate_and_pad(heads[:, 0], cos, sin, padding)
         keys = _rotate_and_pad(heads[:, 1], cos, sin, padding)
@@ -59,9 +59,18 @@ class VisionAttention(nn.Module):
                 mx.unflatten(part[start:stop], 0, (frames, height * width)).transpose(0, 2, 1, 3)  # (T, H, P, Dh)
                 for part in (queries, keys, values)
             )
-            mixed.append(attend_in_blocks(q, k, v, scale=head_dim**-0.5, score_bytes=score_bytes()))
+            mixed.append(_attend(q, k, v, scale=head_dim**-0.5))
             start = stop
         return self.proj(mx.concatenate(mixed)[..., :head_dim].flatten(1))
+
+
+def _attend(queries: mx.array, keys: mx.array, values: mx.array, *, scale: float) -> mx.array:
+    """Attend within frames, (T, H, P, Dh) each; returns flat rows (T * P, H, Dh)."""
+    if not has_fused_kernels():
+        return attend_in_blocks(queries, keys, values, scale=scale, score_bytes=score_bytes())
+    # force_fused: that there is no score matrix is what the memory plan counts on.
+    mixed = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, force_fused=True)
+    return mixed.transpose(0, 2, 1, 3).flatten(0, 1)
 
 
 def attend_in_blocks(
@@ -98,8 +107,15 @@ def attend_in_blocks(
     return blocks[0] if len(blocks) == 1 else mx.concatenate(blocks)
 
 
-def fused_head_dim(head_dim: int) -> int:
-    """Return the smallest fused head size that holds a head, or its own size when it is larger than all."""
+def has_fused_kernels() -> bool:
+    """Tell whether full attention runs without a score matrix here."""
+    return mx.metal.is_available() and mx.default_device().type == mx.DeviceType.gpu
+
+
+def attended_head_dim(head_dim: int) -> int:
+    """Return the width at which a head is attended: its own, or the next fused size where kernels are fused."""
+    if not has_fused_kernels():
+        return head_dim
     return next((size for size in FUSED_HEAD_DIMS if size >= head_dim), head_dim)
 
 
@@ -109,7 +125,9 @@ def score_bytes() -> int:
 
 
 def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid]) -> int:
-    """Bound the scores that are in memory at a time when no fused kernel is used; media run one after the other."""
+    """Bound the scores that are in memory at a time, none where kernels are fused; media run one after the other."""
+    if has_fused_kernels():
+        return 0
     in_flight = 1 if mx.default_device().type == mx.DeviceType.gpu else CPU_BLOCKS_IN_FLIGHT
     full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
     one_row = max(4 * config.num_heads * height * width for _, height, width in grids)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
+from edge.checkpoint.build import num_model_bytes
 from edge.config import ModelConfig
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
-from edge.memory import Precision
+from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.run.job import Job
@@ -84,6 +85,7 @@ def make_loop(
         context_tokens: Most tokens of prompt and answer together.
         identity: What weights these are, for turns kept on disk; None keeps none there.
     """
+    mx.set_cache_limit(SPARE_BYTES)
     model = read_model()
     kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
@@ -99,6 +101,7 @@ def make_loop(
         kv_bits=limits.kv_bits,
         context_tokens=context_tokens,
         chunk_tokens=limits.chunk_tokens,
+        weight_bytes=num_model_bytes(model),
         kept=kept,
         seen=seen,
         store=store,

@@ -180,10 +180,42 @@ def test_attention_in_blocks_of_any_size_equals_the_reference(
     assert max(errors(index)) <= TOLERANCE
 
 
-def test_a_head_size_with_its_own_kernel_is_not_padded() -> None:
-    assert [edge.model.vision_attention.fused_head_dim(size) for size in (12, 64, 72, 80, 96, 160)] == [
-        64, 64, 80, 80, 128, 160,
-    ]  # fmt: skip
+def fake_fused_kernels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Let attention run as on Metal, by the plain kernel; returns the shapes of the queries of each call."""
+    calls: list[tuple[int, ...]] = []
+    plain = mx.fast.scaled_dot_product_attention
+
+    def fused(q: mx.array, k: mx.array, v: mx.array, *, scale: float, force_fused: bool) -> mx.array:
+        assert force_fused, "the memory plan counts on a fused kernel"
+        calls.append(tuple(q.shape))
+        return plain(q, k, v, scale=scale)
+
+    monkeypatch.setattr(edge.model.vision_attention, "has_fused_kernels", lambda: True)
+    monkeypatch.setattr(mx.fast, "scaled_dot_product_attention", fused)
+    return calls
+
+
+@pytest.mark.parametrize("index", [1, 3])
+def test_attention_as_on_metal_equals_the_reference(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = fake_fused_kernels(monkeypatch)
+    assert max(errors(index)) <= TOLERANCE
+    assert {shape[-1] for shape in calls} == {64}  # the fixture's heads are widened
+
+
+def test_a_picture_takes_one_fused_call_a_block_whatever_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = fake_fused_kernels(monkeypatch)
+    monkeypatch.setattr(edge.model.vision_attention, "score_bytes", lambda: 700)
+    grids = [(1, 16, 24), (3, 4, 6)]
+    patches = mx.zeros((16 * 24 + 3 * 4 * 6, tower().config.patch_values))
+    tower()(patches, grids)
+    assert len(calls) == 2 * tower().config.depth
+
+
+def test_a_head_size_with_its_own_kernel_is_not_padded(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = (12, 64, 72, 80, 88, 96, 160)
+    assert [edge.model.vision_attention.attended_head_dim(size) for size in sizes] == list(sizes)
+    monkeypatch.setattr(edge.model.vision_attention, "has_fused_kernels", lambda: True)
+    assert [edge.model.vision_attention.attended_head_dim(size) for size in sizes] == [64, 64, 72, 80, 96, 96, 160]
 
 
 # Mutants ---------------------------------------------------------------------------------------------------------

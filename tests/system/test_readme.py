@@ -18,7 +18,7 @@ def test_the_python_example_answers_right(monkeypatch: pytest.MonkeyPatch) -> No
     (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(compile(example, "README.md", "exec"), {})
-    assert out.getvalue().strip() == "There is 1 circle."
+    assert out.getvalue().strip() == 'It says "APPLE".\nThere is 1 circle.'
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README))

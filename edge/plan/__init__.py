@@ -1,0 +1,1 @@
+"""What a checkpoint needs and where it runs: `python -m edge.plan`, and the arithmetic behind it."""

@@ -1,0 +1,113 @@
+"""`python -m edge.plan`: what a model needs and whether it fits, before anything is downloaded, converted or loaded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from edge.errors import EdgeError, UsageError
+
+PROGRAM = "python -m edge.plan"
+EXAMPLES = """\
+examples:
+  python -m edge.plan                                   the published models in every recipe, on this machine
+  python -m edge.plan 30b --mac "M4 24 GB"              one model in every recipe, on a Mac
+  python -m edge.plan 30b --recipe 4bit --mac "32 GB" --context 65536 --kv-bits 8 --image 4096x4096
+  python -m edge.plan ./my-model --json                 files of this computer, by their headers
+
+exit status: 0 it fits, 1 it does not (or a failure, told on stderr), 2 wrong usage.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"edge.plan: {message}. See {PROGRAM} --help.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plan what the command line asks for; return the exit status."""
+    given = _parser().parse_args(argv)
+    try:
+        return _plan(given)
+    except UsageError as error:
+        print(f"edge.plan: {error}", file=sys.stderr)
+        return 2
+    except EdgeError as error:
+        print(f"edge.plan: {error}", file=sys.stderr)
+        return 1
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from edge.plan.checkpoint import find_model
+    from edge.plan.estimate import Task
+    from edge.plan.family import FAMILY
+    from edge.plan.machine import parse_mac, this_machine
+    from edge.plan.report import describe, table, variant_json
+
+    machine = parse_mac(given.mac) if given.mac else this_machine()
+    names = [given.model] if given.model else list(FAMILY)
+    itemsize = machine.precision.itemsize
+    models = [find_model(name, itemsize=itemsize, recipe=given.recipe) for name in names]
+    most = min(model.config.text.max_position_embeddings for model in models)
+    if given.context is not None and not 1 <= given.context <= most:
+        raise UsageError(f"--context {given.context}: expected 1 to {most} tokens.")
+    task = Task(given.context or min(8192, most), given.kv_bits, parse_size(given.image) if given.image else None)
+    if len(models) == 1:
+        task = replace(task, settings=models[0].images)
+    rows = [(model, variant) for model in models for variant in model.variants]
+    if given.json:
+        plans = [variant_json(model, variant, task, machine) for model, variant in rows]
+        print(json.dumps(plans[0] if len(plans) == 1 else plans, indent=2))
+        return 0 if any(plan["fits"] for plan in plans) else 1
+    if len(rows) > 1:
+        print("\n".join(table(models, task, machine)))
+        return 0
+    lines, fits = describe(*rows[0], task, machine)
+    print("\n".join(lines))
+    return 0 if fits else 1
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT as height and width.
+
+    Raises:
+        UsageError: It is not of this form.
+    """
+    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
+    if match is None or not int(match.group(1)) or not int(match.group(2)):
+        raise UsageError(f"--image {text}: expected WIDTHxHEIGHT in pixels, such as 4096x4096.")
+    return int(match.group(2)), int(match.group(1))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Say what a Qwen3-VL checkpoint needs and whether it fits, without reading a weight.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="folder, .gguf file, published name such as 30b, or demo"
+    )
+    parser.add_argument("--context", metavar="N", type=int, help="tokens of prompt and answer (default: 8192)")
+    parser.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values")
+    parser.add_argument("--image", metavar="WxH", help="the largest picture, in pixels")
+    parser.add_argument(
+        "--mac", metavar="NAME", help='a Mac with its memory, such as "M4 16 GB" (default: this machine)'
+    )
+    parser.add_argument("--recipe", metavar="NAME", help="one recipe of the converter, such as 4bit")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

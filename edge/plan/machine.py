@@ -1,0 +1,52 @@
+"""Say what a computer has for a model: this one as it is now, or a Mac by its name.
+
+In: text such as `M4 16 GB`. Out: a `Machine`. macOS lets the GPU wire about three quarters of the memory; the rest,
+and a reserve, stay with the system and other programs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from edge.errors import UsageError
+from edge.memory import MACOS_GPU_SHARE, RESERVE_BYTES, Precision, available_bytes
+
+ON_METAL = Precision(itemsize=2, is_attention_fused=True)
+_MEMORY = re.compile(r"(?:^|[\s,])(\d+)\s*(?:GB|GiB|G)?\s*$", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A computer.
+
+    Attributes:
+        name: What it is called.
+        usable_bytes: What a model and its work may take.
+        precision: How it computes.
+    """
+
+    name: str
+    usable_bytes: int
+    precision: Precision
+
+
+def parse_mac(text: str) -> Machine:
+    """Read a Mac's memory out of its name.
+
+    Raises:
+        UsageError: There is no size in it.
+    """
+    match = _MEMORY.search(text.strip())
+    if match is None or not 4 <= int(match.group(1)) <= 2048:
+        raise UsageError(f"--mac {text!r}: expected a size of memory at the end, such as 'M4 16 GB'.")
+    usable = int(MACOS_GPU_SHARE * int(match.group(1)) * 2**30) - RESERVE_BYTES
+    return Machine(text.strip(), usable, ON_METAL)
+
+
+def this_machine() -> Machine:
+    """Measure this computer: what is free now, and how MLX computes here."""
+    import mlx.core as mx
+
+    is_gpu = mx.default_device().type == mx.DeviceType.gpu
+    return Machine("this machine", available_bytes(), Precision(2 if is_gpu else 4, is_attention_fused=is_gpu))

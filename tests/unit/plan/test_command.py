@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge.plan.__main__ import main
+from edge.plan.weights import SIZES
+
+
+def test_a_table_of_the_family_needs_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--mac", "M4 24 GB"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 6 * len(SIZES)
+    assert any(line.startswith("Qwen3-VL-30B-A3B     4bit ") and "18.26 GB" in line for line in lines)
+
+
+@pytest.mark.parametrize(("mac", "status", "said"), [("48 GB", 0, "It fits"), ("24 GB", 1, "What would fit: ")])
+def test_one_plan_says_whether_it_fits_and_the_status_too(
+    mac: str, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["30b", "--recipe", "4bit", "--mac", mac, "--context", "32768", "--image", "2048x1024"]
+    assert main(arguments) == status
+    out = capsys.readouterr().out
+    assert said in out
+    assert "2,048 tokens)" in out
+
+
+def test_json_has_bytes_by_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--json", "--context", "100"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert set(plan["bytes"]) == {"weights", "keys_values", "chunk", "vision", "features", "decoding", "spare"}
+    assert plan["fits"] is True
+    assert plan["would_fit"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["7b"], "no published model"),
+        (["30b", "--mac", "M4"], "expected a size of memory"),
+        (["30b", "--image", "big"], "expected WIDTHxHEIGHT"),
+        (["30b", "--context", "300000"], "expected 1 to 262144"),
+        (["30b", "--recipe", "1bit"], "expected one of bf16"),
+    ],
+)
+def test_a_wrong_word_is_told_in_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_broken_folder_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 1
+    assert "config.json" in capsys.readouterr().err

@@ -1,0 +1,84 @@
+"""A request refuses wrong values where it is made, by the name of the field."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from edge.errors import RequestError
+from edge.options import ImageOptions
+from edge.request import Request, check_settings, make_request
+from edge.run.sample import SamplingParams
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("messages", "hi"),
+        ("messages", b"hi"),
+        ("messages", [None]),
+        ("tools", 5),
+        ("tools", "x"),
+        ("tools", [1]),
+        ("tool_choice", ""),
+        ("parallel_tool_calls", "no"),
+        ("grammar", "x"),
+        ("sampling", "greedy"),
+        ("sampling", {"warmth": 1}),
+        ("sampling", {"temperature": "5"}),
+        ("max_tokens", "5"),
+        ("max_tokens", True),
+        ("max_tokens", 0),
+        ("stop", "end"),
+        ("stop", [""]),
+        ("thinking_budget", -1),
+        ("image", 5),
+        ("video", {"speed": 1}),
+        ("template_variables", None),
+        ("token_ids", 1),
+        ("top_logprobs", 21),
+        ("allow_files", "no"),
+        ("max_visual_tokens", 1.5),
+        ("cancel", None),
+        ("cancel", "x"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_field(field: str, value: Any) -> None:  # Any: that is the point
+    with pytest.raises(RequestError) as caught:
+        Request(**{"messages": MESSAGES, field: value})
+    assert caught.value.field in (field, "temperature")
+    assert "\n" not in str(caught.value)
+
+
+def test_mappings_become_their_classes() -> None:
+    request = Request(messages=MESSAGES, sampling={"temperature": 0.5}, image={"max_pixels": 65536})
+    assert request.sampling == SamplingParams(temperature=0.5)
+    assert request.image == ImageOptions(max_pixels=65536)
+
+
+def test_a_budget_that_leaves_no_answer_is_refused() -> None:
+    with pytest.raises(RequestError, match="no answer would come"):
+        Request(messages=MESSAGES, max_tokens=5, thinking_budget=5)
+
+
+def test_no_tools_are_declared_when_none_may_be_called() -> None:
+    tools = [{"type": "function", "function": {"name": "a"}}]
+    assert Request(messages=MESSAGES, tools=tools).prompt_tools == tools
+    assert Request(messages=MESSAGES, tools=tools, tool_choice="none").prompt_tools is None
+
+
+def test_each_request_has_its_own_cancel() -> None:
+    assert Request(messages=MESSAGES).cancel is not Request(messages=MESSAGES).cancel
+    event = threading.Event()
+    assert make_request(MESSAGES, {"cancel": event}).cancel is event
+
+
+@pytest.mark.parametrize("name", ["max_token", "messages"])
+def test_an_unknown_setting_is_named_with_those_there_are(name: str) -> None:
+    with pytest.raises(RequestError, match=r"no such setting of a request\. Known: tools") as caught:
+        check_settings({"max_tokens": 1, name: 1})
+    assert caught.value.field == name
