@@ -163,13 +163,12 @@ def read_generation_settings(folder: Path) -> GenerationSettings:
 
 
 def _from_model_config(raw: Json) -> Json:
-    """Take advice from config.json: its top level, and its text part for what the top level leaves at the default."""
+    """Take advice from config.json: its top level, and its text part for what the top level does not name."""
     names = [item.name for item in fields(GenerationSettings)]
     keys = ["eos_token_id" if name == "eos_token_ids" else name for name in names]
-    usual = dict(zip(keys, (getattr(GenerationSettings(), name) for name in names), strict=True))
     text = raw.get("text_config")
     inner: Json = text if isinstance(text, Mapping) else {}
-    outer = {key: raw[key] for key in keys if raw.get(key) is not None and raw[key] != usual[key]}
+    outer = {key: raw[key] for key in keys if raw.get(key) is not None}
     return {**{key: inner[key] for key in keys if key in inner}, **outer}
 
 

@@ -83,13 +83,14 @@ def download_gguf(repo_id: str, kind: str | None, *, revision: str | None, ask: 
 
 
 def _kept_folder(repo_id: str, revision: str | None) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    """Find what an earlier download left: the client's own look-up asks for all files of the repository."""
+    from huggingface_hub.constants import HF_HUB_CACHE
 
-    try:
-        return Path(snapshot_download(repo_id, revision=revision, local_files_only=True, allow_patterns=["*.gguf"]))
-    except LocalEntryNotFoundError:
-        return None
+    entry = Path(HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+    name = entry / "refs" / (revision or "main")
+    commit = name.read_text(errors="replace").strip() if name.is_file() else revision or ""
+    folder = entry / "snapshots" / commit
+    return folder if commit and folder.is_dir() else None
 
 
 def _number(name: str) -> int:
