@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 from .dialogue import TOOLS
-from .pack import LANES, ROWS, TOOLS_HEAD, TOOLS_TAIL, tools_text
+from .looks.canvas import SQUARE
+from .prompt_text import TOOLS_HEAD, TOOLS_TAIL, tools_text
+from .rows import LANES, ROWS
 
 EXTRA = (
     "Hello! This is a small model. Please show me a picture, a video or a sign and ask about the shapes, colors and "
@@ -22,7 +24,7 @@ def corpus(seed: int = 1, rows: int = 300) -> list[str]:
         if not LANES[name]:
             continue
         for _ in range(rows):
-            row = make(rng, 0.0, mix)
+            row = make(rng, 0.0, mix, SQUARE)
             texts.append(row.prefix)
             for _ in range(4):
                 context, question = next(row.questions)

@@ -37,11 +37,13 @@ class Question:
 
     kind: str
     text: str
-    thought: str
+    thought: str | None
     answer: str
 
     def target(self) -> str:
-        """Return what the model writes after the generation prompt."""
+        """Return what the model writes after the generation prompt; without a thought, after the closed one."""
+        if self.thought is None:
+            return f"{self.answer}<|im_end|>"
         return f"{self.thought}\n</think>\n\n{self.answer}<|im_end|>"
 
 

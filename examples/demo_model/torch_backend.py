@@ -20,7 +20,7 @@ from transformers import Qwen3VLMoeForConditionalGeneration
 
 from .checks import LONGEST_ANSWER, Case
 from .model import block_order
-from .pack import IMAGE, VIDEO_PART
+from .prompt_text import IMAGE, VIDEO_PART
 from .scenes import SIZE_PX
 
 
