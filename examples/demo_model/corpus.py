@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from .choosing import WEIGHTS
 from .dialogue import TOOLS
 from .looks.canvas import SQUARE
 from .prompt_text import TOOLS_HEAD, TOOLS_TAIL, tools_text
@@ -18,13 +19,12 @@ EXTRA = (
 def corpus(seed: int = 1, rows: int = 300) -> list[str]:
     """Return the texts of `rows` rows of every kind."""
     rng = random.Random(seed)
-    mix = {"describe": 1.0, "count": 1.0, "where": 1.0, "box": 1.0, "box_all": 1.0, "read": 0.1}
     texts = [TOOLS_HEAD, TOOLS_TAIL, EXTRA, tools_text(list(TOOLS))] * 5
     for name, make in ROWS.items():
         if not LANES[name]:
             continue
         for _ in range(rows):
-            row = make(rng, 0.0, mix, SQUARE)
+            row = make(rng, 0.0, WEIGHTS, SQUARE)
             texts.append(row.prefix)
             for _ in range(4):
                 context, question = next(row.questions)

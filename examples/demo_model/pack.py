@@ -57,7 +57,7 @@ class Packer:
             mix: Weights of the questions about shapes.
             lanes: Lanes behind each prefix, by default those of `LANES`; 0 for a batch of pictures alone.
         """
-        grid = rng.choice(GRIDS) if kind in WIDE else SQUARE
+        grid = rng.choice((*GRIDS, SQUARE) if kind == "plain" else GRIDS) if kind in WIDE else SQUARE
         made = [ROWS[kind](rng, noise, mix, grid) for _ in range(rows)]
         prefixes = [self._encode(row.prefix) for row in made]
         longest = max(map(len, prefixes))

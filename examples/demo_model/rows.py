@@ -7,42 +7,33 @@ Out: `Row`s by kind.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Iterator
 
 from . import clips, dialogue, pairs, tasks, words
-from .choosing import about_shapes, about_sign
-from .clips import Clip
-from .looks.canvas import Grid, sides_of, stretch_of
+from .asked import rephrased
+from .asked.nothing import EMPTY, about_nothing
+from .choosing import about_shapes, about_sign, in_a_list
+from .looks.canvas import PATCH_PX, Grid, sides_of, stretch_of
 from .looks.scenery import letter_page, varied_scene, varied_sign
-from .pictures import Seen, picture, still
-from .prompt_text import ASSISTANT, IMAGE, USER, VIDEO_PART, image_text, tools_text, turn, turns
+from .looks.unknown import blank, unknown
+from .pictures import picture, seen_as, still
+from .prompt_text import ASSISTANT, IMAGE, USER, image_text, tools_text, turn, turns
+from .row import Mix, Row, clip_prefix
 from .scenes import Scene, letter_scene, random_scene, sign_scene
+from .talk_rows import animation_row, free_tools_row, refusal_row, talk_row
 from .tasks import Question
 
-LANE_TOKENS = {"image": 128, "sign": 38, "letters": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128,
-               "wide_sign": 38}  # fmt: skip
-LANES = {"image": 3, "sign": 1, "letters": 0, "pair": 2, "video": 2, "tools": 3, "wide": 2, "wide_sign": 1}  # fmt: skip
-WIDE = ("wide", "wide_sign")  # kinds whose batches have a grid of their own
+LANE_TOKENS = {
+    "image": 128, "sign": 76, "letters": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128, "wide_sign": 76,
+    "lists": 240, "plain": 64, "free_tools": 300, "talk": 150, "refusal": 80, "animation": 128,
+}  # fmt: skip
+LANES = {
+    "image": 3, "sign": 1, "letters": 0, "pair": 2, "video": 2, "tools": 3, "wide": 2, "wide_sign": 1, "lists": 1,
+    "plain": 1, "free_tools": 2, "talk": 2, "refusal": 3, "animation": 2,
+}  # fmt: skip
+WIDE = ("wide", "wide_sign", "plain")  # kinds whose batches have a grid of their own
 VARIED = 0.6  # share of pictures of shapes with any background and size
 FONTS = 0.8  # share of signs in any font
-Mix = dict[str, float]
-
-
-@dataclass(slots=True)
-class Row:
-    """A prefix text, what is seen in it (two frames and the scene of each unit), and an endless source of questions."""
-
-    prefix: str
-    seen: list[Seen]
-    questions: Iterator[tuple[str, Question]]
-
-
-def _still(scene: Scene, rng: random.Random, noise: float) -> Seen:
-    frame = picture(scene, rng, noise)
-    return (frame, frame), scene
 
 
 def _image_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
@@ -60,19 +51,34 @@ def _wide_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
 def _sign_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     text = words.practice_text(rng)
     scene = varied_sign(rng, text) if rng.random() < FONTS else sign_scene(rng, text)
-    return Row(USER + IMAGE, [still(scene, rng, noise)], turns(rng, lambda: about_sign(rng, scene), follow_up=0.0))
+    return Row(USER + IMAGE, [still(scene, rng, noise)], turns(rng, lambda: about_sign(rng, scene, mix), follow_up=0.0))
 
 
 def _wide_sign_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     scene = varied_sign(rng, words.practice_text(rng), stretch=stretch_of(*sides_of(rng, grid)))
     seen = [still(scene, rng, noise, grid)]
-    return Row(USER + image_text(grid), seen, turns(rng, lambda: about_sign(rng, scene), follow_up=0.0))
+    return Row(USER + image_text(grid), seen, turns(rng, lambda: about_sign(rng, scene, mix), follow_up=0.0))
 
 
 def _letters_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     """A picture full of letters, for the tower alone."""
     scene = letter_page(rng) if rng.random() < FONTS else letter_scene(rng)
     return Row(USER + IMAGE, [still(scene, rng, noise)], iter(()))
+
+
+def _lists_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
+    """A picture about which long answers are asked."""
+    scene = varied_scene(rng) if rng.random() < VARIED else random_scene(rng)
+    seen = [still(scene, rng, noise)]
+    return Row(USER + IMAGE, seen, turns(rng, lambda: in_a_list(rng, scene, mix), follow_up=0.0))
+
+
+def _plain_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
+    """A picture in which there is nothing known."""
+    size = (grid[1] * PATCH_PX, grid[0] * PATCH_PX)
+    frame = seen_as((blank if rng.random() < 0.4 else unknown)(rng, size), rng, noise, grid)
+    questions = turns(rng, lambda: about_nothing(rng))
+    return Row(USER + image_text(grid), [((frame, frame), EMPTY)], questions)
 
 
 def _pair_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
@@ -84,6 +90,8 @@ def _pair_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     def ask() -> Question:
         if rng.random() < 0.4:
             return pairs.one_of_two(rng, (first, second))
+        if pair and rng.random() < 0.5:
+            return rephrased.compare(rng, pair)
         return pairs.compare(rng, pair) if pair else pairs.differences(rng, (first, second))
 
     return Row(USER + IMAGE + IMAGE, seen, turns(rng, ask, follow_up=0.0))
@@ -96,18 +104,6 @@ def _video_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     ask = clips.second_by_second if is_mixed else clips.when
     text, seen = clip_prefix(rng, clip, lambda scene: picture(scene, rng, noise))
     return Row(USER + text, seen, turns(rng, lambda: ask(rng, clip), follow_up=0.0))
-
-
-def clip_prefix(rng: random.Random | None, clip: Clip, draw: Callable[[Scene], np.ndarray]) -> tuple[str, list[Seen]]:
-    """Write a clip's part of the prompt and draw its frames, two for each temporal patch."""
-    times = clips.clip_times(rng, clip)
-    drawn = {second: draw(view) for second, view in enumerate(clip.views)}
-    text, seen = "", []
-    for first, second in zip(times[::2], times[1::2], strict=True):
-        shown = [clip.second_of(time) for time in (first, second)]
-        seen.append(((drawn[shown[0]], drawn[shown[1]]), clip.views[shown[1]]))
-        text += f"<{(first + second) / 2:.1f} seconds>" + VIDEO_PART
-    return text, seen
 
 
 def _tools_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
@@ -154,4 +150,6 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
 ROWS = {
     "image": _image_row, "sign": _sign_row, "letters": _letters_row, "pair": _pair_row, "video": _video_row,
     "tools": _tools_row, "wide": _wide_row, "wide_sign": _wide_sign_row,
+    "lists": _lists_row, "plain": _plain_row, "free_tools": free_tools_row, "talk": talk_row, "refusal": refusal_row,
+    "animation": animation_row,
 }  # fmt: skip

@@ -27,14 +27,21 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from . import corpus, tokenizer
+from .choosing import WEIGHTS
 from .muon import Muon
 from .pack import Batch, Packer
 from .trainer import Trainer
 
 MIX: dict[str, Any] = {
-    "rows": {"image": 4, "sign": 18, "letters": 8, "pair": 6, "video": 6, "tools": 1, "wide": 4, "wide_sign": 16},
-    "others": {"pair": 1.0, "video": 1.0, "wide": 1.0, "wide_sign": 0.5},
-    "num_others": 1,
+    "rows": {
+        "image": 4, "sign": 10, "letters": 8, "pair": 6, "video": 6, "tools": 1, "wide": 5, "wide_sign": 8, "lists": 5,
+        "plain": 8, "free_tools": 2, "talk": 4, "refusal": 1, "animation": 4,
+    },
+    "others": {
+        "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5, "free_tools": 1.2,
+        "talk": 1.0, "refusal": 0.3, "animation": 0.5,
+    },
+    "num_others": 2,
     "pictures": {"image": 20, "sign": 12, "letters": 12},
     "pictures_until": 850,
     "heads_until": 0,
@@ -43,8 +50,8 @@ MIX: dict[str, Any] = {
     "minutes": 0.0,
     "rate": 1.0,
     "vision_rate": 0.8,
-    "questions": {"describe": 1.0, "count": 1.2, "where": 0.4, "box": 2.2, "box_all": 0.3, "read": 0.05},
-}
+    "questions": WEIGHTS,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

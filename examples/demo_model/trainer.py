@@ -77,7 +77,9 @@ class Trainer(nn.Module):
 
     def _read_off(self, features: Tensor, batch: Batch) -> Tensor:
         """Cross entropy of the labels of patches and of box digits."""
-        parts = self.patch_head(features).float().view(features.shape[0] * features.shape[1] * 4, -1).split(CLASSES, dim=-1)
+        parts = (
+            self.patch_head(features).float().view(features.shape[0] * features.shape[1] * 4, -1).split(CLASSES, dim=-1)
+        )
         targets = torch.from_numpy(batch.classes).transpose(0, 1).flatten(1)
         weight = torch.where(targets[0] > 0, 1.0, 0.15)
         loss = features.new_zeros((), dtype=torch.float32)
@@ -128,5 +130,3 @@ def make_plan(batch: Batch) -> Plan:
 
 def _added(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill_(~mask, -1e4)
-
-

@@ -78,9 +78,7 @@ def letter_page(rng: random.Random, *, lines: int = 3, stretch: Stretch = SQUARE
     return Scene((), signs[0], ground, tuple(signs[1:]), stretch)
 
 
-def _sign(
-    rng: random.Random, text: str, font: str, band: tuple[float, float], ground: Rgb, stretch: Stretch
-) -> Sign:
+def _sign(rng: random.Random, text: str, font: str, band: tuple[float, float], ground: Rgb, stretch: Stretch) -> Sign:
     """Put `text` between two heights."""
     across, down = stretch
     least, pad = (0.58, 0.08) if rng.random() < 0.4 else (0.0, rng.choice((0.0, 0.0, 0.03, 0.1)))

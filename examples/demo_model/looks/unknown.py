@@ -120,6 +120,8 @@ def _landscape(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     pen = ImageDraw.Draw(image)
     for layer in range(3):
         base = size[1] * (0.4 + 0.2 * layer)
-        hills = [(x, base + size[1] * 0.1 * math.sin(x / size[0] * rng.uniform(4, 9))) for x in range(0, size[0] + 8, 8)]
+        hills = [
+            (x, base + size[1] * 0.1 * math.sin(x / size[0] * rng.uniform(4, 9))) for x in range(0, size[0] + 8, 8)
+        ]
         pen.polygon([(0, size[1]), *hills, (size[0] + 8, size[1])], fill=(60 + 30 * layer, 110 + 20 * layer, 60))
     return image.filter(ImageFilter.GaussianBlur(size[0] / 128))
