@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # messages
 
-from .checks import TASKS, Case, cases
+from .checks import Case
+from .held_out import TASKS, cases
 
 Runner = Callable[[list[Case]], list[tuple[str, str]]]
 Answer = Callable[[list[dict[str, Any]], list[dict[str, Any]] | None], tuple[str, str]]

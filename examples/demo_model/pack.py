@@ -66,13 +66,13 @@ class Packer:
         prefix_ids = np.zeros((rows, longest), np.int64)
         prefix_pos = np.zeros((3, rows, longest), np.int64)
         shape = (rows, lanes, LANE_TOKENS[kind])
-        patches, size_px = grid[0] * grid[1], (grid[0] * PATCH_PX, grid[1] * PATCH_PX)
+        patches, tokens, size_px = grid[0] * grid[1], grid[0] * grid[1] // 4, (grid[0] * PATCH_PX, grid[1] * PATCH_PX)
         out = Batch(
             kind, prefix_ids, prefix_pos, np.array([len(ids) for ids in prefixes]), np.zeros(shape, np.int64),
             np.zeros(shape, np.int64), np.full(shape, -1, np.int64), np.full(shape, -100, np.int64),
             np.array([frames for row in made for frames, _ in row.seen], np.uint8).reshape(-1, 2, *size_px, 3),
             np.array([class_targets(scene, grid) for row in made for _, scene in row.seen]).reshape(-1, 3, patches),
-            np.array([digit_targets(scene, grid) for row in made for _, scene in row.seen]).reshape(-1, patches // 4, 8),
+            np.array([digit_targets(scene, grid) for row in made for _, scene in row.seen]).reshape(-1, tokens, 8),
             grid,
         )  # fmt: skip
         for index, row in enumerate(made):

@@ -35,7 +35,7 @@ from .trainer import Trainer
 MIX: dict[str, Any] = {
     "rows": {
         "image": 4, "sign": 10, "letters": 8, "pair": 6, "video": 6, "tools": 1, "wide": 5, "wide_sign": 8, "lists": 5,
-        "plain": 8, "free_tools": 2, "talk": 4, "refusal": 1, "animation": 4,
+        "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4,
     },
     "others": {
         "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5, "free_tools": 1.2,
@@ -156,7 +156,7 @@ class Scores:
         for segment in set(segments.tolist()):
             kind = batch.tasks[segment]
             right = tokens[segment][0] / tokens[segment][1] if kind.startswith("box") else float(segment not in wrong)
-            self.exact[kind] = self.exact.get(kind, right) * 0.995 + right * 0.005
+            self.exact[kind] = self.exact.get(kind, right) * 0.98 + right * 0.02
         self.add_losses(batch, parts)
 
     def add_losses(self, batch: Batch, parts: dict[str, float]) -> None:
@@ -215,7 +215,7 @@ def train(options: Options) -> None:
         step += 1
         if step % 10 == 0:
             keep_average(trainer, average)
-        if step % 50 == 0:
+        if step % 25 == 0:
             log.write(f"{time.strftime('%H:%M:%S')} step {step} {spent:.0f}s x{factor:.2f} | {scores.line()}\n")
             read_mix(folder)
         if time.time() - saved > 240:

@@ -1,7 +1,7 @@
 """Fonts for signs: those that training may use, and those kept for testing.
 
-In: a seeded `random.Random`. Out: a font's name, and Pillow fonts by name and size. The fonts are free ones from Debian's
-`fonts-*` packages; a machine without them draws every sign with Pillow's own font, whose name is "".
+In: a seeded `random.Random`. Out: a font's name, and Pillow fonts by name and size. The fonts are free ones from
+Debian's packages of `PACKAGES`; a machine without them draws every sign with Pillow's own font, whose name is "".
 """
 
 from __future__ import annotations

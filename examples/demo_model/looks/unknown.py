@@ -1,4 +1,4 @@
-"""Pictures in which there is nothing the model knows: blank ones, gradients, textures, foreign shapes, photo-like blurs.
+"""Pictures in which there is nothing the model knows: blank ones, gradients, textures, foreign shapes, blurs.
 
 In: a seeded `random.Random`. Out: an RGB picture of any sides.
 """

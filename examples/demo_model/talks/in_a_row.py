@@ -16,8 +16,13 @@ from .results import random_result
 
 THOUGHT = "I have the result."
 NEXT = "One call is left. "
-JOINED = {"weather": "What is the weather in {} and in {}?", "time": "What time is it in {} and in {}?",
-          "price": "What do {} and {} cost?", "search": "Look up {} and {}.", "list": "Add {} and {} to the list."}  # fmt: skip
+JOINED = {
+    "weather": "What is the weather in {} and in {}?",
+    "time": "What time is it in {} and in {}?",
+    "price": "What do {} and {} cost?",
+    "search": "Look up {} and {}.",
+    "list": "Add {} and {} to the list.",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ ASK = Wordings(
     ("What is the capital of {}?", "Who is the king of {}?", "Tell me about {}.", "Write a poem about {}.",
      "Write a story about {}.", "Who invented {}?", "What is {}?", "Explain {}.", "Translate {} to French.",
      "How do I cook {}?", "Who wrote {}?", "Why is {} important?", "Write a letter to {}.", "Give me a recipe for {}.",
-     "What do you think of {}?", "How far is {}?", "Write code for {}.", "Tell me a joke about {}.", "What does {} mean?",
-     "When was {} born?", "How old is {}?", "Sing a song about {}.", "Is {} good?", "Can you help me with {}?"),
+     "What do you think of {}?", "How far is {}?", "Write code for {}.", "Tell me a joke about {}.",
+     "What does {} mean?", "When was {} born?", "How old is {}?", "Sing a song about {}.", "Is {} good?",
+     "Can you help me with {}?"),
     ("Write an essay on {}.", "What is the history of {}?", "Give me advice on {}.", "How does {} work?",
      "Summarize {}."),
 )  # fmt: skip

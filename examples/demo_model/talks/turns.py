@@ -84,8 +84,7 @@ def ask_about(rng: random.Random, shown: list[Shown], *, is_new: bool, unseen: b
     if not is_new and way < 0.15:
         return refusal(rng, unseen=unseen)
     if not is_new and way < 0.3:
-        question = dialogue.small_talk(rng, has_picture=True)
-        return question
+        return dialogue.small_talk(rng, has_picture=True)
     if not shown:
         question = rephrased.describe(rng, tasks_scene(rng), unseen=unseen)
         return replace(question, kind="talk", thought="I answer in words.", answer=NO_PICTURE)
