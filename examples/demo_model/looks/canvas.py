@@ -13,8 +13,11 @@ PATCH_PX = 16
 BLOCK_PX = 32
 AREA_PX = 128 * 128
 SQUARE = (8, 8)
-# What pictures with sides up to 2:1 are brought to; the more common shapes twice.
-GRIDS = ((6, 8), (6, 8), (8, 6), (6, 10), (10, 6), (4, 10), (10, 4), (4, 12), (6, 12))
+# What pictures with sides up to 2:1 are brought to, about as often as they are.
+GRIDS = (
+    *[(6, 8)] * 4, *[(8, 6)] * 3, *[(4, 10)] * 3, *[(6, 10)] * 2, *[(10, 4)] * 2, *[(10, 6)] * 2,
+    (6, 12), (12, 6), (8, 10), (10, 8),
+)  # fmt: skip
 Grid = tuple[int, int]
 Stretch = tuple[float, float]
 
