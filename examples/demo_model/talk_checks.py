@@ -19,6 +19,7 @@ from .talks import turns as talks
 from .talks.free_tools import FAMILIES, random_use
 from .talks.in_a_row import Step, offer, one_call, two_calls, two_uses
 from .talks.refusals import refusal
+from .tasks import Question
 
 FRAMES_A_SECOND = 2
 
@@ -26,16 +27,17 @@ FRAMES_A_SECOND = 2
 def single(rng: random.Random, *, step: int, unseen: bool = False) -> Case:
     """Ask for a call (step 0) or for the answer to its result (step 1)."""
     use = random_use(rng, rng.choice(list(FAMILIES)), unseen=unseen)
-    return _loop_case(one_call(rng, use)[step], offer(rng, [use]))
+    return loop_case(one_call(rng, use)[step], offer(rng, [use]))
 
 
 def in_a_row(rng: random.Random, *, unseen: bool = False) -> Case:
     """Ask for one of the three answers of two calls in a row."""
     first, second, text = two_uses(rng, unseen=unseen)
-    return _loop_case(rng.choice(two_calls(rng, first, second, text)), offer(rng, [first, second]))
+    return loop_case(rng.choice(two_calls(rng, first, second, text)), offer(rng, [first, second]))
 
 
-def _loop_case(step: Step, tools: list[dict[str, Any]]) -> Case:
+def loop_case(step: Step, tools: list[dict[str, Any]]) -> Case:
+    """Make a conversation of a step: the calls so far with their results."""
     messages: list[Message] = [{"role": "user", "content": step.text}]
     for call in step.calls:
         made = {"type": "function", "function": {"name": call.use.name, "arguments": call.use.arguments}}
@@ -52,11 +54,15 @@ def _loop_case(step: Step, tools: list[dict[str, Any]]) -> Case:
 def talk(rng: random.Random, *, unseen: bool = False) -> Case:
     """Ask the second to sixth question of a talk that mixes pictures, a clip and text."""
     made = talks.random_talk(rng, unseen=unseen)
+    return talk_case(made, made.ask(rng, unseen=unseen))
+
+
+def talk_case(made: talks.Talk, question: Question) -> Case:
+    """Make a conversation of a talk and its next question."""
     messages: list[Message] = []
     for one in made.turns:
         messages.append({"role": "user", "content": [*shown_items(one.shown), _text(one.question.text)]})
         messages.append({"role": "assistant", "content": one.question.answer})
-    question = made.ask(rng, unseen=unseen)
     last = case_of(shown_items(made.shown), question)
     return replace(last, messages=[*messages, *last.messages])
 

@@ -49,7 +49,11 @@ def free_tools_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Ro
 
 def talk_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     """A talk of some turns, and questions that may come next."""
-    talk = talks.random_talk(rng)
+    return row_of_talk(rng, talks.random_talk(rng), noise=noise)
+
+
+def row_of_talk(rng: random.Random, talk: talks.Talk, *, noise: float) -> Row:
+    """Write the turns so far and what the coming turn shows."""
     prefix, seen = "", []
     for one in talk.turns:
         text, units = _shown(rng, one.shown, noise)
