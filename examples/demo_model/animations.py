@@ -47,7 +47,7 @@ class Animation:
 
 
 def random_animation(rng: random.Random) -> Animation:
-    """Make 3 to 9 frames held for 0.2 to 2 seconds each, sampled evenly by time or, in a quarter, frame by frame."""
+    """Make 3 to 9 frames held for 0.2 to 2 seconds each, sampled evenly by time, now and then frame by frame."""
     after, thing = scene_about(rng)
     before = with_things(after, [one for one in after.things if one is not thing])
     while True:
@@ -56,15 +56,17 @@ def random_animation(rng: random.Random) -> Animation:
         if 2.5 <= starts[-1] <= 6.5:
             break
     first = rng.randint(1, len(holds) - 1)
-    if rng.random() < 0.25 and len(holds) >= LEAST_FRAMES:
-        times = tuple(starts[:-1])
+    if rng.random() < 0.15 and len(holds) >= LEAST_FRAMES:
+        times = starts[:-1]
     else:
-        count = max(LEAST_FRAMES, int(starts[-1] * RATE))
-        times = tuple(index / RATE for index in range(count))
+        wanted = int(starts[-1] * RATE)
+        count = min(max(wanted, LEAST_FRAMES), max(wanted, len(holds)))
+        last = max(starts[-2], starts[-1] - 1 / RATE)
+        times = [last * index / (count - 1) for index in range(count)]
     views = tuple(after if time >= starts[first] - 1e-6 else before for time in times)
     if thing not in views[-1].things or thing in views[1].things:  # the first pair must lack it
         return random_animation(rng)
-    return Animation(times, views, thing)
+    return Animation(tuple(times), views, thing)
 
 
 def appears(rng: random.Random, animation: Animation) -> Question:
