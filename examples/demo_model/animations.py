@@ -46,14 +46,20 @@ class Animation:
         return seen
 
 
-def random_animation(rng: random.Random) -> Animation:
-    """Make 3 to 9 frames held for 0.2 to 2 seconds each, sampled evenly by time, now and then frame by frame."""
+def random_animation(rng: random.Random, *, low: int = LEAST_FRAMES, high: int = 13) -> Animation:
+    """Make 3 to 9 frames held for 0.2 to 2 seconds each, sampled evenly by time, now and then frame by frame.
+
+    Args:
+        rng: Source of chance.
+        low: Fewest samples.
+        high: Most samples.
+    """
     after, thing = scene_about(rng)
     before = with_things(after, [one for one in after.things if one is not thing])
     while True:
         holds = [rng.choice((0.2, 0.5, 0.5, 1.0, 1.5, 2.0, rng.uniform(0.2, 2.0))) for _ in range(rng.randint(3, 9))]
         starts = [0.0, *accumulate(holds)]
-        if 2.5 <= starts[-1] <= 6.5:
+        if 1.5 <= starts[-1] <= 6.5 and low <= max(int(starts[-1] * RATE), LEAST_FRAMES) <= high:
             break
     first = rng.randint(1, len(holds) - 1)
     if rng.random() < 0.15 and len(holds) >= LEAST_FRAMES:
@@ -64,8 +70,8 @@ def random_animation(rng: random.Random) -> Animation:
         last = max(starts[-2], starts[-1] - 1 / RATE)
         times = [last * index / (count - 1) for index in range(count)]
     views = tuple(after if time >= starts[first] - 1e-6 else before for time in times)
-    if thing not in views[-1].things or thing in views[1].things:  # the first pair must lack it
-        return random_animation(rng)
+    if thing not in views[-1].things or thing in views[1].things or not low <= len(views) <= high:
+        return random_animation(rng, low=low, high=high)  # the first pair must lack the thing
     return Animation(tuple(times), views, thing)
 
 

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # messages
 
 from .checks import Case
 from .held_out import TASKS, cases
 
 Runner = Callable[[list[Case]], list[tuple[str, str]]]
-Answer = Callable[[list[dict[str, Any]], list[dict[str, Any]] | None], tuple[str, str]]
+Answer = Callable[[Case], tuple[str, str]]
 GOALS = {"describe": 0.95, "count": 0.95, "compare": 0.95, "read": 0.9, "box": 0.85, "video": 0.9, "tool": 0.95}
 
 
@@ -44,7 +43,7 @@ def measure(task: str, number: int, run: Runner) -> Result:
     wrong = []
     for case, (reasoning, text) in zip(asked, answers, strict=True):
         if not case.check(text):
-            question = case.messages[0]["content"]
+            question = case.messages[-1]["content"]
             shown = question if isinstance(question, str) else question[-1]["text"]
             wrong.append({"question": shown, "expected": case.expected, "answer": text, "reasoning": reasoning})
     thought = sum(bool(reasoning) for reasoning, _ in answers)
@@ -53,7 +52,7 @@ def measure(task: str, number: int, run: Runner) -> Result:
 
 def one_by_one(answer: Answer) -> Runner:
     """Make a runner of many cases from a callable that answers one conversation."""
-    return lambda asked: [answer(case.messages, case.tools) for case in asked]
+    return lambda asked: [answer(case) for case in asked]
 
 
 def edge_answer(folder: Path) -> Answer:

@@ -12,9 +12,9 @@ from functools import lru_cache
 import numpy as np
 from tokenizers import Tokenizer
 
-from .looks.canvas import GRIDS, PATCH_PX, SQUARE, Grid
+from .looks.canvas import PATCH_PX, SQUARE, Grid
 from .pictures import class_targets, digit_targets
-from .rows import LANE_TOKENS, LANES, ROWS, WIDE, Row
+from .rows import LANE_TOKENS, LANES, OWN_GRIDS, ROWS, Row
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Packer:
             mix: Weights of the questions about shapes.
             lanes: Lanes behind each prefix, by default those of `LANES`; 0 for a batch of pictures alone.
         """
-        grid = rng.choice((*GRIDS, SQUARE) if kind == "plain" else GRIDS) if kind in WIDE else SQUARE
+        grid = rng.choice(OWN_GRIDS.get(kind, (SQUARE,)))
         made = [ROWS[kind](rng, noise, mix, grid) for _ in range(rows)]
         prefixes = [self._encode(row.prefix) for row in made]
         longest = max(map(len, prefixes))

@@ -17,7 +17,6 @@ from .tasks import Question
 USER = "<|im_start|>user\n"
 ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n<think>\n"
 CLOSED = "</think>\n\n"
-VIDEO_PART = "<|vision_start|>" + "<|video_pad|>" * 16 + "<|vision_end|>"
 TOOLS_HEAD = (
     "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function "
     "signatures within <tools></tools> XML tags:\n<tools>"
@@ -36,7 +35,12 @@ def image_text(grid: Grid = SQUARE) -> str:
     return "<|vision_start|>" + "<|image_pad|>" * (grid[0] * grid[1] // 4) + "<|vision_end|>"
 
 
-IMAGE = image_text()
+def part_text(grid: Grid = SQUARE) -> str:
+    """Write the placeholder of one temporal patch of a video."""
+    return "<|vision_start|>" + "<|video_pad|>" * (grid[0] * grid[1] // 4) + "<|vision_end|>"
+
+
+IMAGE, VIDEO_PART = image_text(), part_text()
 
 
 def tools_text(names: list[str]) -> str:

@@ -13,7 +13,7 @@ from . import clips, dialogue, pairs, tasks, words
 from .asked import rephrased
 from .asked.nothing import EMPTY, about_nothing
 from .choosing import about_shapes, about_sign, in_a_list
-from .looks.canvas import PATCH_PX, Grid, sides_of, stretch_of
+from .looks.canvas import CLIP_FRAMES, GRIDS, PATCH_PX, SQUARE, Grid, sides_of, stretch_of
 from .looks.scenery import letter_page, varied_scene, varied_sign
 from .looks.unknown import blank, unknown
 from .pictures import picture, seen_as, still
@@ -31,7 +31,10 @@ LANES = {
     "image": 3, "sign": 1, "letters": 0, "pair": 2, "video": 2, "tools": 3, "wide": 2, "wide_sign": 1, "lists": 1,
     "plain": 1, "free_tools": 2, "talk": 2, "refusal": 3, "animation": 2,
 }  # fmt: skip
-WIDE = ("wide", "wide_sign", "plain")  # kinds whose batches have a grid of their own
+# Kinds whose batches have a grid of their own.
+OWN_GRIDS: dict[str, tuple[Grid, ...]] = {
+    "wide": GRIDS, "wide_sign": GRIDS, "plain": (*GRIDS, *[SQUARE] * 8), "animation": (SQUARE, *CLIP_FRAMES),
+}  # fmt: skip
 VARIED = 0.6  # share of pictures of shapes with any background and size
 FONTS = 0.8  # share of signs in any font
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from . import animations
 from .clips import Clip
-from .looks.canvas import Grid
+from .looks.canvas import CLIP_FRAMES, Grid
 from .pictures import Seen, picture, still
-from .prompt_text import IMAGE, USER, VIDEO_PART, offer_text, said, turn, turns
+from .prompt_text import IMAGE, USER, offer_text, part_text, said, turn, turns
 from .row import Mix, Row, clip_prefix
 from .talks import turns as talks
 from .talks.free_tools import FAMILIES, again, random_use
@@ -70,11 +70,12 @@ def refusal_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
 
 def animation_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     """An animation with uneven holds."""
-    animation = animations.random_animation(rng)
-    drawn = {id(view): picture(view, rng, noise) for view in animation.views}
+    low, high = CLIP_FRAMES[grid]
+    animation = animations.random_animation(rng, low=low, high=high)
+    drawn = {id(view): picture(view, rng, noise, grid) for view in animation.views}
     text, seen = "", []
     for time, first, second in animation.pairs:
-        text += f"<{time:.1f} seconds>" + VIDEO_PART
+        text += f"<{time:.1f} seconds>" + part_text(grid)
         seen.append(((drawn[id(first)], drawn[id(second)]), second))
     return Row(USER + text, seen, turns(rng, lambda: animations.appears(rng, animation), follow_up=0.0))
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from transformers import Qwen3VLMoeForConditionalGeneration
 
 from .checks import LONGEST_ANSWER, Case
-from .looks.canvas import PATCH_PX, SQUARE, Grid, fit_grid
-from .prompt_text import CLOSED, VIDEO_PART, image_text
+from .looks.canvas import PATCH_PX, Grid, fit_grid, fit_video_grid
+from .prompt_text import CLOSED, image_text, part_text
 from .trainer import patchify
 
 
@@ -82,11 +82,12 @@ class TorchBackend:
                 prompt.image_grids.append([1, *grid])
                 text = text.replace("<|vision_start|><|image_pad|><|vision_end|>", image_text(grid), 1)
             elif item["type"] == "video":
-                parts = ""
-                for time, frames in video_parts(item):
-                    prompt.videos.append(patchify(torch.from_numpy(frames[None]))[0])
-                    parts += f"<{time:.1f} seconds>" + VIDEO_PART
-                prompt.video_grids.append([parts.count("<|vision_start|>"), *SQUARE])
+                first, parts = item["video"][0], ""
+                grid = fit_video_grid(len(item["video"]), first.height, first.width)
+                for time, frames in video_parts(item, grid):
+                    prompt.videos.append(patchify(torch.from_numpy(frames[None]), grid)[0])
+                    parts += f"<{time:.1f} seconds>" + part_text(grid)
+                prompt.video_grids.append([parts.count("<|vision_start|>"), *grid])
                 text = text.replace("<|vision_start|><|video_pad|><|vision_end|>", parts, 1)
         prompt.ids.extend(self._tokenizer.encode(text + (CLOSED if case.is_closed else "")).ids)
         return prompt
@@ -118,9 +119,9 @@ class TorchBackend:
         return texts
 
 
-def video_parts(item: dict[str, Any]) -> list[tuple[float, np.ndarray]]:
+def video_parts(item: dict[str, Any], grid: Grid) -> list[tuple[float, np.ndarray]]:
     """Return the mean time and the two frames of each part of a video item (`frame_rate` or `times_s`)."""
-    frames = [pixels(frame, SQUARE) for frame in item["video"]]
+    frames = [pixels(frame, grid) for frame in item["video"]]
     times = item.get("times_s") or [index / item["frame_rate"] for index in range(len(frames))]
     frames, times = frames + frames[-1:] * (len(frames) % 2), [*times, *times[-1:] * (len(times) % 2)]
     return [

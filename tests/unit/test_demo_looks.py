@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edge.prompt.image import fit_image
-from edge.settings import ImageSettings
+from edge.prompt.video import fit_video
+from edge.settings import ImageSettings, VideoSettings
 from examples.demo_model import pack, pictures
 from examples.demo_model.looks import backdrops, canvas, fonts, scenery, unknown
 from examples.demo_model.scenes import COLOURS, SIZE_PX
@@ -30,6 +31,13 @@ def test_a_picture_is_brought_to_the_grid_that_the_processor_brings_it_to() -> N
     sides = [canvas.random_sides(random.Random(seed)) for seed in range(300)] + [(40, 60), (128, 128), (512, 512)]
     sizes = [tuple(side // canvas.PATCH_PX for side in fit_image(*pair, settings)) for pair in sides]
     assert [canvas.fit_grid(*pair) for pair in sides] == sizes
+
+
+def test_a_clip_is_brought_to_the_grid_that_the_processor_brings_it_to() -> None:
+    settings = VideoSettings(min_pixels=canvas.VIDEO_AREAS_PX[0], max_pixels=canvas.VIDEO_AREAS_PX[1])
+    asked = [(frames, side) for frames in range(4, 14) for side in (128, 256, 512)]
+    sizes = [tuple(one // canvas.PATCH_PX for one in fit_video(*clip, clip[1], settings)) for clip in asked]
+    assert [canvas.fit_video_grid(*clip, clip[1]) for clip in asked] == sizes
 
 
 def test_sides_differ_by_two_to_one_at_most_and_reach_the_wanted_grid() -> None:

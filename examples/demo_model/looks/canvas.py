@@ -12,7 +12,10 @@ import random
 PATCH_PX = 16
 BLOCK_PX = 32
 AREA_PX = 128 * 128
+VIDEO_AREAS_PX = (4 * AREA_PX, 12 * AREA_PX)
 SQUARE = (8, 8)
+# Frames of a square clip by their grid, when the source is large enough.
+CLIP_FRAMES = {(8, 8): (8, 13), (10, 10): (6, 7), (12, 12): (4, 5)}
 # What pictures with sides up to 2:1 are brought to, about as often as they are.
 GRIDS = (
     *[(6, 8)] * 4, *[(8, 6)] * 3, *[(4, 10)] * 3, *[(6, 10)] * 2, *[(10, 4)] * 2, *[(10, 6)] * 2,
@@ -31,6 +34,18 @@ def fit_grid(height: int, width: int) -> Grid:
         step = math.floor if area > AREA_PX else math.ceil
         rows, cols = (max(1, step(side * factor / BLOCK_PX)) for side in (height, width))
     return 2 * rows, 2 * cols
+
+
+def fit_video_grid(num_frames: int, height: int, width: int) -> Grid:
+    """Return the grid of patches of a video's frames: short clips keep more of each frame than long ones."""
+    rows, cols = (round(side / BLOCK_PX) for side in (height, width))
+    volume = 2 * round(num_frames / 2) * rows * cols * BLOCK_PX**2
+    low, high = VIDEO_AREAS_PX
+    if low <= volume <= high:
+        return 2 * rows, 2 * cols
+    factor = math.sqrt((high if volume > high else low) / (num_frames * height * width))
+    step = math.floor if volume > high else math.ceil
+    return 2 * step(height * factor / BLOCK_PX), 2 * step(width * factor / BLOCK_PX)
 
 
 def random_sides(rng: random.Random) -> tuple[int, int]:
