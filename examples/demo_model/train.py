@@ -9,9 +9,6 @@ With `--warm FOLDER` a new state starts from a checkpoint; then only the throw-a
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing as mp
-import random
 import shutil
 import signal
 import threading
@@ -23,35 +20,13 @@ from typing import Any  # state dicts
 
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from . import corpus, tokenizer
-from .choosing import WEIGHTS
 from .muon import Muon
-from .pack import Batch, Packer
+from .pack import Batch
+from .stream import MIX, read_mix, stream
 from .trainer import Trainer
-
-MIX: dict[str, Any] = {
-    "rows": {
-        "image": 4, "sign": 10, "letters": 8, "pair": 6, "video": 6, "tools": 1, "wide": 5, "wide_sign": 8, "lists": 5,
-        "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4,
-    },
-    "others": {
-        "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5, "free_tools": 1.2,
-        "talk": 1.0, "refusal": 0.3, "animation": 0.5,
-    },
-    "num_others": 2,
-    "pictures": {"image": 20, "sign": 12, "letters": 12},
-    "pictures_until": 850,
-    "heads_until": 0,
-    "others_from": 1300,
-    "noise": 0.15,
-    "minutes": 0.0,
-    "rate": 1.0,
-    "vision_rate": 0.8,
-    "questions": WEIGHTS,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,43 +40,9 @@ class Options:
     adam_lr: float
     hold: float
     threads: int
+    workers: int
+    device: str
     stop_after: int
-
-
-def make_batches(folder: Path, queue: Any, seed: int, start: int) -> None:  # Any: mp.Queue is not generic at run time
-    """Worker: put the microbatches of one step after another on the queue."""
-    packer = Packer(Tokenizer.from_file(str(folder / "tokenizer.json")))
-    step = start
-    while True:
-        rng = random.Random(seed * 1_000_003 + step)
-        if step % 50 == 0 or step == start:
-            read_mix(folder)
-        kinds = ["image", "sign", "letters"]
-        alone = step < MIX["pictures_until"]
-        if step >= MIX["others_from"]:
-            kinds.append("tools")
-            kinds += rng.choices(list(MIX["others"]), list(MIX["others"].values()), k=MIX["num_others"])
-        batches = [
-            packer.batch(
-                kind,
-                rng,
-                rows=MIX["pictures" if alone else "rows"][kind],
-                noise=MIX["noise"],
-                mix=MIX["questions"],
-                lanes=0 if alone else None,
-            )
-            for kind in kinds
-        ]
-        queue.put(batches)
-        step += 1
-
-
-def read_mix(folder: Path) -> None:
-    """Bring DIR/mix.json into `MIX`."""
-    path = folder / "mix.json"
-    if path.exists():
-        for key, value in json.loads(path.read_text()).items():
-            MIX[key] = {**MIX[key], **value} if isinstance(value, dict) else value
 
 
 def start_weights(trainer: Trainer) -> None:
@@ -146,7 +87,7 @@ class Scores:
 
     def add(self, batch: Batch, hits: Tensor, parts: dict[str, float]) -> None:
         """Take the hits of one microbatch into the averages."""
-        wanted = batch.labels.flatten() >= 0
+        wanted, hits = batch.labels.flatten() >= 0, hits.cpu()
         segments = batch.lane_seg.flatten()[wanted]
         wrong = set(segments[~hits.numpy()[wanted]].tolist())
         tokens: dict[int, list[int]] = defaultdict(lambda: [0, 0])
@@ -186,12 +127,17 @@ def train(options: Options) -> None:
     torch.set_num_threads(options.threads)
     folder = options.state
     trainer = Trainer()
-    opts = optimizers(trainer, options)
-    step, spent, average = begin(folder, trainer, opts, options.warm)
+    state = begin(folder, trainer, options.warm)
+    step, spent = state.get("step", 0), state.get("spent", 0.0)
     read_mix(folder)
-    queue: Any = mp.Queue(maxsize=4)
-    worker = mp.Process(target=make_batches, args=(folder, queue, 1, step), daemon=True)
-    worker.start()
+    steps = stream(folder, start=step, workers=options.workers)
+    ahead = next(steps)  # the workers are forked before a GPU is touched
+    torch.set_default_device(options.device)
+    trainer.to(options.device)
+    average = {name: value.to(options.device) for name, value in state.get("average", {}).items()}
+    opts = optimizers(trainer, options)
+    for opt, old in zip(opts, state.get("opts", []), strict=False):
+        opt.load_state_dict({**old, "param_groups": opt.state_dict()["param_groups"]})
     base = [options.muon_lr, options.adam_lr]
     scores, log = Scores(), (folder / "log.txt").open("a", buffering=1)
     began, saved = time.process_time() - spent, time.time()
@@ -206,7 +152,7 @@ def train(options: Options) -> None:
         for opt, lr in zip(opts, base, strict=True):
             for group in opt.param_groups:
                 group["lr"] = lr * factor * (MIX["vision_rate"] if group["seeing"] else MIX["rate"])
-        batches = queue.get()
+        batches, ahead = ahead, next(steps)
         if step < MIX["heads_until"]:
             learn_heads(trainer, opts[1], batches, scores, rate=options.adam_lr)
         else:
@@ -222,28 +168,23 @@ def train(options: Options) -> None:
             save(folder / "state.pt", trainer, average, opts, step=step, spent=spent)
             saved = time.time()
     save(folder / "state.pt", trainer, average, opts, step=step, spent=spent)
-    worker.terminate()
 
 
-def begin(
-    folder: Path, trainer: Trainer, opts: list[torch.optim.Optimizer], warm: Path | None
-) -> tuple[int, float, dict[str, Tensor]]:
-    """Load the folder's state, or start one; returns the step, the seconds spent and the averaged weights."""
+def begin(folder: Path, trainer: Trainer, warm: Path | None) -> dict[str, Any]:
+    """Load the weights of the folder's state, or start one; returns the rest of the state."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "state.pt").exists():
-        state = torch.load(folder / "state.pt", weights_only=True)
+        state: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
         trainer.load_state_dict(state["model"])
-        for opt, old in zip(opts, state["opts"], strict=True):
-            opt.load_state_dict({**old, "param_groups": opt.state_dict()["param_groups"]})
-        return state["step"], state["spent"], state["average"]
+        return state
     start_weights(trainer)
     if warm is None:
         tokenizer.save(folder, corpus.corpus())
-        return 0, 0.0, {}
+        return {}
     trainer.net.load_state_dict({name: value.float() for name, value in load_file(warm / "model.safetensors").items()})
     for name in ("tokenizer.json", "vocab.json", "merges.txt"):
         shutil.copyfile(warm / name, folder / name)
-    return 0, 0.0, {}
+    return {}
 
 
 def learn_heads(
@@ -253,7 +194,7 @@ def learn_heads(
     for group in adam.param_groups:
         group["lr"] = rate
     for batch in batches:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(trainer.device.type, dtype=torch.bfloat16):
             loss, parts = trainer.read_off(batch)
         loss.backward()
         scores.add_losses(batch, parts)
@@ -267,7 +208,7 @@ def run_step(
     """Add up the gradients of the microbatches and update; with `wait`, the tower's go on to the next step."""
     total = sum(int((batch.labels >= 0).sum()) for batch in batches)
     for batch in batches:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(trainer.device.type, dtype=torch.bfloat16):
             loss, parts, hits = trainer(batch, total)
         loss.backward()
         scores.add(batch, hits, parts)
@@ -301,6 +242,8 @@ def main() -> None:
     parser.add_argument("--adam-lr", type=float, default=0.003)
     parser.add_argument("--hold", type=float, default=0.4, help="share of the time before the rate falls")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--stop-after", type=int, default=0, help="stop after this many steps (0: never)")
     train(Options(**vars(parser.parse_args())))
 

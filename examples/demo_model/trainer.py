@@ -17,7 +17,13 @@ from .pack import Batch
 
 CLASSES = (42, 9, 6)
 AUX = 1.0
+CHANGE_WEIGHT = 8.0  # few fields change
 PADS = (IDS["<|image_pad|>"], IDS["<|video_pad|>"])
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """Bring an array to the default device."""
+    return torch.from_numpy(array).to(torch.get_default_device())
 
 
 class Trainer(nn.Module):
@@ -30,28 +36,33 @@ class Trainer(nn.Module):
         self.digit_head = nn.Linear(HIDDEN, 4 * 21)
         self.change_head = nn.Linear(HIDDEN, 1)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.change_head.weight.device
+
     def forward(self, batch: Batch, total: int) -> tuple[Tensor, dict[str, float], Tensor]:
         """Return the loss of a microbatch, its parts, and which labels were hit; the step has `total` labels."""
         net = self.net.model
         rows, lanes, length = batch.lane_ids.shape
-        prefix_ids = torch.from_numpy(batch.prefix_ids)
+        prefix_ids = tensor(batch.prefix_ids)
         prefix = net.language_model.embed_tokens(prefix_ids)
         visual = torch.zeros(prefix_ids.shape, dtype=torch.bool)
         deepstack: list[Tensor] = []
         aux = prefix.new_zeros(())
         if len(batch.frames):
-            features, deep = net.visual(patchify(torch.from_numpy(batch.frames), batch.grid), batch.grid)
+            features, deep = net.visual(patchify(tensor(batch.frames), batch.grid), batch.grid)
             visual = (prefix_ids == PADS[0]) | (prefix_ids == PADS[1])
             prefix = prefix.masked_scatter(visual[..., None], features.flatten(0, 1).to(prefix.dtype))
             deepstack = [one.flatten(0, 1) for one in deep]
             aux = self._read_off(features, batch)
         if not lanes:
             return AUX * aux * min(1.0, rows / 10), {"aux": aux.item()}, torch.zeros(0, dtype=torch.bool)
-        embedded = net.language_model.embed_tokens(torch.from_numpy(batch.lane_ids)).flatten(0, 1)
+        embedded = net.language_model.embed_tokens(tensor(batch.lane_ids)).flatten(0, 1)
         hidden, early, balance = net.language_model(prefix, embedded, make_plan(batch), visual, deepstack)
         if batch.kind in ("pair", "video"):
             aux = aux + self._tell_changes(early, visual, batch)
-        labels = torch.from_numpy(batch.labels).flatten()
+        labels = tensor(batch.labels).flatten()
         logits = self.net.lm_head(hidden.flatten(0, 1)).float()
         ce = F.cross_entropy(logits, labels, reduction="sum", ignore_index=-100) / total
         hits = logits.argmax(dim=-1) == labels
@@ -62,17 +73,16 @@ class Trainer(nn.Module):
     def read_off(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of the heads alone; no gradient reaches the tower."""
         with torch.no_grad():
-            features, _ = self.net.model.visual(patchify(torch.from_numpy(batch.frames), batch.grid), batch.grid)
+            features, _ = self.net.model.visual(patchify(tensor(batch.frames), batch.grid), batch.grid)
         loss = self._read_off(features, batch)
         return loss, {"aux": loss.item()}
 
     def _tell_changes(self, early: Tensor, visual: Tensor, batch: Batch) -> Tensor:
         """Cross entropy of whether a visual token shows something else than the picture before it did there."""
-        real = torch.from_numpy(changes(batch)).float()
+        real = tensor(changes(batch)).float()
         row, place = visual.nonzero(as_tuple=True)
         guess = self.change_head(F.rms_norm(early[row, place], (HIDDEN,))).float().view(real.shape)
-        keep = real >= 0
-        weight = torch.tensor(8.0)
+        keep, weight = real >= 0, torch.tensor(CHANGE_WEIGHT)
         return F.binary_cross_entropy_with_logits(guess[keep], real[keep], pos_weight=weight)
 
     def _read_off(self, features: Tensor, batch: Batch) -> Tensor:
@@ -80,12 +90,12 @@ class Trainer(nn.Module):
         parts = (
             self.patch_head(features).float().view(features.shape[0] * features.shape[1] * 4, -1).split(CLASSES, dim=-1)
         )
-        targets = torch.from_numpy(batch.classes).transpose(0, 1).flatten(1)
+        targets = tensor(batch.classes).transpose(0, 1).flatten(1)
         weight = torch.where(targets[0] > 0, 1.0, 0.15)
         loss = features.new_zeros((), dtype=torch.float32)
         for part, target in zip(parts, targets, strict=True):
             loss = loss + (F.cross_entropy(part, target, reduction="none") * weight).sum() / weight.sum()
-        digits = torch.from_numpy(batch.digits)
+        digits = tensor(batch.digits)
         keep = digits[..., 0] >= 0
         if not keep.any():
             return loss
@@ -116,15 +126,15 @@ def make_plan(batch: Batch) -> Plan:
     """Build rope tables and masks: a lane token sees the prefix and the earlier tokens of its own question."""
     _, lanes, length = batch.lane_ids.shape
     size = batch.prefix_ids.shape[1]
-    valid = torch.arange(size) < torch.from_numpy(batch.prefix_len)[:, None]  # (B, P)
+    valid = torch.arange(size) < tensor(batch.prefix_len)[:, None]  # (B, P)
     causal = torch.ones(size, size, dtype=torch.bool).tril()
     prefix_mask = (causal & valid[:, None, :] | torch.eye(size, dtype=torch.bool))[:, None]
-    seg = torch.from_numpy(batch.lane_seg).flatten(0, 1)
+    seg = tensor(batch.lane_seg).flatten(0, 1)
     own = (seg[:, :, None] == seg[:, None, :]) & torch.ones(length, length, dtype=torch.bool).tril()
     seen = valid.repeat_interleave(lanes, dim=0)[:, None, :].expand(-1, length, -1)
     lane_mask = torch.cat((seen, own), dim=2)[:, None]
-    lane_pos = torch.from_numpy(batch.lane_pos).flatten(0, 1).expand(3, -1, -1)
-    ropes = rope_table(torch.from_numpy(batch.prefix_pos)), rope_table(lane_pos)
+    lane_pos = tensor(batch.lane_pos).flatten(0, 1).expand(3, -1, -1)
+    ropes = rope_table(tensor(batch.prefix_pos)), rope_table(lane_pos)
     return Plan(*ropes, _added(prefix_mask), _added(lane_mask), lanes)
 
 
