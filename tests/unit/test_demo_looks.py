@@ -7,9 +7,6 @@ import random
 import numpy as np
 import pytest
 
-from edge.prompt.image import fit_image
-from edge.prompt.video import fit_video
-from edge.settings import ImageSettings, VideoSettings
 from examples.demo_model import pack, pictures
 from examples.demo_model.looks import backdrops, canvas, fonts, scenery, unknown
 from examples.demo_model.scenes import COLOURS, SIZE_PX
@@ -26,18 +23,19 @@ def test_a_machine_without_the_fonts_draws_with_pillows_own(monkeypatch: pytest.
     assert scenery.varied_sign(random.Random(0), "OPEN").draw(1).size == (128, 128)
 
 
-def test_a_picture_is_brought_to_the_grid_that_the_processor_brings_it_to() -> None:
-    settings = ImageSettings(min_pixels=canvas.AREA_PX, max_pixels=canvas.AREA_PX)
-    sides = [canvas.random_sides(random.Random(seed)) for seed in range(300)] + [(40, 60), (128, 128), (512, 512)]
-    sizes = [tuple(side // canvas.PATCH_PX for side in fit_image(*pair, settings)) for pair in sides]
-    assert [canvas.fit_grid(*pair) for pair in sides] == sizes
+@pytest.mark.parametrize(
+    ("height", "width", "grid"),
+    [(512, 512, (8, 8)), (100, 200, (4, 10)), (300, 400, (6, 8)), (480, 270, (10, 6)), (40, 60, (8, 10))],
+)
+def test_a_picture_is_brought_to_the_grid_of_the_processor(height: int, width: int, grid: canvas.Grid) -> None:
+    assert canvas.fit_grid(height, width) == grid
 
 
-def test_a_clip_is_brought_to_the_grid_that_the_processor_brings_it_to() -> None:
-    settings = VideoSettings(min_pixels=canvas.VIDEO_AREAS_PX[0], max_pixels=canvas.VIDEO_AREAS_PX[1])
-    asked = [(frames, side) for frames in range(4, 14) for side in (128, 256, 512)]
-    sizes = [tuple(one // canvas.PATCH_PX for one in fit_video(*clip, clip[1], settings)) for clip in asked]
-    assert [canvas.fit_video_grid(*clip, clip[1]) for clip in asked] == sizes
+@pytest.mark.parametrize(
+    ("frames", "side", "rows"), [(4, 256, 12), (5, 512, 12), (6, 256, 10), (7, 256, 10), (8, 256, 8), (4, 128, 8)]
+)
+def test_a_short_clip_keeps_more_of_each_frame_as_in_the_processor(frames: int, side: int, rows: int) -> None:
+    assert canvas.fit_video_grid(frames, side, side) == (rows, rows)
 
 
 def test_sides_differ_by_two_to_one_at_most_and_reach_the_wanted_grid() -> None:
