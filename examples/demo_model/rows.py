@@ -20,16 +20,16 @@ from .pictures import picture, seen_as, still
 from .prompt_text import ASSISTANT, IMAGE, USER, image_text, tools_text, turn, turns
 from .row import Mix, Row, clip_prefix
 from .scenes import Scene, letter_scene, random_scene, sign_scene
-from .talk_rows import animation_row, free_tools_row, refusal_row, talk_row
+from .talk_rows import animation_row, copying_row, free_tools_row, refusal_row, talk_row
 from .tasks import Question
 
 LANE_TOKENS = {
     "image": 128, "sign": 76, "letters": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128, "wide_sign": 76,
-    "lists": 240, "plain": 64, "free_tools": 300, "talk": 150, "refusal": 80, "animation": 128,
+    "lists": 240, "plain": 64, "free_tools": 300, "talk": 150, "refusal": 80, "animation": 128, "copying": 120,
 }  # fmt: skip
 LANES = {
     "image": 3, "sign": 1, "letters": 0, "pair": 2, "video": 2, "tools": 3, "wide": 2, "wide_sign": 1, "lists": 1,
-    "plain": 1, "free_tools": 2, "talk": 2, "refusal": 3, "animation": 2,
+    "plain": 1, "free_tools": 2, "talk": 2, "refusal": 3, "animation": 2, "copying": 3,
 }  # fmt: skip
 # Kinds whose batches have a grid of their own.
 OWN_GRIDS: dict[str, tuple[Grid, ...]] = {
@@ -154,5 +154,5 @@ ROWS = {
     "image": _image_row, "sign": _sign_row, "letters": _letters_row, "pair": _pair_row, "video": _video_row,
     "tools": _tools_row, "wide": _wide_row, "wide_sign": _wide_sign_row,
     "lists": _lists_row, "plain": _plain_row, "free_tools": free_tools_row, "talk": talk_row, "refusal": refusal_row,
-    "animation": animation_row,
+    "animation": animation_row, "copying": copying_row,
 }  # fmt: skip

@@ -22,11 +22,11 @@ AHEAD = 4  # steps that wait in each worker's queue
 MIX: dict[str, Any] = {
     "rows": {
         "image": 4, "sign": 10, "letters": 8, "pair": 6, "video": 6, "tools": 1, "wide": 5, "wide_sign": 8, "lists": 5,
-        "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4,
+        "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4, "copying": 2,
     },
     "others": {
         "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5, "free_tools": 1.2,
-        "talk": 1.0, "refusal": 0.3, "animation": 0.5,
+        "talk": 1.0, "refusal": 0.3, "animation": 0.5, "copying": 0.8,
     },
     "num_others": 2,
     "pictures": {"image": 20, "sign": 12, "letters": 12},

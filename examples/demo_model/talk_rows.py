@@ -15,6 +15,7 @@ from .pictures import Seen, picture, still
 from .prompt_text import IMAGE, USER, offer_text, part_text, said, turn, turns
 from .row import Mix, Row, clip_prefix
 from .talks import turns as talks
+from .talks.copying import look_up, repeat
 from .talks.free_tools import FAMILIES, again, random_use
 from .talks.in_a_row import offer, one_call, two_calls, two_uses
 from .talks.refusals import refusal
@@ -66,6 +67,11 @@ def row_of_talk(rng: random.Random, talk: talks.Talk, *, noise: float) -> Row:
 def refusal_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     """No picture and no tool."""
     return Row(USER, [], turns(rng, lambda: refusal(rng), follow_up=0.1))
+
+
+def copying_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
+    """No picture: texts to repeat, values to look up."""
+    return Row(USER, [], turns(rng, lambda: (repeat if rng.random() < 0.5 else look_up)(rng), follow_up=0.0))
 
 
 def animation_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
