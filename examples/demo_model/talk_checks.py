@@ -16,6 +16,7 @@ from .asked import rephrased
 from .checks import Case, Maker, Message, case_of, image_item, same_call
 from .clips import Clip
 from .talks import turns as talks
+from .talks.copying import look_up, repeat
 from .talks.free_tools import FAMILIES, random_use
 from .talks.in_a_row import Step, offer, one_call, two_calls, two_uses
 from .talks.refusals import refusal
@@ -92,6 +93,11 @@ def refused(rng: random.Random, *, unseen: bool = False) -> Case:
     return case_of([], refusal(rng, unseen=unseen))
 
 
+def copied(rng: random.Random, *, unseen: bool = False) -> Case:
+    """Ask to repeat a text or to look a value up."""
+    return case_of([], (repeat if rng.random() < 0.5 else look_up)(rng, unseen=unseen))
+
+
 def compare_new(rng: random.Random) -> Case:
     """Ask what changed, in wordings that training never shows."""
     pair = pairs.changed_pair(rng)
@@ -112,6 +118,8 @@ TASKS: dict[str, Maker] = {
     "six_turns": talk,
     "six_turns_new": partial(talk, unseen=True),
     "animation": animation,
+    "copying": copied,
+    "copying_new": partial(copied, unseen=True),
     "refusal": refused,
     "refusal_new": partial(refused, unseen=True),
     "compare_new": compare_new,

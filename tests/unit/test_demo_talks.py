@@ -12,7 +12,7 @@ import pytest
 
 from examples.demo_model import animations, choosing, held_out, prompt_text, rows, talk_checks, talk_rows
 from examples.demo_model.looks.canvas import SQUARE
-from examples.demo_model.talks import free_tools, in_a_row, refusals, results
+from examples.demo_model.talks import copying, free_tools, in_a_row, refusals, results
 from examples.demo_model.talks import turns as talks
 
 TEMPLATE = Path(rows.__file__).parent / "chat_template.jinja"
@@ -85,6 +85,13 @@ def test_tools_on_offer_have_different_names_and_hold_the_needed_ones() -> None:
         names = [tool["function"]["name"] for tool in in_a_row.offer(rng, [first, second])]
         assert len(set(names)) == len(names) <= 4
         assert {first.name, second.name} <= set(names)
+
+
+def test_an_answer_that_copies_stands_in_its_question() -> None:
+    for seed in range(200):
+        for ask in (copying.repeat, copying.look_up):
+            question = ask(random.Random(seed))
+            assert question.answer in question.text
 
 
 def test_refusals_for_testing_have_other_wordings_and_topics() -> None:

@@ -1,7 +1,7 @@
 """Repeating a text and looking a value up: what tool calls and answers to results are made of.
 
-In: a seeded `random.Random`. Out: a `Question`. Nearly every token of the answer stands in the question, in words that are
-made up anew each time, so that nothing can be known by heart.
+In: a seeded `random.Random`. Out: a `Question`. Nearly every token of the answer stands in the question, in words that
+are made up anew each time, so that nothing can be known by heart.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ LOOK_UP = Wordings(
      "{data} Tell me {key}.", "Look up {key}: {data}"),
     ("{data} Give me {key}.", "Find {key} in {data}"),
 )  # fmt: skip
-KEYS = ("name", "city", "time", "price", "temp", "sky", "item", "place", "color", "shape", "count", "text", "id", "state",
-        "minutes", "to", "location", "query", "wind", "result")  # fmt: skip
+KEYS = (
+    "name", "city", "time", "price", "temp", "sky", "item", "place", "color", "shape", "count", "text", "id", "state",
+    "minutes", "to", "location", "query", "wind", "result",
+)  # fmt: skip
 
 
 def repeat(rng: random.Random, *, unseen: bool = False) -> Question:
@@ -37,9 +39,9 @@ def repeat(rng: random.Random, *, unseen: bool = False) -> Question:
 def look_up(rng: random.Random, *, unseen: bool = False) -> Question:
     """Ask for one value of some named ones, as JSON or as lines."""
     keys = rng.sample(KEYS, rng.randint(2, 5))
-    values: dict[str, str | int] = {key: _word(rng) for key in keys}
+    words = [_word(rng) for _ in keys]
     values = {
-        key: int(value) if str(value).isdigit() and rng.random() < 0.5 else value for key, value in values.items()
+        key: int(word) if word.isdigit() and rng.random() < 0.5 else word for key, word in zip(keys, words, strict=True)
     }
     data = json.dumps(values) if rng.random() < 0.6 else ", ".join(f"{key}: {value}" for key, value in values.items())
     key = rng.choice(keys)
