@@ -10,7 +10,9 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from examples.demo_model import animations, choosing, held_out, prompt_text, rows, talk_checks, talk_rows
+from examples.demo_model import animations, choosing, dialogue, held_out, prompt_text, rows, talk_checks, talk_rows
+from examples.demo_model.checks import Case
+from examples.demo_model.clips import Clip
 from examples.demo_model.looks.canvas import SQUARE
 from examples.demo_model.talks import copying, free_tools, in_a_row, refusals, results
 from examples.demo_model.talks import turns as talks
@@ -26,7 +28,7 @@ def template() -> jinja2.Template:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
-def render(template: jinja2.Template, case: held_out.Case) -> str:
+def render(template: jinja2.Template, case: Case) -> str:
     text = template.render(messages=case.messages, tools=case.tools, add_generation_prompt=True)
     return text.replace("<|vision_start|><|image_pad|><|vision_end|>", prompt_text.IMAGE)
 
@@ -55,7 +57,7 @@ def test_a_talk_is_packed_as_the_chat_template_writes_it(seed: int, template: ji
 def test_a_talk_has_at_most_six_turns_three_pictures_and_one_clip() -> None:
     made = [talks.random_talk(random.Random(seed)) for seed in range(300)]
     assert {len(talk.turns) for talk in made} == {1, 2, 3, 4, 5}
-    counts = [[isinstance(shown, talks.Clip) for shown in talk.all_shown()] for talk in made]
+    counts = [[isinstance(shown, Clip) for shown in talk.all_shown()] for talk in made]
     assert max(sum(count) for count in counts) == 1
     assert max(len(count) - sum(count) for count in counts) == 3
 
@@ -98,7 +100,7 @@ def test_refusals_for_testing_have_other_wordings_and_topics() -> None:
     seen = {refusals.refusal(random.Random(seed)).text for seed in range(800)}
     unseen = {refusals.refusal(random.Random(seed), unseen=True).text for seed in range(200)}
     assert not seen & unseen
-    assert {refusals.refusal(random.Random(seed)).answer for seed in range(50)} == {refusals.CANNOT}
+    assert {refusals.refusal(random.Random(seed)).answer for seed in range(50)} == {dialogue.CANNOT}
 
 
 def test_the_second_of_an_animation_is_the_whole_part_of_the_time_before_its_pair() -> None:
