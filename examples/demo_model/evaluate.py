@@ -1,7 +1,8 @@
 """Measure held-out accuracy: `python -m examples.demo_model.evaluate FOLDER --backend torch --json out.json`.
 
 Backends: `torch` is transformers in float32, greedy; `edge` is this project's runtime, greedy; `both` also counts the
-cases in which they write the same thought and the same answer, word for word. Prints one row a task, as soon as it is asked.
+cases in which they write the same thought and the same answer, word for word. Prints one row a task, as soon as it is
+asked.
 """
 
 from __future__ import annotations

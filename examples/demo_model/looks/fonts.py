@@ -6,13 +6,14 @@ Debian's packages of `PACKAGES`; a machine without them draws every sign with Pi
 
 from __future__ import annotations
 
+import os
 import random
 from functools import lru_cache
 from pathlib import Path
 
 from PIL import ImageFont
 
-FOLDER = Path("/usr/share/fonts")
+FOLDER = Path(os.environ.get("DEMO_FONTS", "/usr/share/fonts"))
 PACKAGES = (
     "fonts-liberation", "fonts-freefont-ttf", "fonts-dejavu-core", "fonts-dejavu-extra", "fonts-roboto-unhinted",
     "fonts-lato", "fonts-go", "fonts-comic-neue", "fonts-courier-prime", "fonts-crosextra-carlito",
