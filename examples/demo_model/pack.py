@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 
 from .looks.canvas import PATCH_PX, SQUARE, Grid
 from .pictures import class_targets, digit_targets
-from .rows import LANE_TOKENS, LANES, OWN_GRIDS, ROWS, Row
+from .row import Row
+from .rows import LANE_TOKENS, LANES, OWN_GRIDS, ROWS
 
 
 @dataclass(slots=True)
