@@ -15,7 +15,7 @@ from typing import Any
 from edge.config_json import read_json_object
 from edge.errors import EdgeError
 from edge.loading import demo_folder
-from edge.prompt.template import find_template
+from edge.prompt.text.template import find_template
 from edge.server.catalogue import ModelEntry
 from edge.server.models import ModelShelf, Resident
 from edge.server.ollama.durations import expiry, timestamp

@@ -33,7 +33,7 @@ def stop(index: int) -> tuple[str, dict[str, Any]]:
     return "content_block_stop", {"type": "content_block_stop", "index": index}
 
 
-RECORDED = [
+RECORDED: list[tuple[str, dict[str, Any]]] = [
     (
         "message_start",
         {
