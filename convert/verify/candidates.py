@@ -19,9 +19,9 @@ from convert.verify.mlx_blocks import MlxBlocks
 from convert.verify.samples import Sample, SampleSet, make_samples
 from convert.verify.stages import Array
 from convert.verify.store import digest_of
-from edge.checkpoint.door import gguf_processor
 from edge.checkpoint.files.hub import resolve_model
 from edge.checkpoint.folder import default_dtype, open_checkpoint
+from edge.checkpoint.gguf_door import gguf_processor
 from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.config import ModelConfig
 from edge.errors import ConfigError, PromptError, WeightError

@@ -17,10 +17,10 @@ from PIL import Image
 
 from convert.__main__ import main
 from edge.checkpoint.build import build_model
-from edge.checkpoint.door import gguf_processor
 from edge.checkpoint.files.gguf import open_gguf
 from edge.checkpoint.folder import load_folder, open_checkpoint
 from edge.checkpoint.ggml.decode import decode
+from edge.checkpoint.gguf_door import gguf_processor
 from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.checkpoint.pair_parameters import load_pair
 from edge.config import LayerQuantization

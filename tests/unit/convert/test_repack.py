@@ -15,9 +15,9 @@ import pytest
 from convert.__main__ import main
 from convert.repack import repack
 from convert.repack_source import open_gguf_source
-from edge.checkpoint.door import gguf_processor
 from edge.checkpoint.folder import open_checkpoint
 from edge.checkpoint.ggml.decode import decode
+from edge.checkpoint.gguf_door import gguf_processor
 from edge.checkpoint.names.gguf import gguf_name
 from edge.checkpoint.pair import open_pair
 from edge.errors import UsageError, WeightError
