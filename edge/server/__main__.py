@@ -36,7 +36,7 @@ def _serve(options: ServerOptions) -> int:
     except ImportError as error:
         raise EdgeError(f"The server needs {error.name}. Install it: pip install 'qwen3vl-edge[server]'") from None
     from edge.server.log import start_log
-    from edge.server.running import make_server, open_socket
+    from edge.server.running import make_server, open_socket, start_error
 
     app = make_app(options)
     listener = open_socket(options)
@@ -47,8 +47,11 @@ def _serve(options: ServerOptions) -> int:
     # uvicorn hands on the signals that ended it; by then everything is done.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: None)
-    server.run(sockets=[listener])
-    return 0 if server.started else 1
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        raise start_error(app) from None
+    return 0
 
 
 if __name__ == "__main__":

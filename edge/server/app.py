@@ -13,21 +13,23 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
+from edge.errors import EdgeError
+from edge.server.about import about_routes
 from edge.server.admission import Admission
 from edge.server.arguments import ServerOptions
 from edge.server.catalogue import list_entries, load_entry
 from edge.server.errors import ApiError
 from edge.server.guard import Guard
-from edge.server.log import log_event
+from edge.server.log import log_event, open_uvicorn_log
+from edge.server.metrics import Metrics
 from edge.server.models import Load, ModelShelf
 from edge.server.openai.routes import PROTOCOL as OPENAI
 from edge.server.page.routes import OPEN_PATHS
 from edge.server.page.routes import ROUTES as PAGE_ROUTES
 from edge.server.protocol import Protocol
-from edge.server.serving import Serving, serving_of
+from edge.server.serving import Serving
 
 PROTOCOLS: tuple[Protocol, ...] = (OPENAI,)
 """The first whose `owns` takes a path writes its errors down; OpenAI, last, takes all."""
@@ -62,9 +64,10 @@ def make_app(options: ServerOptions, *, load: Load | None = None) -> Starlette:
         models=models,
         admission=Admission(seats=seats, waiting=limits.waiting, per_client=limits.per_client),
         workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="edge-prepare"),
+        metrics=Metrics(),
     )
-    routes = [Route("/health", _health), *(route for one in PROTOCOLS for route in one.routes), *PAGE_ROUTES]
-    guard = Middleware(Guard, options=options, error_body=_error_body, is_open=_is_open)
+    routes = [*about_routes(PROTOCOLS), *(route for one in PROTOCOLS for route in one.routes), *PAGE_ROUTES]
+    guard = Middleware(Guard, options=options, error_body=_error_body, is_open=_is_open, metrics=serving.metrics)
     handlers: dict[Any, Any] = {HTTPException: _raise_api_error}  # Any: starlette's own type
     app = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=_lifespan)
     app.state.serving = serving
@@ -78,8 +81,13 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     # Prompts are built through asyncio.to_thread: bounded like everything that decodes pictures.
     threads = ThreadPoolExecutor(serving.options.limits.prepare_threads + 1, thread_name_prefix="edge-build")
     asyncio.get_running_loop().set_default_executor(threads)
-    async with serving.models.lease(None) as resident:
-        log_event("ready", model=resident.entry.name, load_s=round(resident.loaded_s, 2))
+    try:
+        async with serving.models.lease(None) as resident:
+            log_event("ready", model=resident.entry.name, load_s=round(resident.loaded_s, 2))
+    except EdgeError as error:
+        app.state.start_error = error  # uvicorn keeps it to its log, see `edge.server.running.start_error`
+        raise
+    open_uvicorn_log()
     sweep = asyncio.get_running_loop().create_task(_sweep(serving))
     try:
         yield
@@ -93,20 +101,6 @@ async def _sweep(serving: Serving) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         await serving.models.unload_expired()
-
-
-async def _health(request: Request) -> Response:
-    """Say that the server works."""
-    serving = serving_of(request)
-    return JSONResponse(
-        {
-            "status": "ok",
-            "model": serving.models.default,
-            "loaded": [one.entry.name for one in serving.models.residents],
-            "working": serving.admission.num_working,
-            "waiting": serving.admission.num_waiting,
-        }
-    )
 
 
 async def _raise_api_error(_request: Request, error: HTTPException) -> Response:

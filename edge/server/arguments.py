@@ -206,9 +206,13 @@ def check_options(options: ServerOptions) -> None:
         "--max-body-mb": limits.body_bytes,
         "--max-per-client": limits.per_client,
         "--max-connections": limits.connections,
+        "--max-pictures": limits.pictures,
+        "--max-tokens": limits.answer_tokens,
+        "--max-visual-tokens": limits.visual_tokens,
+        "--context": options.context_tokens,
     }
     for name, value in wholes.items():
-        if value < 1:
+        if value is not None and value < 1:
             raise UsageError(f"{name}: expected at least 1, found {value}. Raise it.")
     if options.grace_s < 0 or (options.keep_alive_s is not None and options.keep_alive_s < 0) or limits.waiting < 0:
         raise UsageError("--grace, --keep-alive and --max-waiting: expected 0 or more. Raise them.")

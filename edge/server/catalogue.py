@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge.engine import Engine
 from edge.errors import UsageError
 from edge.limits import EngineLimits
+from edge.memory import available_bytes
 from edge.server.arguments import ServerOptions
 
 DEMO = "demo"
@@ -34,23 +36,63 @@ class ModelEntry:
 def list_entries(options: ServerOptions) -> list[ModelEntry]:
     """List the models a server offers; the first is the default.
 
+    Without a model named, that is the best one downloaded before: the largest that fits into memory; else the demo.
+
     Raises:
         UsageError: Two models have the same name.
     """
     named = [
-        ModelEntry(_name_of(source), source, options.projector if place == 0 else None, _created(Path(source)))
+        _named(source, projector=options.projector if place == 0 else None)
         for place, source in enumerate(options.models)
     ]
-    found = [] if options.models_dir is None else _in_folder(options.models_dir)
     entries: dict[str, ModelEntry] = {}
     for entry in named:
         if entry.name in entries:
             raise UsageError(f"--model: two models are called {entry.name}. Rename a folder.")
         entries[entry.name] = entry
-    for entry in found:
+    found = [] if options.models_dir is None else _in_folder(options.models_dir)
+    cached = downloaded_models(_cache_folder())
+    if not named:
+        found = [*best_of(cached, free_bytes=available_bytes()), ModelEntry(DEMO, None), *found]
+    for entry in (*found, *cached, ModelEntry(DEMO, None)):
         entries.setdefault(entry.name, entry)
-    entries.setdefault(DEMO, ModelEntry(DEMO, None))
     return list(entries.values())
+
+
+def downloaded_models(cache: Path) -> list[ModelEntry]:
+    """List the checkpoints of this family that lie completely in the hub's cache, by their hub ids."""
+    entries = []
+    for repository in sorted(cache.glob("models--*--*")):
+        try:
+            revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+        except OSError:
+            continue
+        folder = repository / "snapshots" / revision
+        if revision and is_model_folder(folder) and weight_bytes(folder):
+            name = repository.name.removeprefix("models--").replace("--", "/", 1)
+            entries.append(ModelEntry(name, str(folder), created=_created(folder)))
+    return entries
+
+
+def best_of(entries: Sequence[ModelEntry], *, free_bytes: int) -> list[ModelEntry]:
+    """Return the largest model that leaves a fifth of the free memory to its work; none when there is none."""
+    sizes = {entry.name: weight_bytes(Path(entry.source or "")) for entry in entries}
+    fitting = [entry for entry in entries if sizes[entry.name] <= 0.8 * free_bytes]
+    return [max(fitting, key=lambda entry: sizes[entry.name])] if fitting else []
+
+
+def weight_bytes(folder: Path) -> int:
+    """Count the bytes of a checkpoint's weights; 0 when files of them are missing."""
+    files = {path.name: path for path in folder.glob("*.safetensors")}
+    index = folder / "model.safetensors.index.json"
+    try:
+        if index.is_file():
+            listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            if not set(listed) <= set(files):
+                return 0
+        return sum(path.stat().st_size for path in files.values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return 0
 
 
 def load_entry(entry: ModelEntry, options: ServerOptions) -> Engine:
@@ -66,10 +108,12 @@ def load_entry(entry: ModelEntry, options: ServerOptions) -> Engine:
     return load(entry.source, projector=entry.projector, limits=limits)
 
 
-def _name_of(source: str) -> str:
-    """Name a model: a hub id as it is, a folder or file by its last part."""
+def _named(source: str, *, projector: Path | None) -> ModelEntry:
+    """Name a model: a hub id as it is, a folder or file by its last part; "demo" is the demo."""
     path = Path(source).expanduser()
-    return path.resolve().name.removesuffix(".gguf") if path.exists() else source
+    if path.exists():
+        return ModelEntry(path.resolve().name.removesuffix(".gguf"), source, projector, _created(path))
+    return ModelEntry(source, None if source == DEMO else source, projector)
 
 
 def _in_folder(folder: Path) -> list[ModelEntry]:
@@ -90,6 +134,12 @@ def is_model_folder(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and str(config.get("model_type")).startswith("qwen3_vl")
+
+
+def _cache_folder() -> Path:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
 
 
 def _created(path: Path) -> int:

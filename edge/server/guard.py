@@ -22,6 +22,7 @@ from edge.server.arguments import ServerOptions
 from edge.server.body import too_large
 from edge.server.errors import ApiError, ClientGone, to_api_error
 from edge.server.log import log_event, log_fault
+from edge.server.metrics import Metrics
 
 ErrorBody = Callable[[str, ApiError], Any]  # path, error -> JSON in the shape of the path's protocol
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -32,7 +33,13 @@ class Guard:
     """ASGI middleware around the whole application."""
 
     def __init__(
-        self, app: ASGIApp, *, options: ServerOptions, error_body: ErrorBody, is_open: Callable[[str], bool]
+        self,
+        app: ASGIApp,
+        *,
+        options: ServerOptions,
+        error_body: ErrorBody,
+        is_open: Callable[[str], bool],
+        metrics: Metrics,
     ) -> None:
         """Stand before an application.
 
@@ -41,11 +48,13 @@ class Guard:
             options: Who may call.
             error_body: Writes errors down.
             is_open: Whether a path is answered without a key.
+            metrics: Where finished requests are counted.
         """
         self._app = app
         self._options = options
         self._error_body = error_body
         self._is_open = is_open
+        self._metrics = metrics
         self._hosts = {*LOCAL_HOSTS, options.host.lower(), *(name.lower() for name in options.allow_hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,8 +91,9 @@ class Guard:
                 raise
             await self.error_response(scope["path"], api_error)(scope, receive, tell)
         finally:
-            client = scope.get("client")
-            log_event("request", client=client[0] if client else None, s=_since(started), **record)
+            client, seconds = scope.get("client"), round(time.perf_counter() - started, 4)
+            log_event("request", client=client[0] if client else None, s=seconds, **record)
+            self._metrics.count(record, seconds, endpoint=_endpoint_name(scope))
 
     def error_response(self, path: str, error: ApiError) -> Response:
         """Write an error down as the path's protocol does."""
@@ -199,5 +209,9 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _since(started: float) -> float:
-    return round(time.perf_counter() - started, 4)
+def _endpoint_name(scope: Scope) -> str:
+    """Name the endpoint that a request came to; paths that clients write would be without number."""
+    endpoint = scope.get("endpoint")  # starlette leaves it here once it has found one
+    if endpoint is None:
+        return "none"
+    return f"{endpoint.__module__.removeprefix('edge.server.').partition('.')[0]}.{endpoint.__name__}"

@@ -27,14 +27,22 @@ class _JsonLines(logging.Formatter):
 
 
 def start_log() -> None:
-    """Send the log of the server and of uvicorn to stderr; `main` calls it once."""
+    """Send the log of the server and of uvicorn to stderr; `main` calls it once.
+
+    What keeps the server from starting is told by `main`, in one line; uvicorn is silent until then.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
-    for name, level in (("edge", logging.INFO), ("uvicorn.error", logging.WARNING)):
+    for name, level in (("edge", logging.INFO), ("uvicorn.error", logging.CRITICAL)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
         logger.setLevel(level)
+
+
+def open_uvicorn_log() -> None:
+    """Let uvicorn write warnings, once the server has started."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 def log_event(event: str, **fields: Any) -> None:  # Any: values of the line

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edge.errors import UsageError
+from edge.errors import EdgeError, UsageError
 from edge.server.app import make_app
 from edge.server.arguments import ServerLimits, ServerOptions
 from edge.server.models import Load
@@ -46,6 +46,12 @@ def make_server(app: Starlette, options: ServerOptions) -> uvicorn.Server:
         timeout_graceful_shutdown=int(options.grace_s),
     )
     return uvicorn.Server(config)
+
+
+def start_error(app: Starlette) -> EdgeError:
+    """Say why an application did not start."""
+    error = getattr(app.state, "start_error", None)
+    return error if isinstance(error, EdgeError) else EdgeError("The server did not start; its log says why.")
 
 
 def open_socket(options: ServerOptions) -> socket.socket:
@@ -100,7 +106,9 @@ class BackgroundServer:
         self._thread.start()
         self._has_started.wait()
         if not self._server.started:
-            raise UsageError("The server did not start; its log says why.")
+            self._thread.join()
+            self._socket.close()
+            raise start_error(self.app)
 
     def close(self) -> None:
         """End it; running answers get their grace time."""
@@ -117,7 +125,12 @@ class BackgroundServer:
         self.close()
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        except SystemExit:  # uvicorn's way to say that the application did not start
+            pass
+        finally:
+            self._has_started.set()
 
     async def _serve(self) -> None:
         serving = asyncio.ensure_future(self._server._serve([self._socket]))  # serve() would take over signals

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from edge.server.admission import Admission
 from edge.server.arguments import ServerOptions
+from edge.server.metrics import Metrics
 from edge.server.models import ModelShelf
 
 
@@ -22,12 +23,14 @@ class Serving:
         models: The models there are.
         admission: Who may work now and who waits.
         workers: Threads that read bodies, fetch media and prepare requests.
+        metrics: What was done so far.
     """
 
     options: ServerOptions
     models: ModelShelf
     admission: Admission
     workers: ThreadPoolExecutor
+    metrics: Metrics
 
 
 def serving_of(request: Request) -> Serving:

@@ -27,7 +27,7 @@ class ServerProcess:
         self, arguments: Sequence[str | Path] = (), *, extra_environment: dict[str, str] | None = None
     ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge.server", "--port", "0", *map(str, arguments)],
+            [sys.executable, "-m", "edge.server", "--port", "0", "--model", "demo", *map(str, arguments)],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1", **(extra_environment or {})},

@@ -28,7 +28,7 @@ SCHEMA = {
     "required": ["color", "count"],
     "additionalProperties": False,
 }
-TOOL = {
+TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "weather",

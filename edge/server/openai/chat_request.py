@@ -15,6 +15,7 @@ from edge.engine import Engine
 from edge.request import Request
 from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits
+from edge.server.conversation import join_leading
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
 from edge.server.openai.sampling import Sampling, read_sampling
@@ -79,7 +80,7 @@ class ChatRequest:
         """
         max_tokens = self.max_tokens or limits.answer_tokens
         first = Request(
-            messages=door.open_messages(self.messages),
+            messages=door.open_messages(join_leading(self.messages)),
             tools=self.tools.declared or None,
             tool_choice=self.tools.choice,
             parallel_tool_calls=self.tools.is_parallel,

@@ -20,6 +20,7 @@ from edge.server.openai.errors import error_body
 from edge.server.openai.models import get_model, list_models
 from edge.server.openai.responses import count_input_tokens, create_response, delete_response, get_response
 from edge.server.openai.said import ignored_headers
+from edge.server.openai.schemas import PATHS, SCHEMAS
 from edge.server.protocol import Protocol
 from edge.server.serving import serving_of
 from edge.server.streams import ServerSentEvents
@@ -75,4 +76,6 @@ PROTOCOL = Protocol(
     ),
     owns=lambda path: True,
     error_body=error_body,
+    paths=PATHS,
+    schemas=SCHEMAS,
 )

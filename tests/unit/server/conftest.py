@@ -63,7 +63,7 @@ class Caller:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[BackgroundServer]:
-    with BackgroundServer(ServerOptions(port=0)) as running:
+    with BackgroundServer(ServerOptions(port=0, models=("demo",))) as running:
         yield running
 
 
