@@ -98,7 +98,7 @@ export class AnswerView {
         "div",
         { class: "call" },
         el("div", { class: "call-name", text: `Calls ${call.name}` }),
-        el("pre", { tabindex: "0", role: "region", "aria-label": `Arguments of ${call.name}`, text: tidy(call.arguments) }),
+        argumentsElement(call),
       ),
     );
     const isOpen = this.chat.conversation.leaf === node.id && node.state === "done";
@@ -108,9 +108,13 @@ export class AnswerView {
   /** Let the visitor play the tools: this page runs none itself. */
   resultForm() {
     const { node } = this;
-    const areas = node.calls.map((call) => el("textarea", { rows: "2", "aria-label": `Result of ${call.name}`, placeholder: `Result of ${call.name}` }));
+    const areas = node.calls.map((call) => {
+      const label = `Result of ${call.name}`;
+      return el("textarea", { rows: "2", "aria-label": label, placeholder: label });
+    });
     const send = () => this.chat.giveResults(node, areas.map((area) => area.value));
-    return el("div", { class: "editor" }, ...areas, el("div", { class: "bar" }, button("Send the result", send, { class: "main" })));
+    const bar = el("div", { class: "bar" }, button("Send the result", send, { class: "main" }));
+    return el("div", { class: "editor" }, ...areas, bar);
   }
 
   showFoot() {
@@ -118,8 +122,10 @@ export class AnswerView {
     const actions = [this.versions()];
     if (!chat.isAnswering) {
       const copy = () => navigator.clipboard.writeText(node.text);
-      actions.push(button("Copy", copy, { class: "quiet" }), button("Retry", () => chat.retry(node), { class: "quiet" }));
-      actions.push(button("Branch", () => chat.branch(node), { class: "quiet", title: "Go on from here in a new conversation" }));
+      const hint = "Go on from here in a new conversation";
+      actions.push(button("Copy", copy, { class: "quiet" }));
+      actions.push(button("Retry", () => chat.retry(node), { class: "quiet" }));
+      actions.push(button("Branch", () => chat.branch(node), { class: "quiet", title: hint }));
     }
     const stats = el("span", { class: "stats", text: statsText(node) });
     this.foot.replaceChildren(el("div", { class: "actions" }, ...actions.filter(Boolean)), stats);
@@ -140,8 +146,14 @@ function statsText(node) {
   return parts.join(" · ");
 }
 
+function argumentsElement(call) {
+  const label = `Arguments of ${call.name}`;
+  return el("pre", { tabindex: "0", role: "region", "aria-label": label, text: tidy(call.arguments) });
+}
+
 function seconds(ms) {
-  return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;
 }
 
 function tidy(json) {

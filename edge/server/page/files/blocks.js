@@ -44,7 +44,8 @@ function readFence(lines, at, fence) {
   let end = at + 1;
   const isEnd = (line) => line.trim().startsWith(fence[1]) && !line.trim().replaceAll(fence[1][0], "");
   while (end < lines.length && !isEnd(lines[end])) end += 1;
-  return [{ kind: "code", language: fence[2], text: lines.slice(at + 1, end).join("\n") }, Math.min(end + 1, lines.length)];
+  const text = lines.slice(at + 1, end).join("\n");
+  return [{ kind: "code", language: fence[2], text }, Math.min(end + 1, lines.length)];
 }
 
 function readQuote(lines, at, depth) {
@@ -61,7 +62,8 @@ function readList(lines, at, depth) {
   let end = at;
   while (end < lines.length) {
     const item = ITEM.exec(lines[end]);
-    if (!item || item[1].length > first[1].length + 1 || /\d/.test(item[2]) !== isOrdered || RULE.test(lines[end])) break;
+    if (!item || item[1].length > first[1].length + 1) break;
+    if (/\d/.test(item[2]) !== isOrdered || RULE.test(lines[end])) break;
     const width = item[1].length + item[2].length + Math.max(1, Math.min(item[3].length, 4));
     const inner = [lines[end].slice(item[0].length)];
     end += 1;

@@ -25,7 +25,8 @@ export function findMarks(text) {
     const label = String(object.label ?? object.name ?? object.text_content ?? "").slice(0, 200);
     if (box) {
       const [x1, y1, x2, y2] = box;
-      marks.push({ kind: "box", at: [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)], label, source });
+      const at = [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)];
+      marks.push({ kind: "box", at, label, source });
     } else if (point) marks.push({ kind: "point", at: point, label, source });
   }
   return marks;
@@ -156,7 +157,8 @@ function smallestAt(marks, x, y) {
   let best = null;
   let bestArea = Infinity;
   marks.forEach((mark, place) => {
-    const [x1, y1, x2, y2] = mark.kind === "box" ? mark.at : [mark.at[0] - 25, mark.at[1] - 25, mark.at[0] + 25, mark.at[1] + 25];
+    const [x1, y1] = mark.kind === "box" ? mark.at : mark.at.map((one) => one - 25);
+    const [x2, y2] = mark.kind === "box" ? mark.at.slice(2) : mark.at.map((one) => one + 25);
     const area = (x2 - x1) * (y2 - y1);
     if (x >= x1 && x <= x2 && y >= y1 && y <= y2 && area < bestArea) [best, bestArea] = [place, area];
   });

@@ -69,7 +69,8 @@ export class Chat {
   giveResults(node, results) {
     let parent = node.id;
     node.calls.forEach((call, place) => {
-      parent = addNode(this.conversation, parent, { role: "tool", text: results[place], call_id: call.id, name: call.name }).id;
+      const fields = { role: "tool", text: results[place], call_id: call.id, name: call.name };
+      parent = addNode(this.conversation, parent, fields).id;
     });
     return this.answer();
   }

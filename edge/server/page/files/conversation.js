@@ -63,7 +63,8 @@ export async function requestMessages(path, system, part) {
   for (const node of path) {
     if (node.role === "user") {
       const parts = await Promise.all(node.media.map(part));
-      messages.push({ role: "user", content: parts.length ? [...parts, { type: "text", text: node.text }] : node.text });
+      const content = parts.length ? [...parts, { type: "text", text: node.text }] : node.text;
+      messages.push({ role: "user", content });
     } else if (node.role === "tool") {
       messages.push({ role: "tool", tool_call_id: node.call_id, content: node.text });
     } else {

@@ -5,7 +5,10 @@ import { parseBlocks } from "./blocks.js";
 import { button, el } from "./dom.js";
 
 const MAX_DEPTH = 8;
-const LINK = /!?\[((?:[^[\]\\]|\\.){0,500})\]\(\s*<?([^\s<>()]{1,2000}(?:\([^\s()]{0,200}\)[^\s()]{0,200})?)>?(?:\s+"[^"]{0,200}")?\s*\)/y;
+const LINK_TEXT = String.raw`!?\[((?:[^[\]\\]|\\.){0,500})\]`;
+const LINK_PLACE = String.raw`([^\s<>()]{1,2000}(?:\([^\s()]{0,200}\)[^\s()]{0,200})?)`;
+const LINK_END = String.raw`>?(?:\s+"[^"]{0,200}")?\s*\)`;
+const LINK = new RegExp(`${LINK_TEXT}\\(\\s*<?${LINK_PLACE}${LINK_END}`, "y");
 const ADDRESS = /https?:\/\/[^\s<>"'`)\]]{1,2000}/y;
 const MARKS = [
   ["**", "strong"],
@@ -157,7 +160,8 @@ function readMark(text, at, depth, missing) {
     const start = at + mark.length;
     if (/\s/.test(text[start] ?? " ") || (mark[0] === "_" && isWord(text[at - 1]))) continue;
     let end = text.indexOf(mark, start);
-    if (mark.length === 1) while (end > 0 && text[end + 1] === mark && text[end - 1] !== mark) end = text.indexOf(mark, end + 2);
+    const isHalf = () => end > 0 && text[end + 1] === mark && text[end - 1] !== mark; // of a doubled mark
+    while (mark.length === 1 && isHalf()) end = text.indexOf(mark, end + 2);
     if (end < 0) missing.add(mark);
     if (end <= start || /\s/.test(text[end - 1]) || (mark[0] === "_" && isWord(text[end + mark.length]))) continue;
     return { node: el(tag, {}, ...inline(text.slice(start, end), depth + 1)), end: end + mark.length };

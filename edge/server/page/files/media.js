@@ -108,8 +108,8 @@ export async function takePicture() {
       }, "image/jpeg", 0.92);
     };
     dialog.addEventListener("close", () => resolve(null), { once: true });
-    const bar = el("div", { class: "bar" }, button("Take picture", shoot, { class: "main" }), button("Cancel", () => dialog.close()));
-    dialog.replaceChildren(el("h2", { text: "Camera" }), video, bar);
+    const buttons = [button("Take picture", shoot, { class: "main" }), button("Cancel", () => dialog.close())];
+    dialog.replaceChildren(el("h2", { text: "Camera" }), video, el("div", { class: "bar" }, ...buttons));
     dialog.showModal();
   });
   for (const track of stream.getTracks()) track.stop();

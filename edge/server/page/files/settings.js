@@ -11,7 +11,13 @@ const FIELDS = [
     name: "reasoning_effort",
     label: "Thought",
     kind: "choice",
-    choices: [["", "as long as the model likes"], ["high", "long"], ["medium", "medium"], ["low", "short"], ["none", "none"]],
+    choices: [
+      ["", "as long as the model likes"],
+      ["high", "long"],
+      ["medium", "medium"],
+      ["low", "short"],
+      ["none", "none"],
+    ],
   },
   number("max_completion_tokens", "Most tokens of an answer", 1, 1_000_000, 1),
   number("temperature", "Temperature", 0, 2, 0.05),
@@ -25,9 +31,19 @@ const FIELDS = [
   { name: "schema", label: "JSON Schema that the answer obeys", kind: "json", shape: "object" },
   { name: "tools", label: "Tools that the model may call (a JSON list)", kind: "json", shape: "list" },
   { name: "key", label: "API key, where the server asks for one", kind: "password" },
-  { name: "theme", label: "Colours", kind: "choice", choices: [["", "as the system"], ["light", "light"], ["dark", "dark"]] },
+  {
+    name: "theme",
+    label: "Colours",
+    kind: "choice",
+    choices: [
+      ["", "as the system"],
+      ["light", "light"],
+      ["dark", "dark"],
+    ],
+  },
 ];
-const SENT = FIELDS.filter((field) => field.kind === "number" && field.name !== "max_pixels").map((field) => field.name);
+const NUMBERS = FIELDS.filter((field) => field.kind === "number").map((field) => field.name);
+const SENT = NUMBERS.filter((name) => name !== "max_pixels");
 
 let values = read();
 
@@ -49,7 +65,8 @@ export function requestFields() {
   if (values.max_pixels) fields.mm_processor_kwargs = { max_pixels: Number(values.max_pixels) };
   if (values.tools) fields.tools = JSON.parse(values.tools);
   if (values.schema) {
-    fields.response_format = { type: "json_schema", json_schema: { name: "answer", schema: JSON.parse(values.schema) } };
+    const schema = JSON.parse(values.schema);
+    fields.response_format = { type: "json_schema", json_schema: { name: "answer", schema } };
   }
   return { fields, key: values.key ?? "", system: values.system ?? "" };
 }
@@ -65,7 +82,9 @@ export function openSettings(onSaved) {
   const trouble = el("p", { class: "note error", role: "alert", hidden: true });
   const inputs = new Map(FIELDS.map((field) => [field.name, inputOf(field)]));
   const form = el("form", { method: "dialog" }, el("h2", { id: "settings-title", text: "Settings" }));
-  for (const field of FIELDS) form.append(el("label", { class: field.kind }, el("span", { text: field.label }), inputs.get(field.name)));
+  for (const { name, label, kind } of FIELDS) {
+    form.append(el("label", { class: kind }, el("span", { text: label }), inputs.get(name)));
+  }
   const reset = () => {
     for (const input of inputs.values()) input.value = "";
   };
@@ -90,14 +109,16 @@ export function openSettings(onSaved) {
 function inputOf(field) {
   let input;
   if (field.kind === "area" || field.kind === "json") {
-    input = el("textarea", { name: field.name, rows: field.kind === "json" ? "4" : "2", spellcheck: field.kind === "json" ? "false" : null });
+    const isJson = field.kind === "json";
+    input = el("textarea", { name: field.name, rows: isJson ? "4" : "2", spellcheck: isJson ? "false" : null });
   } else if (field.kind === "choice") {
     input = el("select", { name: field.name }, ...field.choices.map(([value, text]) => el("option", { value, text })));
   } else {
     const { min, max, step } = field;
     const isNumber = field.kind === "number";
-    input = el("input", { type: field.kind, name: field.name, min, max, step: isNumber ? "any" : null, autocomplete: "off" });
-    if (isNumber) input.placeholder = step === undefined ? "" : AS_MODEL;
+    const steps = isNumber ? (step === 1 ? 1 : "any") : null;
+    input = el("input", { type: field.kind, name: field.name, min, max, step: steps, autocomplete: "off" });
+    if (isNumber) input.placeholder = AS_MODEL;
   }
   input.value = values[field.name] ?? "";
   return input;

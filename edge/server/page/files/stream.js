@@ -24,10 +24,8 @@ export async function* streamAnswer(body, { key, signal }) {
   });
   let hasEnded = false;
   for await (const data of readEvents(response.body)) {
-    if (data === "[DONE]") {
-      hasEnded = true;
-      break;
-    }
+    hasEnded ||= data === "[DONE]";
+    if (hasEnded) continue; // up to the end of the body, so that the connection can be used again
     const chunk = JSON.parse(data);
     if (chunk.error) throw new ServerError(chunk.error.message);
     yield readChunk(chunk);

@@ -63,12 +63,17 @@ function cleaned(conversation, mediaIds) {
       text: String(node.text ?? ""),
       thought: String(node.thought ?? ""),
       media: list(node.media).map((one) => mediaIds.get(one)).filter(Boolean),
-      calls: list(node.calls).map((call) => ({ id: String(call.id), name: String(call.name), arguments: String(call.arguments) })),
+      calls: list(node.calls).map(cleanedCall),
     };
   }
   dropLoops(nodes);
   const updated_ms = Number(conversation.updated_ms) || Date.now();
-  return { id: newId(), title: String(conversation.title ?? ""), updated_ms, leaf: ids.get(conversation.leaf) ?? null, nodes };
+  const leaf = ids.get(conversation.leaf) ?? null;
+  return { id: newId(), title: String(conversation.title ?? ""), updated_ms, leaf, nodes };
+}
+
+function cleanedCall(call) {
+  return { id: String(call.id), name: String(call.name), arguments: String(call.arguments) };
 }
 
 /** Cut the tie of a message that is, by a forged file, below itself. */

@@ -56,7 +56,8 @@ export class ConversationView {
     const text = el("div", { class: "text", text: node.text });
     const actions = el("div", { class: "actions" }, this.versionsElement(node));
     const article = el("article", { class: "message user", "aria-label": "You" });
-    if (!this.chat.isAnswering) actions.append(button("Edit", () => article.replaceChildren(this.editor(node)), { class: "quiet" }));
+    const edit = () => article.replaceChildren(this.editor(node));
+    if (!this.chat.isAnswering) actions.append(button("Edit", edit, { class: "quiet" }));
     const media = node.media.length ? el("div", { class: "media" }, ...node.media.map(mediumElement)) : null;
     article.append(...[media, node.text ? text : null, actions].filter(Boolean));
     return article;
@@ -74,8 +75,8 @@ export class ConversationView {
       }
     });
     setTimeout(() => area.focus());
-    const bar = el("div", { class: "bar" }, button("Send", send, { class: "main" }), button("Cancel", () => this.show()));
-    return el("div", { class: "editor" }, area, bar);
+    const buttons = [button("Send", send, { class: "main" }), button("Cancel", () => this.show())];
+    return el("div", { class: "editor" }, area, el("div", { class: "bar" }, ...buttons));
   }
 
   versionsElement(node) {
@@ -98,6 +99,8 @@ export class ConversationView {
 }
 
 function toolElement(node) {
-  const title = el("div", { class: "call-name", text: `Result of ${node.name}` });
-  return el("article", { class: "message tool", "aria-label": `Result of ${node.name}` }, title, el("pre", { tabindex: "0", text: node.text }));
+  const name = `Result of ${node.name}`;
+  const result = el("pre", { tabindex: "0", role: "region", "aria-label": "Result", text: node.text });
+  const title = el("div", { class: "call-name", text: name });
+  return el("article", { class: "message tool", "aria-label": name }, title, result);
 }

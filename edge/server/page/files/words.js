@@ -12,13 +12,17 @@ import { el } from "./dom.js";
 export function coupleWords(container, marks, onPick) {
   const walker = document.createTreeWalker(container, NodeFilter.SHOW_TEXT);
   const nodes = [];
-  while (walker.nextNode()) if (!walker.currentNode.parentElement.closest(".word, button")) nodes.push(walker.currentNode);
+  while (walker.nextNode()) {
+    if (!walker.currentNode.parentElement.closest(".word, button")) nodes.push(walker.currentNode);
+  }
   for (const node of nodes) coupleNode(node, marks, onPick);
 }
 
 /** Let the words of one mark stand out. */
 export function pickWords(container, place) {
-  for (const word of container.querySelectorAll(".word")) word.classList.toggle("picked", Number(word.dataset.mark) === place);
+  for (const word of container.querySelectorAll(".word")) {
+    word.classList.toggle("picked", Number(word.dataset.mark) === place);
+  }
 }
 
 function coupleNode(node, marks, onPick) {

@@ -5,8 +5,8 @@ const KEPT = "edge-page-1";
 const PAGE = "/";
 const FILES = [
   "answer.js", "app.js", "app.webmanifest", "blocks.js", "boxes.js", "chat.js", "composer.js", "conversation.js",
-  "dom.js", "icon.png", "icon.svg", "markdown.js", "media.js", "settings.js", "sidebar.js", "store.js", "stream.js", "style.css",
-  "transfer.js", "view.js", "words.js",
+  "dom.js", "icon.png", "icon.svg", "markdown.js", "media.js", "settings.js", "sidebar.js", "store.js", "stream.js",
+  "style.css", "transfer.js", "view.js", "words.js",
 ].map((name) => `/page/${name}`);
 
 self.addEventListener("install", (event) => {
@@ -19,7 +19,8 @@ self.addEventListener("activate", (event) => event.waitUntil(takeOver()));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const path = new URL(request.url).pathname;
-  if (request.method === "GET" && (path === PAGE || path.startsWith("/page/"))) event.respondWith(answer(request, path));
+  const isOurs = path === PAGE || path.startsWith("/page/");
+  if (request.method === "GET" && isOurs) event.respondWith(answer(request, path));
 });
 
 async function keepAll() {
