@@ -96,7 +96,9 @@ class PageDriver:
         assert script is not None
         self.page.evaluate(script.read_text(encoding="utf-8"))
         found: Any = self.page.evaluate("axe.run()")  # Any: JSON
-        return [f"{one['id']}: {json.dumps([node['html'][:200] for node in one['nodes']])}" for one in found["violations"]]
+        return [
+            f"{one['id']}: {json.dumps([node['html'][:200] for node in one['nodes']])}" for one in found["violations"]
+        ]
 
 
 def axe_script() -> Path | None:

@@ -78,8 +78,8 @@ export class Chat {
   /** Show another version of a message. */
   async choose(node) {
     goTo(this.conversation, node);
-    await this.save();
     this.onChange();
+    await this.save();
   }
 
   /** Go on in a new conversation with everything up to a message; media are copied. */
