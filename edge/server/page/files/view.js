@@ -12,6 +12,10 @@ export class ConversationView {
     this.chat = chat;
     this.answers = new Map(); // node id -> AnswerView
     this.due = null;
+    this.isFollowing = true; // pictures come after their messages: stay at the end unless the visitor went up
+    const scroller = container.parentElement;
+    scroller.addEventListener("scroll", () => (this.isFollowing = this.isAtEnd()));
+    new ResizeObserver(() => this.isFollowing && this.scrollDown()).observe(container);
   }
 
   /** Show all messages anew. */
@@ -20,6 +24,7 @@ export class ConversationView {
     this.answers.clear();
     const path = pathOf(conversation);
     this.container.replaceChildren(...path.map((node) => this.messageElement(node)));
+    this.isFollowing = true;
     this.scrollDown();
   }
 
@@ -27,9 +32,7 @@ export class ConversationView {
   grow(node) {
     this.due ??= requestAnimationFrame(() => {
       this.due = null;
-      const isAtEnd = this.isAtEnd();
       this.answers.get(node.id)?.update();
-      if (isAtEnd) this.scrollDown();
     });
   }
 
