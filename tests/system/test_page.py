@@ -15,10 +15,9 @@ pytest.importorskip("playwright", reason="the page is tested with playwright (ex
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.system.page_browser import ANSWER_MS, CHROMIUM, LAST_ANSWER, PageDriver, axe_script, launch, visit
+from tests.system.page_browser import ANSWER_MS, CHROMIUM, LAST_ANSWER, PageDriver, launch, visit
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (apt-get install chromium)")
-needs_axe = pytest.mark.skipif(axe_script() is None, reason="axe is not here (pip install axe-playwright-python)")
 IMAGES = Path(__file__).resolve().parents[2] / "examples" / "images"
 SCENE = IMAGES / "scene.png"
 DESCRIBE = "What is in this picture?"
