@@ -29,6 +29,9 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-cache",
 }
+WORKER = "/page/worker.js"
+WORKER_HEADERS = {"service-worker-allowed": "/"}
+"""A service worker may keep only what lies beside it, unless its server says otherwise; the page lies above it."""
 
 
 async def root(request: Request) -> Response:
@@ -42,7 +45,10 @@ async def root(request: Request) -> Response:
 
 async def file(request: Request) -> Response:
     """Give one of the page's files."""
-    return _file(FILES[request.url.path])
+    response = _file(FILES[request.url.path])
+    if request.url.path == WORKER:
+        response.headers.update(WORKER_HEADERS)
+    return response
 
 
 def _file(path: Path) -> Response:
