@@ -110,9 +110,7 @@ def test_a_gguf_file_as_source_is_named(source: Path, tmp_path: Path, capsys: py
     assert "a GGUF file, whose weights are packed already" in capsys.readouterr().err
 
 
-def test_a_broken_adapter_is_not_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_adapter_is_not_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_source(tmp_path / "s", source_json(is_moe=False))
     (folder / "adapter_config.json").write_text("{}")
     for words in (["gguf", str(folder), str(tmp_path / "t.gguf")], ["mlx", str(folder), str(tmp_path / "out")]):
