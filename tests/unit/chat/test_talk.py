@@ -160,7 +160,7 @@ def test_save_copies_the_talk(talking: Fixture, tmp_path: Path) -> None:
     assert (tmp_path / "copy.jsonl").read_text() == talking.talk.transcript_path.read_text()
 
 
-def test_what_the_model_sees_of_a_new_picture_is_said_with_its_tokens(talking: Fixture) -> None:
+def test_what_the_model_sees_of_a_new_picture_is_said_with_its_tokens_peers_13(talking: Fixture) -> None:
     new = MediaUse("image", 99, (720, 1280), (352, 640), "a.png: 1280x720 -> 640x352 pixels, 99 tokens", True, False)
     talking.engine.media = (new, replace(new, summary="old.png", is_cached=True))
     talking.talk.handle("what?")
