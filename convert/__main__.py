@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol, cast
 
 from convert.interrupt import INTERRUPTED, end_at_second_interrupt, end_program
 from edge.errors import EdgeError
+from edge.version import add_version_argument
 
 PROGRAM = "python -m convert"
 _MOST_LETTERS = 480  # of an error
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             allow_abbrev=False,
         )
         command.add_arguments(parser)
+        add_version_argument(parser)
         with end_at_second_interrupt():
             return command.run(parser.parse_args(words[1:]))
     except EdgeError as error:
@@ -93,6 +95,7 @@ def _make_overview() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version_argument(parser)
     parser.add_argument("command", choices=tuple(COMMANDS), help=argparse.SUPPRESS)
     return parser
 
@@ -104,5 +107,10 @@ def _one_line(error: Exception) -> str:
     return shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 200]} ... {shown[-190:]}"
 
 
-if __name__ == "__main__":
+def run_program() -> NoReturn:
+    """Run as a program of its own, `edge-convert`, and end it."""
     end_program(main())
+
+
+if __name__ == "__main__":
+    run_program()

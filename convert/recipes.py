@@ -62,7 +62,7 @@ class Choice:
     reason: str = ""
 
 
-# 8 bits: with the router at 4 bits only 42 % of the tokens keep their experts (DESIGN.md).
+# 8 bits: on the 30B with the router at 4 bits only 42 % of the tokens keep the set of experts they had.
 _ROUTER_SAFE = Override(ROUTER, "8bit")
 
 

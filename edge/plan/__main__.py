@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from edge.errors import EdgeError, UsageError
+from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.plan"
 EXAMPLES = """\
@@ -105,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         "--mac", metavar="NAME", help='a Mac with its memory, such as "M4 16 GB" (default: this machine)'
     )
     parser.add_argument("--recipe", metavar="NAME", help="one recipe of the converter, such as 4bit")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_version_argument(parser)
     return parser
 
 

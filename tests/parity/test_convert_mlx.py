@@ -23,7 +23,7 @@ TOKENS = np.array([[5, 17, 80, 3, 44, 8, 71, 12, 13]], dtype=np.int32)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_folders_saved_by_transformers_5_and_the_hub_convert_to_identical_files(tmp_path: Path, kind: Kind) -> None:
-    """PEERS 20: transformers 5 saves experts transposed; a converter that misses it exports another model."""
+    """transformers 5 saves experts transposed; a converter that misses it exports another model."""
     model = reference_model(kind)
     model.save_pretrained(tmp_path / "new", max_shard_size="40KB")
     save_as_hub(model, tmp_path / "hub")

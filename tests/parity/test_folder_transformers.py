@@ -38,7 +38,7 @@ def assert_same_parameters(found: Qwen3VL, expected: Qwen3VL) -> None:
 def test_what_transformers_5_saves_loads_to_the_same_parameters(
     tmp_path: Path, kind: Kind, is_tied: bool, max_shard_size: str
 ) -> None:
-    """PEERS 20: it saves experts as [E, 2I, H] and [E, H, I], other than the hub."""
+    """It saves experts as [E, 2I, H] and [E, H, I], other than the hub."""
     model = reference_model(kind, is_tied=is_tied)
     model.save_pretrained(tmp_path / "5", max_shard_size=max_shard_size)
     saved = load_folder(tmp_path / "5", dtype=mx.float32)

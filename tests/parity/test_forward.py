@@ -124,7 +124,7 @@ def test_yarn_without_its_attention_factor_fails(monkeypatch: pytest.MonkeyPatch
     assert relative_error(forward(loaded_model("moe", is_yarn=True), WITH_IMAGES), reference) > MUTANT
 
 
-# Rows 2 and 17: chunks -------------------------------------------------------------------------------------------
+# Chunks, inside a picture and between pictures ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 1000])
@@ -150,7 +150,7 @@ def test_reusing_the_first_deepstack_rows_in_later_chunks_fails(monkeypatch: pyt
     assert relative_error(chunked(loaded_model("moe"), WITH_IMAGES, 7), expected("moe", "two images")) > MUTANT
 
 
-# Row 1: batches --------------------------------------------------------------------------------------------------
+# Batches ----------------------------------------------------------------------------------------------------------
 
 UNLIKE_ROWS = [make_case(2, A, 3, seed=1), make_case(11, seed=2), make_case(4, B, 1, C, 6, seed=3)]
 NUM_DECODED = 3
@@ -246,7 +246,7 @@ def test_rows_that_attend_to_each_others_memories_fail() -> None:
     assert found()[0] > MUTANT
 
 
-# Rows 3 and 16: decoding and turns -------------------------------------------------------------------------------
+# Decoding and turns -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -298,7 +298,7 @@ def test_two_interleaved_streams_equal_two_separate_ones() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
-# Row 5 -----------------------------------------------------------------------------------------------------------
+# Kept vision features ---------------------------------------------------------------------------------------------
 
 
 def test_cached_and_fresh_vision_give_identical_logits() -> None:

@@ -1,4 +1,4 @@
-"""The model against stored numbers of transformers 4.57.1 (`shared/facts/golden`); skipped where they are absent."""
+"""The model against stored numbers of transformers 4.57.1 kept beside the repository; skipped where they are absent."""
 
 from __future__ import annotations
 

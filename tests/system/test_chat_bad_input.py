@@ -109,7 +109,7 @@ def test_a_damaged_or_hostile_folder_is_one_line(
     check_one_line(["--model", own_folder, "Hi"], data=tmp_path, code=FAILURE, message=message)
 
 
-def test_a_folder_without_its_vision_part_names_the_missing_tensors_peers_27(own_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_its_vision_part_names_the_missing_tensors(own_folder: Path, tmp_path: Path) -> None:
     from safetensors.mlx import load_file, save_file
 
     for path in own_folder.glob("*.safetensors"):

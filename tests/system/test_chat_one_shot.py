@@ -68,7 +68,7 @@ def test_stats_name_tokens_speeds_and_memory(tiny_folder: Path, picture: Path, t
     assert "peak" in done.err
 
 
-def test_a_picture_made_smaller_by_a_limit_is_said_without_being_asked_peers_13(
+def test_a_picture_made_smaller_by_a_limit_is_said_without_being_asked(
     tiny_folder: Path, picture: Path, tmp_path: Path
 ) -> None:
     arguments: list[str | Path] = ["--model", tiny_folder, "--image", picture, *GREEDY, "What?"]

@@ -48,7 +48,7 @@ def test_a_converted_checkpoint_answers(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ten_kills_and_a_resume_give_identical_bytes(source: Path, tmp_path: Path, expected: dict[str, str]) -> None:
-    """PEERS 31: SIGKILL at ten moments of one conversion, each later than the one before."""
+    """SIGKILL at ten moments of one conversion, each later than the one before."""
     out = tmp_path / "out"
     killed = 0
     for moment in (0, 1, 2, 20, 40, 80, 120, 160, 200, 230):

@@ -21,6 +21,7 @@ LAYERS = {
     "edge.errors": 0,
     "edge.lfs": 0,
     "edge.units": 0,
+    "edge.version": 0,
     "edge.precedence": 1,
     "edge.config": 1,
     "edge.config_json": 1,

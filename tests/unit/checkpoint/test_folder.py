@@ -54,7 +54,7 @@ def logits_of(loaded: LoadedModel) -> mx.array:
 @pytest.mark.parametrize("raw", [MOE, tiny_config_json(is_moe=False), tiny_config_json(is_moe=False, is_tied=True)])
 @pytest.mark.parametrize("num_shards", [1, 3])
 def test_both_expert_layouts_and_mlx_load_to_identical_parameters(tmp_path: Path, raw: Json, num_shards: int) -> None:
-    """PEERS 20: transformers 5 re-saves experts transposed; other loaders take them for the old order."""
+    """transformers 5 re-saves experts transposed; other loaders take them for the old order."""
     parameters = tiny(raw)
     newer = transformers5_config_json(raw)
     hub = load_folder(write_hub_folder(tmp_path / "hub", raw, parameters, num_shards=num_shards))
@@ -178,7 +178,7 @@ def test_rotary_frequencies_are_dropped_with_a_reason(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["hub", "mlx"])
 def test_a_text_model_without_its_vision_part_is_refused_with_the_missing_names(tmp_path: Path, layout: str) -> None:
-    """PEERS 27: others load the text model silently."""
+    """Others load the text model silently."""
     parameters = tiny(MOE)
     tensors = hub_tensors(parameters, hub_table(model_config_from_dict(MOE), "hub")) if layout == "hub" else parameters
     write_shards(tmp_path, {name: a for name, a in tensors.items() if "visual" not in name and "vision" not in name})
@@ -193,7 +193,7 @@ def test_a_text_model_without_its_vision_part_is_refused_with_the_missing_names(
 
 @pytest.mark.parametrize("key", ["auto_map", "model_file", "trust_remote_code"])
 def test_a_checkpoint_that_names_code_is_refused_and_the_code_never_runs(tmp_path: Path, key: str) -> None:
-    """PEERS 28 (CVE-2026-5843): others import Python files named by the checkpoint."""
+    """Others import Python files that the checkpoint names (CVE-2026-5843)."""
     folder = write_hub_folder(tmp_path, MOE, tiny(MOE))
     (folder / "evil.py").write_text("raise SystemExit('code of the checkpoint ran')")
     write_config(folder, {**MOE, key: "evil.py"})
@@ -202,7 +202,7 @@ def test_a_checkpoint_that_names_code_is_refused_and_the_code_never_runs(tmp_pat
 
 
 def test_a_stale_index_does_not_matter_and_a_missing_shard_does(tmp_path: Path) -> None:
-    """PEERS 29: published MLX folders carry the index of the hub folder they were made from."""
+    """Published MLX folders carry the index of the hub folder they were made from."""
     parameters = tiny(MOE)
     hub_names = hub_table(model_config_from_dict(MOE), "hub").source_shapes()
     folder = write_mlx_folder(tmp_path, MOE, parameters)

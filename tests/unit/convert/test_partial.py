@@ -1,4 +1,4 @@
-"""Unfinished conversions: taken up where they stopped, refused where they do not belong (PEERS 31)."""
+"""Unfinished conversions: taken up where they stopped, refused where they do not belong."""
 
 from __future__ import annotations
 

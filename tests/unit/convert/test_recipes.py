@@ -43,7 +43,7 @@ def stored(choices: dict[str, Choice], name: str) -> str:
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "bf16"])
 def test_the_router_keeps_8_bits_or_more_in_every_recipe(recipe: str) -> None:
-    """PEERS 8."""
+    """A router in 4 bits sends many tokens to other experts."""
     routers = {name: choice for name, choice in choose(recipe).items() if name.endswith("mlp.gate.weight")}
     assert len(routers) == 15  # one layer of the tiny model is dense
     assert {format_name(choice.format) for choice in routers.values()} == {"8bit"}

@@ -51,7 +51,7 @@ def decode_step(model: Qwen3VL, *, has_image: bool) -> list[mx.array]:
     return [logits]
 
 
-# Row 18 ----------------------------------------------------------------------------------------------------------
+# Types: nothing is promoted to float32 by accident ----------------------------------------------------------------
 
 
 def record_types(model: Qwen3VL, monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, mx.Dtype]]:

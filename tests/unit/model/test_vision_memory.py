@@ -1,4 +1,4 @@
-"""Memory of the vision tower: bounded by the stated formula, far from a full score matrix (PEERS 19)."""
+"""Memory of the vision tower: bounded by the stated formula, far from a full score matrix."""
 
 from __future__ import annotations
 

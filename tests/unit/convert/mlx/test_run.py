@@ -56,7 +56,7 @@ def test_bf16_keeps_every_weight(tmp_path: Path) -> None:
 
 
 def test_both_expert_layouts_and_an_mlx_folder_convert_to_identical_files(tmp_path: Path) -> None:
-    """PEERS 20."""
+    """transformers 5 saves experts transposed, the hub does not; the output must not tell which it was."""
     raw = tiny_config_json()
     parameters = random_parameters(model_config_from_dict(raw))
     write_hub_folder(tmp_path / "hub", raw, parameters, num_shards=3)

@@ -1,0 +1,189 @@
+"""Write docs/api.md from the docstrings of the public names of `edge`.
+
+    python -m tests.api_page
+
+It is run again whenever a public name, its signature or its docstring changes; tests/unit/test_api_page.py tells when.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import edge
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "api.md"
+HEAD = """\
+# The public names of `edge`
+
+Written from the docstrings by `python -m tests.api_page`. All names are imported from `edge` itself: `edge.load`,
+`edge.Request`. What is not on this page may change without notice. Start with [load](#load), [Engine](#engine) and
+[Request](#request); short programs stand in [examples/](../examples).
+"""
+# Each part of the page with its names, in the order in which a reader needs them.
+PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Load and ask", ("load", "Engine", "Request", "Conversation", "user_message", "SamplingParams", "EngineLimits")),
+    ("Pictures and videos", ("Image", "ImageOptions", "Video", "VideoOptions")),
+    ("What comes back", ("Answer", "Result", "EventStream", "Usage", "MediaUse", "FinishReason", "ToolCall")),
+    (
+        "Events, in the order in which they come",
+        (
+            "Event",
+            "PromptEvent",
+            "ProgressEvent",
+            "ReasoningEvent",
+            "TextEvent",
+            "ToolCallDeltaEvent",
+            "ToolCallEvent",
+            "TokenEvent",
+            "NoteEvent",
+            "FinishEvent",
+        ),
+    ),
+    ("Tools", ("tool_from_function", "tool_result_message")),
+    ("Boxes and points", ("Box", "Point", "parse_boxes", "parse_points")),
+    (
+        "Errors",
+        (
+            "EdgeError",
+            "ConfigError",
+            "MediaError",
+            "MemoryPlanError",
+            "PromptError",
+            "RequestError",
+            "UsageError",
+            "WeightError",
+        ),
+    ),
+)
+_SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Yields):$")
+
+
+def api_page() -> str:
+    """Return the page.
+
+    Raises:
+        ValueError: A public name stands in no part, or a part has a name that is not public.
+    """
+    listed = [name for _, names in PARTS for name in names]
+    if sorted(listed) != sorted(edge.__all__):
+        unlike = sorted(set(listed) ^ set(edge.__all__))
+        raise ValueError(f"tests/api_page.py: expected each public name in one part, found otherwise: {unlike}.")
+    lines = [HEAD]
+    for title, names in PARTS:
+        lines += [f"## {title}", ""]
+        for name in names:
+            lines += [*_entry(name), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _entry(name: str) -> list[str]:
+    module, node = _definition(name)
+    place = f"`{module.relative_to(ROOT).as_posix()}`"
+    if isinstance(node, ast.ClassDef):
+        return _class_entry(node, place)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [f"### {name}", "", *_code(_signature(node)), "", *_docstring(node), "", f"In {place}."]
+    return [f"### {name}", "", *_code(ast.unparse(node)), "", f"In {place}."]
+
+
+def _class_entry(node: ast.ClassDef, place: str) -> list[str]:
+    bases = ", ".join(ast.unparse(base) for base in node.bases)
+    fields = [
+        f"    {ast.unparse(item)}"
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and not ast.unparse(item.target).startswith("_")
+    ]
+    head = f"class {node.name}({bases})" if bases else f"class {node.name}"
+    lines = [f"### {node.name}", "", *_code("\n".join([head, *fields])), "", *_docstring(node), "", f"In {place}."]
+    for method in node.body:
+        if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) or method.name.startswith("_"):
+            continue
+        signature, owner = _signature(method), node.name
+        if any(ast.unparse(decorator).endswith("property") for decorator in method.decorator_list):
+            returned = ast.unparse(method.returns) if method.returns else "None"
+            signature = f"{method.name}: {returned}"
+        lines += ["", f"#### {owner}.{method.name}", "", *_code(signature), "", *_docstring(method)]
+    return lines
+
+
+def _definition(name: str) -> tuple[Path, ast.stmt]:
+    """Find where a public name is defined.
+
+    Raises:
+        ValueError: Nowhere.
+    """
+    home = next(module for module, names in edge._MODULES.items() if name in names)
+    path = ROOT / "edge" / f"{home.replace('.', '/')}.py"
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if getattr(node, "name", None) == name:
+            return path, node
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        if any(ast.unparse(target) == name for target in targets):
+            return path, node
+    raise ValueError(f"{path}: expected a definition of {name}, found none.")
+
+
+def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Write a function's head, one argument a line where it is long."""
+    start = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
+    returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    head = f"{start} {node.name}({ast.unparse(node.args)}){returned}"
+    if len(head) <= 110:
+        return head
+    inside = "".join(f"    {argument},\n" for argument in _arguments(node.args))
+    return f"{start} {node.name}(\n{inside}){returned}"
+
+
+def _arguments(arguments: ast.arguments) -> list[str]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    values = [*[None] * (len(positional) - len(arguments.defaults)), *arguments.defaults]
+    found = [_argument(argument, value) for argument, value in zip(positional, values, strict=True)]
+    if arguments.vararg:
+        found.append(f"*{ast.unparse(arguments.vararg)}")
+    elif arguments.kwonlyargs:
+        found.append("*")
+    named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    found += [_argument(argument, value) for argument, value in named]
+    return found if arguments.kwarg is None else [*found, f"**{ast.unparse(arguments.kwarg)}"]
+
+
+def _argument(argument: ast.arg, value: ast.expr | None) -> str:
+    text = ast.unparse(argument)
+    return text if value is None else f"{text} = {ast.unparse(value)}"
+
+
+def _code(text: str) -> list[str]:
+    return ["```python", text, "```"]
+
+
+def _docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Write a docstring of Google's style as Markdown.
+
+    Raises:
+        ValueError: There is none.
+    """
+    text = ast.get_docstring(node)
+    if not text:
+        raise ValueError(f"{node.name}: expected a docstring, as it is public; found none. Write one.")
+    lines: list[str] = []
+    is_listing = False
+    for line in text.splitlines():
+        if found := _SECTION.match(line):
+            is_listing = found[1] in ("Args", "Attributes", "Raises")
+            lines += [f"**{found[1]}**", ""]
+        elif is_listing and (item := re.match(r"    (\S[^:]*): (.*)", line)):
+            lines.append(f"* `{item[1]}`: {item[2]}")
+        elif is_listing and line.startswith("     "):
+            lines.append(f"  {line.strip()}")
+        else:
+            is_listing = is_listing and (not line or line.startswith(" "))
+            lines.append(line.removeprefix("    ") if not line.startswith("     ") else line)
+    return lines
+
+
+if __name__ == "__main__":
+    PAGE.write_text(api_page(), encoding="utf-8")
