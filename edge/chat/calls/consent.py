@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from edge.chat.screen.screen import Screen
+from edge.units import one_line
 
 Consent = Literal["yes", "no", "always"]
 ANSWERS: dict[str, Consent] = {"y": "yes", "yes": "yes", "a": "always", "always": "always"}
@@ -30,7 +31,7 @@ def ask_consent(screen: Screen, name: str) -> Consent:
     """
     screen.end_line()
     with _fresh_keys():
-        screen.err.write_raw(f"Run it? [y]es, [N]o, [a]lways {name}: ")
+        screen.err.write_raw(f"Run it? [y]es, [N]o, [a]lways {one_line(name, max_characters=60)}: ")
         line = sys.stdin.readline()
     if not line.endswith("\n"):
         screen.err.write_raw("\n")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from edge.chat.talk import Talk
     from edge.events import ToolCall
 
-SHOWN_CALL = 300
+SHOWN_CALL = 2000
+"""The user says yes to what is shown; a longer call says that it is cut."""
 SHOWN_RESULT = 160
 NOBODY = "Error: tools run only with the user's consent, and nobody can be asked now. Do not repeat this call."
 STOPPED = "Error: the user stopped before this call was carried out. Do not repeat it."
@@ -119,7 +120,10 @@ class TalkTools:
             self._talk.request_fields["tools"] = self._box.declarations
 
     def _run(self, call: ToolCall) -> ToolResult:
-        self._talk.screen.note(f"{call.name} {one_line(call.arguments, max_characters=SHOWN_CALL)}")
+        length = len(call.arguments)
+        cut = f" [the middle of {length} characters is not shown]" if length > SHOWN_CALL else ""
+        shown = one_line(call.arguments, max_characters=SHOWN_CALL)
+        self._talk.screen.note(f"{one_line(call.name, max_characters=60)} {shown}{cut}")
         self._had_nobody = False
         result = self._box.run(call)
         if self._had_nobody:
