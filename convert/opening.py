@@ -42,8 +42,7 @@ def opened_source(
     _prepare_hub(arguments.source)
     if not arguments.stream:
         local = resolve_model(arguments.source, revision=arguments.revision)
-        source = open_source(local, name=arguments.source, dtype=dtype, takes_packed=arguments.from_packed)
-        yield source, None
+        yield _open(arguments, local, dtype), None
         return
     if not is_hub_id(arguments.source):
         raise UsageError(f"--stream downloads a hub id; {arguments.source} is a local folder. Leave --stream out.")
@@ -66,7 +65,7 @@ def opened_for_plan(arguments: argparse.Namespace, *, dtype: mx.Dtype = mx.bfloa
             yield _stream(arguments, Path(folder), dtype)
     else:
         folder_path = Path(arguments.source).expanduser()
-        yield open_source(folder_path, name=arguments.source, dtype=dtype, takes_packed=arguments.from_packed)
+        yield _open(arguments, folder_path, dtype)
 
 
 def is_hub_id(name: str) -> bool:
@@ -79,7 +78,14 @@ def shown_source(name: str) -> str:
     return name if is_hub_id(name) else Path(name).expanduser().resolve().name
 
 
+def _open(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Source:
+    adapter = None if arguments.adapter is None else resolve_model(arguments.adapter)
+    return open_source(folder, name=arguments.source, dtype=dtype, takes_packed=arguments.from_packed, adapter=adapter)
+
+
 def _stream(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Source:
+    if arguments.adapter is not None:
+        raise UsageError("--adapter is merged into a downloaded folder, not into a stream. Leave --stream or it out.")
     return open_stream(
         arguments.source, folder, revision=arguments.revision, dtype=dtype, takes_packed=arguments.from_packed
     )

@@ -28,7 +28,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH_BYTES = 2**22
 _MOST_SUMS_BYTES = 2**22
-_ADAPTER = "adapter_config.json"
 _COMPANIONS = ("*.json", "*.jinja", "*.txt")
 Stamp = tuple[int, int, int, int]  # length, times of content and status, inode
 
@@ -127,7 +126,14 @@ class Source:
     files: SourceFiles
 
 
-def open_source(folder: Path, *, name: str, dtype: mx.Dtype = mx.bfloat16, takes_packed: bool = False) -> Source:
+def open_source(
+    folder: Path,
+    *,
+    name: str,
+    dtype: mx.Dtype = mx.bfloat16,
+    takes_packed: bool = False,
+    adapter: Path | None = None,
+) -> Source:
     """Open a folder.
 
     Args:
@@ -135,15 +141,20 @@ def open_source(folder: Path, *, name: str, dtype: mx.Dtype = mx.bfloat16, takes
         name: What the user called it.
         dtype: What FP8 weights are decoded to.
         takes_packed: Whether weights that are packed already may be packed again.
+        adapter: Folder of a LoRA adapter to merge; None takes the one in the model's folder, if any.
 
     Raises:
         ConfigError: No usable `config.json`.
-        WeightError: Shards are missing, cut, or do not fit the configuration.
-        UsageError: The weights are packed already, or an adapter lies beside them.
+        WeightError: Shards are missing, cut, or do not fit the configuration, or the adapter does not.
+        UsageError: The weights are packed already.
     """
-    stamps = stamp_files(path for pattern in ("*.safetensors", *_COMPANIONS) for path in folder.glob(pattern))
-    checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed)
-    weights = tuple(file.path for file in checkpoint.source.files)
+    places = [folder] if adapter is None else [folder, adapter]
+    stamps = stamp_files(
+        path for place in places for pattern in ("*.safetensors", *_COMPANIONS) for path in place.glob(pattern)
+    )
+    checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed, adapter=adapter)
+    own = () if checkpoint.adapter is None else checkpoint.adapter.files
+    weights = (*(file.path for file in checkpoint.source.files), *own)
     display = name if "/" in name and not Path(name).exists() else folder.resolve().name
     known, revision = read_known(folder, weights)
     used = {path: stamp for path, stamp in stamps.items() if path in weights or path.suffix != ".safetensors"}
@@ -152,25 +163,20 @@ def open_source(folder: Path, *, name: str, dtype: mx.Dtype = mx.bfloat16, takes
     )
 
 
-def open_checked(folder: Path, *, dtype: mx.Dtype, takes_packed: bool) -> Checkpoint:
+def open_checked(folder: Path, *, dtype: mx.Dtype, takes_packed: bool, adapter: Path | None = None) -> Checkpoint:
     """Open a folder's checkpoint and refuse one that is packed already, unless it was asked for.
 
     Raises:
         ConfigError: No usable `config.json`.
         WeightError: Shards are missing, cut, or do not fit the configuration.
-        UsageError: The weights are packed already, or an adapter lies beside them.
+        UsageError: The weights are packed already.
     """
-    checkpoint = open_checkpoint(folder, dtype=dtype)
+    checkpoint = open_checkpoint(folder, dtype=dtype, adapter=adapter)
     if checkpoint.quantized and not takes_packed:
         first = next(iter(checkpoint.quantized.values()))
         raise UsageError(
             f"{folder}: the weights are packed already ({first.bits} bits); packing them again would add their "
             "losses. Convert the bf16 or FP8 checkpoint they were made from, or give --from-packed."
-        )
-    if (folder / _ADAPTER).exists():
-        raise UsageError(
-            f"{folder}: {_ADAPTER} says that an adapter belongs to these weights; it would be left out. Merge it into "
-            "them first, or move it away to convert the weights alone."
         )
     return checkpoint
 

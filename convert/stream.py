@@ -17,6 +17,7 @@ import mlx.core as mx
 
 from convert.disk import explain_disk_errors
 from convert.source import Identity, Source, SourceFiles, SpoiledError, open_checked, sha256_of
+from edge.checkpoint.adapter import WEIGHTS_NAME as ADAPTER_WEIGHTS
 from edge.checkpoint.files.header import MAX_HEADER_BYTES
 from edge.checkpoint.files.hub import FILE_PATTERNS, ask_hub
 from edge.errors import WeightError
@@ -149,7 +150,7 @@ def open_stream(
             repo_id,
             revision=repository.commit,
             local_dir=folder,
-            allow_patterns=list(_SMALL_PATTERNS),
+            allow_patterns=[*_SMALL_PATTERNS, ADAPTER_WEIGHTS],
             ignore_patterns=["*/*"],
         ),
         repo_id,
@@ -180,7 +181,9 @@ def _ask_hub(repo_id: str, revision: str | None) -> Repository:
         revision,
     )
     shards = [
-        item for item in info.siblings or () if item.rfilename.endswith(".safetensors") and "/" not in item.rfilename
+        item
+        for item in info.siblings or ()
+        if item.rfilename.endswith(".safetensors") and "/" not in item.rfilename and item.rfilename != ADAPTER_WEIGHTS
     ]
     if not shards or info.sha is None:
         raise WeightError(f"{repo_id}: the repository holds no .safetensors files. Choose a safetensors version of it.")

@@ -28,6 +28,7 @@ from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
 from edge.results import EventStream, Result
 from edge.run.build import ModelReader, Speech, make_loop, sampling_of
 from edge.run.job import Emit, Job
+from edge.run.memory_use import MemoryUse
 from edge.run.sample import SamplingParams
 from edge.run.thread import ModelThread
 from edge.settings import GenerationSettings
@@ -215,7 +216,13 @@ class Engine:
             raise RequestError(
                 f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
             )
+        if request.raw_prompt is not None:
+            return self.processor.build_raw(request.raw_prompt)
         return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
+
+    def memory(self) -> MemoryUse:
+        """Tell what memory was planned and is used: weights, keys and values, kept turns, spare buffers, the peak."""
+        return self._thread.call(lambda loop: loop.memory_use())
 
     # Life -----------------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ class Request:
         template_variables: Variables for the checkpoint's chat template, such as {"add_vision_id": True}.
         token_ids: Send a `TokenEvent` for every generated token.
         top_logprobs: Send logprobs too: of the token and of this many most likely ones, 0 to 20; None sends none.
+        raw_prompt: Text that goes to the model as it is, around the chat template, in place of messages; special tokens
+            in it count as such.
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
         max_visual_tokens: Refuse prompts with more tokens of pictures and videos.
         cancel: Set it from any thread to end the answer after the current slice of work.
@@ -74,6 +76,7 @@ class Request:
     template_variables: Json = field(default_factory=dict)
     token_ids: bool = False
     top_logprobs: int | None = None
+    raw_prompt: str | None = None
     allow_files: bool = True
     max_visual_tokens: int | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -106,6 +109,11 @@ class Request:
             raise RequestError(
                 f'tool_choice: expected "auto", "none", "required" or a tool\'s name, found {self.tool_choice!r}.',
                 field="tool_choice",
+            )
+        if self.raw_prompt is not None and (not isinstance(self.raw_prompt, str) or self.messages or self.tools):
+            raise RequestError(
+                "raw_prompt: expected text, without messages and tools beside it. Leave one of them out.",
+                field="raw_prompt",
             )
         _check_kind("template_variables", self.template_variables, Mapping, "a mapping")
         if self.grammar is not None:

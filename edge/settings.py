@@ -18,6 +18,7 @@ from edge.precedence import PRECEDENCE, find_setting, say_overruled
 Json = Mapping[str, Any]
 
 BICUBIC = 3
+MAX_NUMBER = 1e30  # no setting comes near
 RESCALE_FACTOR = 1 / 255
 # Settings that must have this value when a file names them: the only preprocessing the checkpoints were trained with.
 FIXED = {
@@ -162,13 +163,12 @@ def read_generation_settings(folder: Path) -> GenerationSettings:
 
 
 def _from_model_config(raw: Json) -> Json:
-    """Take advice from config.json: its top level, and its text part for what the top level leaves at the default."""
+    """Take advice from config.json: its top level, and its text part for what the top level does not name."""
     names = [item.name for item in fields(GenerationSettings)]
     keys = ["eos_token_id" if name == "eos_token_ids" else name for name in names]
-    usual = dict(zip(keys, (getattr(GenerationSettings(), name) for name in names), strict=True))
     text = raw.get("text_config")
     inner: Json = text if isinstance(text, Mapping) else {}
-    outer = {key: raw[key] for key in keys if raw.get(key) is not None and raw[key] != usual[key]}
+    outer = {key: raw[key] for key in keys if raw.get(key) is not None}
     return {**{key: inner[key] for key in keys if key in inner}, **outer}
 
 
@@ -297,9 +297,7 @@ def _whole(raw: Json, key: str, where: str, default: int, *, least: int = 1) -> 
     return value
 
 
-def _number(
-    raw: Json, key: str, where: str, default: float, *, least: float = 0.0, most: float = float("inf")
-) -> float:
+def _number(raw: Json, key: str, where: str, default: float, *, least: float = 0.0, most: float = MAX_NUMBER) -> float:
     value = raw.get(key)
     if value is None:
         return default
@@ -322,7 +320,9 @@ def _triple(raw: Json, key: str, where: str, default: tuple[float, float, float]
     if value is None:
         return default
     is_list = isinstance(value, list) and len(value) == 3
-    if not is_list or not all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):
+    if not is_list or not all(
+        isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= MAX_NUMBER for item in value
+    ):
         raise ConfigError(f"{where}: {key} should be three numbers, found {value!r}.")
     if key == "image_std" and min(value) <= 0:
         raise ConfigError(f"{where}: image_std should be three positive numbers, found {value!r}.")

@@ -21,10 +21,10 @@ from convert.verify.stages import Array
 from convert.verify.store import digest_of
 from edge.checkpoint.files.hub import resolve_model
 from edge.checkpoint.folder import default_dtype, open_checkpoint
+from edge.checkpoint.gguf_door import gguf_processor
 from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.config import ModelConfig
 from edge.errors import ConfigError, PromptError, WeightError
-from edge.loading import gguf_processor
 from edge.prompt.media.cache import MediaCache
 from edge.prompt.processor import Processor
 from edge.settings import VideoSettings

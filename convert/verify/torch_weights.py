@@ -45,6 +45,11 @@ class TorchWeights:
                 f"{checkpoint.source.folder}: expected the original checkpoint as the reference, found MLX packed "
                 f"weights ({next(iter(checkpoint.quantized))}). Give the folder it was converted from."
             )
+        if checkpoint.adapter is not None:
+            raise WeightError(
+                f"{checkpoint.adapter.folder}: an adapter beside the original is not merged into the reference. Move "
+                "it away, or merge it with peft."
+            )
         self._checkpoint = checkpoint
 
     def make(self, build: Callable[[], Module], *, prefix: str, dtype: torch.dtype) -> Module:

@@ -2,96 +2,125 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from edge.chat.arguments import ChatOptions, parse_arguments
-from edge.chat.screen import Screen
-from edge.errors import ConfigError, EdgeError, RequestError, UsageError
+from edge.chat.arguments import parse_arguments
+from edge.chat.border import INTERRUPTED, explain, wants_traceback
+from edge.chat.options import ChatOptions
+from edge.chat.screen.screen import Screen
+from edge.errors import EdgeError
 
-INTERRUPTED = 130
-REAL_MODEL = "python -m edge.chat --model Qwen/Qwen3-VL-4B-Instruct"
+if TYPE_CHECKING:
+    from edge.chat.asking.piped import Asked
+    from edge.chat.sessions.session import SavedTalk
+    from edge.chat.talk import Talk
+
+DEMO_NOTICE = "This is the small embedded demo checkpoint; for the real model: python -m edge.chat --model 8b"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     options = parse_arguments(argv)
-    screen = Screen(sys.stdout, sys.stderr)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the program
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  it stays open
+    screen = Screen(
+        sys.stdout, sys.stderr, thoughts=options.thoughts or "show", renders_markdown=options.renders_markdown
+    )
+    logging.basicConfig(handlers=[_Notes(screen)], level=logging.WARNING)
     try:
         return _run(options, screen)
-    except EdgeError as error:
-        screen.error(str(error))
-        return error.exit_code
     except KeyboardInterrupt:
-        screen.end_line()
+        with suppress(OSError):
+            screen.end_line()
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of the pipe is gone; Python would complain again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
-        if os.environ.get("EDGE_DEBUG"):
+    except Exception as error:  # the border of the program
+        if wants_traceback() and not isinstance(error, EdgeError):
             raise
-        screen.error(f"internal error, please report: {type(error).__name__}: {error} (EDGE_DEBUG=1 shows where)")
-        return 1
+        message, code = explain(error)
+        with suppress(OSError):
+            screen.error(message)
+        return code
+
+
+class _Notes(logging.Handler):
+    """Write warnings of the library as notes."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(logging.WARNING)
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            self._screen.note(" ".join(record.getMessage().split()))
 
 
 def _run(options: ChatOptions, screen: Screen) -> int:
-    text = _read_prompt(options)
-    _check_request(options)
-    from edge.loading import load
+    from edge.chat.asking.piped import read_question
+    from edge.chat.asking.request import check_options, opens_thought
+    from edge.chat.keeping import open_keeper
+    from edge.chat.loading import load_engine
 
-    engine = load(options.model, projector=options.projector)
-    notice = f"Model: {engine.name}."
-    if options.model is None:
-        notice = f"This is the small embedded demo checkpoint; for the real model: {REAL_MODEL}"
-    if text is not None:
-        from edge.chat.one_shot import answer_once
-
-        is_noted = options.model is None or options.shows_stats
-        return answer_once(engine, options, text, screen=screen, out=sys.stdout, notice=notice if is_noted else "")
-    from edge.chat.talk import Talk
-    from edge.chat.terminal import run_talk
-
-    return run_talk(Talk(engine, options, screen), screen, notice=notice)
-
-
-def _read_prompt(options: ChatOptions) -> str | None:
-    """Take the prompt from the command line or the pipe; None means a talk."""
-    text = options.prompt
-    if text == "-" or (text is None and not sys.stdin.isatty()):
-        text = sys.stdin.read()
-    if text is None:
-        if options.is_json or not sys.stdout.isatty():
-            raise UsageError("A talk needs a terminal. Give a PROMPT on the command line or through a pipe.")
-        return None
-    if not text.strip():
-        raise UsageError("The prompt is empty. Give a PROMPT on the command line or through a pipe.")
-    return text
-
-
-def _check_request(options: ChatOptions) -> None:
-    """Check the numbers before seconds go into loading; wrong ones are wrong usage."""
-    from edge.request import Request
-    from edge.run.sample import SamplingParams
-    from edge.settings import ImageSettings
-
+    asked = read_question(options)
+    check_options(options)
+    is_talk = asked.text is None
+    screen.shows_answers = not options.is_json
+    if is_talk:
+        screen.thoughts = options.thoughts or "fold"
+        screen.thought_hint = " (/thought shows it)"
+    keeper, saved = open_keeper(options, is_talk=is_talk)
+    if saved is not None and options.model is None and saved.model not in (None, "demo"):
+        options = replace(options, model=saved.model)
+    keeps = keeper.session is not None
     try:
-        ImageSettings().with_limits(min_pixels=options.min_pixels, max_pixels=options.max_pixels)
-        SamplingParams(**options.sampling)  # type: ignore[arg-type]  # argparse made the right type of each
-        Request(
-            messages=(),
-            max_tokens=options.max_tokens,
-            stop=options.stop,
-            thinking_budget=options.thinking_budget,
-        )
-    except (ConfigError, RequestError) as error:
-        raise UsageError(str(error)) from error
-    if options.save is not None and options.save.exists():
-        raise UsageError(f"--save: {options.save} exists. Choose another name.")
-    if options.fps is not None and not 0 < options.fps < float("inf"):
-        raise UsageError(f"fps: expected a number over 0, found {options.fps}. Raise it.")
+        engine = load_engine(options, screen, keeps=keeps)
+        from edge.chat.talk import Talk
+
+        talk = Talk(engine, options, screen, thinks=opens_thought(engine), keeper=keeper, is_talk=is_talk)
+        talk.load = lambda name: load_engine(replace(talk.options, model=name), screen, keeps=keeps)
+        try:
+            return _talk(talk, saved) if is_talk else _answer(talk, asked, saved)
+        finally:
+            talk.engine.close()
+    finally:
+        keeper.close()
+
+
+def _answer(talk: Talk, asked: Asked, saved: SavedTalk | None) -> int:
+    """Answer one question."""
+    from edge.chat.one_shot import answer_once
+    from edge.chat.switching import restore
+
+    if saved is not None:
+        restore(talk, saved)
+    notice = ""
+    if talk.options.model is None:
+        notice = DEMO_NOTICE
+    elif talk.options.shows_stats:
+        notice = f"Model: {talk.engine.name}."
+    return answer_once(talk, asked, out=sys.stdout, notice=notice)
+
+
+def _talk(talk: Talk, saved: SavedTalk | None) -> int:
+    """Talk until the user leaves."""
+    from edge.chat.screen.line import run_talk
+    from edge.chat.switching import take_over
+    from edge.chat.welcome import greet
+
+    greet(talk)
+    if saved is not None:
+        take_over(talk, saved)
+    return run_talk(talk)
 
 
 if __name__ == "__main__":

@@ -6,122 +6,212 @@ In: argv. Out: `ChatOptions`. Nothing heavy is imported here, so `--help` and a 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from edge.chat.options import ChatOptions, Think
 
 PROGRAM = "python -m edge.chat"
-EXAMPLES = """\
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "seed")
+EXAMPLES = (
+    """\
 examples:
-  python -m edge.chat --image cat.jpg "What is in the picture?"
-      one answer from the small embedded demo checkpoint
-  python -m edge.chat --model Qwen/Qwen3-VL-4B-Instruct
-      talk; the checkpoint is downloaded once and runs offline afterwards
+  python -m edge.chat
+      talk with the small embedded demo checkpoint; drop a picture onto the terminal, ask about it
+  python -m edge.chat --model 30b
+      talk with Qwen3-VL-30B-A3B; a download is announced with its size first and runs offline afterwards
   python -m edge.chat --model ./my-model --image a.png --image b.png "Compare them." > answer.txt
       the answer goes to the file; thought, notes and errors stay on the terminal
-  git diff | python -m edge.chat --model ./my-model
-      without PROMPT, piped text is the prompt ("-" asks for that explicitly)
-  python -m edge.chat --model ./my-model --video talk.mp4 --fps 1 --json "Summarize." | jq .answer
+  git diff | python -m edge.chat --model 8b "What does this change?"
+      piped text is joined to the question; without one it is the question; "--image -" takes a picture
+  python -m edge.chat --model 8b --pdf report.pdf:2-4 --schema invoice.json "Read the invoice."
+      pages of a document; the answer obeys the JSON Schema
+  python -m edge.chat --model 8b --video talk.mp4 --fps 1 --json "Summarize." | jq .answer
       machine-readable: answer, reasoning, usage, finish reason
+  python -m edge.chat --continue
+      go on with the last talk, pictures and all
 
-in a talk: /image FILE  /video FILE  /new  /save FILE  /help  /quit; Ctrl-C stops an answer and keeps it.
+in a talk: /help lists the commands; Ctrl-C stops an answer and keeps it; """
+    + '"""'
+    + """ begins and ends several lines.
 exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class ChatOptions:
-    """What the command line asks for; None leaves a value to the checkpoint."""
-
-    model: str | None = None
-    projector: Path | None = None
-    prompt: str | None = None
-    images: tuple[Path, ...] = ()
-    videos: tuple[Path, ...] = ()
-    system: str | None = None
-    max_tokens: int | None = None
-    thinking_budget: int | None = None
-    stop: tuple[str, ...] = ()
-    # Fields of SamplingParams that were given.
-    sampling: dict[str, float | int] = field(default_factory=dict)
-    min_pixels: int | None = None
-    max_pixels: int | None = None
-    fps: float | None = None
-    save: Path | None = None
-    is_json: bool = False
-    shows_reasoning: bool = True
-    shows_stats: bool = False
+)
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse, with errors in one line."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"edge.chat: {message}. See {PROGRAM} --help.", file=sys.stderr)
+        line = f"edge.chat: {message}. See {PROGRAM} --help."
+        print(line.encode("ascii", "backslashreplace").decode() if not line.isascii() else line, file=sys.stderr)
         raise SystemExit(2)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
     """Read the command line; exits with 2 and one line on stderr when it is wrong, with 0 after `--help`."""
-    given = _make_parser().parse_args(argv)
-    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "seed")
+    parser = _make_parser()
+    given = parser.parse_args(argv)
+    if len(given.prompt) > 1:
+        words = " ".join(given.prompt)
+        shown = words if len(words) <= 60 else words[:57] + "..."
+        parser.error(f'expected one PROMPT, found {len(given.prompt)} words; put the question in quotes: "{shown}"')
+    if given.goes_on and given.session is not None:
+        parser.error("--continue goes on with the last talk, --session with a named one; give one of them")
+    if not given.is_saved and (given.goes_on or given.session is not None):
+        parser.error("--no-save saves nothing, so it does not go with --continue or --session")
+    models_dir = given.models_dir or os.environ.get("EDGE_MODELS")
     return ChatOptions(
         model=given.model,
         projector=given.mmproj,
-        prompt=given.prompt,
+        adapter=given.adapter,
+        models_dir=Path(models_dir).expanduser() if models_dir else None,
+        prompt=given.prompt[0] if given.prompt else None,
         images=tuple(given.image),
         videos=tuple(given.video),
+        pdfs=tuple(given.pdf),
         system=given.system,
         max_tokens=given.max_tokens,
-        thinking_budget=given.thinking_budget,
+        think=given.think,
         stop=tuple(given.stop),
-        sampling={name: value for name in names if (value := getattr(given, name)) is not None},
+        sampling={name: value for name in SAMPLING if (value := getattr(given, name)) is not None},
         min_pixels=given.min_pixels,
         max_pixels=given.max_pixels,
         fps=given.fps,
+        schema=given.schema,
+        context=given.context,
+        kv_bits=given.kv_bits,
         save=given.save,
-        is_json=given.json,
-        shows_reasoning=given.reasoning,
+        session=given.session,
+        goes_on=given.goes_on,
+        is_saved=given.is_saved,
+        output=given.output,
+        thoughts=given.thoughts,
+        renders_markdown=given.markdown,
         shows_stats=given.stats,
+        agrees=given.yes,
     )
+
+
+def read_think(text: str) -> Think:
+    """Read the value of `--think` and `/think`: on, off, auto, or a number of tokens.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    word = text.strip().lower()
+    if word == "on":
+        return "on"
+    if word == "auto":
+        return "auto"
+    if word == "off":
+        return 0
+    tokens = int(word)
+    if tokens < 0:
+        raise ValueError(text)
+    return tokens
+
+
+def read_schema(text: str) -> dict[str, Any] | str:  # Any: JSON
+    """Read the value of `--schema` and `/schema`: the word json, or a file with a JSON Schema.
+
+    Raises:
+        ValueError: The file cannot be read or holds no JSON object; the message says which.
+    """
+    if text.strip().lower() == "json":
+        return "json"
+    path = Path(text).expanduser()
+    try:
+        schema = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}). Give a file with a JSON Schema.") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: expected a JSON Schema, found no JSON ({error}).") from None
+    if not isinstance(schema, dict):
+        raise ValueError(f"{path}: expected a JSON Schema (an object), found {type(schema).__name__}.")
+    return schema
+
+
+def _think(text: str) -> Think:
+    try:
+        return read_think(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected on, off, auto or a number of tokens of at least 0, found {text!r}"
+        ) from None
+
+
+def _schema(text: str) -> dict[str, Any] | str:  # Any: JSON
+    try:
+        return read_schema(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [--model FOLDER_OR_ID] [--image F]... [--video F]... [options] [PROMPT]",
-        description="Ask a Qwen3-VL checkpoint about pictures, videos and text, on this computer.",
+        usage="%(prog)s [--model NAME] [--image F]... [--video F]... [--pdf F]... [options] [PROMPT]",
+        description="Ask a Qwen3-VL checkpoint about pictures, videos, documents and text, on this computer.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("prompt", metavar="PROMPT", nargs="?", help="the question; without it, talk (or read a pipe)")
-    parser.add_argument(
-        "--model", metavar="FOLDER_OR_ID", help="model folder, .gguf file or hub id (default: the demo checkpoint)"
+    parser.add_argument("prompt", metavar="PROMPT", nargs="*", help="the question, in quotes; without it, talk")
+    _add_model_options(parser)
+    media = parser.add_argument_group("what is shown (paths may also stand in a question)")
+    media.add_argument(
+        "--image", metavar="F", action="append", default=[], help="a picture, - for the pipe; repeatable"
     )
-    parser.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
-    parser.add_argument("--image", metavar="F", type=Path, action="append", default=[], help="a picture; repeatable")
-    parser.add_argument("--video", metavar="F", type=Path, action="append", default=[], help="a video; repeatable")
-    parser.add_argument("--system", metavar="TEXT", help="system message")
-    _add_answer_options(parser)
-    media = parser.add_argument_group("pictures and videos (default: the checkpoint's; videos: all frames together)")
+    media.add_argument("--video", metavar="F", action="append", default=[], help="a video, - for the pipe; repeatable")
+    media.add_argument("--pdf", metavar="F[:PAGES]", action="append", default=[], help="pages of a document, as 1,3-5")
     media.add_argument("--min-pixels", metavar="N", type=int, help="enlarge smaller pictures to N pixels")
     media.add_argument("--max-pixels", metavar="N", type=int, help="shrink larger pictures to N pixels (1024 a token)")
     media.add_argument("--fps", metavar="X", type=float, help="frames taken from a video per second")
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    output.add_argument("--no-reasoning", dest="reasoning", action="store_false", help="do not show the thought")
-    output.add_argument("--stats", action="store_true", help="tokens, speeds and peak memory on stderr")
-    output.add_argument("--save", metavar="FILE", type=Path, help="a new file for the talk (JSON lines)")
+    _add_answer_options(parser)
+    _add_output_options(parser)
+    talks = parser.add_argument_group("talks (saved as they go, see the first screen)")
+    talks.add_argument("--continue", dest="goes_on", action="store_true", help="go on with the last talk")
+    talks.add_argument("--session", metavar="NAME", help="go on with the talk NAME, or begin one of that name")
+    talks.add_argument(
+        "--no-save", "--incognito", dest="is_saved", action="store_false", help="write nothing to the disk"
+    )
+    talks.add_argument("--save", metavar="FILE", type=Path, help="a new file that gets the messages too (JSON lines)")
     return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help="30b, 8b-instruct, 30b-thinking-4bit ..., a folder, a .gguf file or a hub id (default: the demo)",
+    )
+    group.add_argument("--models-dir", metavar="DIR", help="a folder with models (default: $EDGE_MODELS)")
+    group.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
+    group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
+    group.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer together")
+    group.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values; 4 costs quality")
+    group.add_argument("--yes", action="store_true", help="download without asking")
+    parser.add_argument("--system", metavar="TEXT", help="system message")
 
 
 def _add_answer_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("answer (default: the checkpoint's generation_config.json)")
     group.add_argument("--max-tokens", metavar="N", type=int, help="most tokens to generate, thought included")
-    group.add_argument("--thinking-budget", metavar="N", type=int, help="close the thought after N tokens")
+    group.add_argument(
+        "--think",
+        "--thinking-budget",
+        metavar="N|off|on",
+        type=_think,
+        default="auto",
+        help="close the thought after N tokens (default: leave room for an answer)",
+    )
+    group.add_argument("--schema", metavar="FILE", type=_schema, help="a JSON Schema for the answer, or: json")
     group.add_argument("--stop", metavar="TEXT", action="append", default=[], help="end the answer here; repeatable")
     group.add_argument("--temperature", metavar="X", type=float, help="0 takes the most likely token")
     group.add_argument("--top-p", metavar="X", type=float, help="keep the most likely tokens up to this mass")
@@ -130,3 +220,19 @@ def _add_answer_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--repetition-penalty", metavar="X", type=float, help="over 1 discourages seen tokens")
     group.add_argument("--presence-penalty", metavar="X", type=float, help="1.5 is Qwen's advice for Instruct models")
     group.add_argument("--seed", metavar="N", type=int, help="same seed, same answer")
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--json", dest="output", action="store_const", const="json", default="text", help="one JSON object on stdout"
+    )
+    group.add_argument(
+        "--json-events", dest="output", action="store_const", const="events", help="a JSON object a line, as it comes"
+    )
+    group.add_argument(
+        "--thoughts", choices=("show", "fold", "hide"), help="the thought: shown, one line, or not (default: fold)"
+    )
+    group.add_argument("--no-reasoning", dest="thoughts", action="store_const", const="hide", help=argparse.SUPPRESS)
+    group.add_argument("--no-markdown", dest="markdown", action="store_false", help="the answer as the model wrote it")
+    group.add_argument("--stats", action="store_true", help="tokens, speeds, first token and peak memory on stderr")

@@ -1,154 +1,333 @@
-"""Talk in the terminal: read a line, answer it, keep everything in a file.
+"""A talk: what was said, what waits for the next question, and how a line becomes an answer.
 
-Commands begin with a slash. Ctrl-C stops an answer and keeps what was written; Ctrl-D or /quit ends the talk.
+Every failure of one question is one line, and the talk is as it was before. Saving is never a condition of answering:
+where the disk fails, that is said once and the talk goes on.
 """
 
 from __future__ import annotations
 
-import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edge.chat.arguments import ChatOptions
-from edge.chat.asking import Message, begin, explain_cut, make_request, show_events
+from edge.answer import Answer, AnswerParts
+from edge.chat.asking.item import WaitingItem
+from edge.chat.asking.looking import NotMediaError
+from edge.chat.asking.message import media_parts, without_marks
+from edge.chat.asking.paths import find_files, is_file
+from edge.chat.asking.request import Message, make_request
+from edge.chat.asking.waiting import WaitingMedia
+from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
-from edge.chat.screen import Screen, describe_usage
-from edge.chat.transcript import Transcript, new_transcript_path
+from edge.chat.keeping import TalkKeeper
+from edge.chat.options import ChatOptions
+from edge.chat.screen.describe import describe_media, describe_usage, explain_cut
+from edge.chat.screen.screen import Screen
 from edge.conversation import user_message
-from edge.errors import EdgeError, MediaError, UsageError
+from edge.errors import EdgeError, MediaError
+from edge.events import (
+    Event,
+    FinishEvent,
+    NoteEvent,
+    ProgressEvent,
+    PromptEvent,
+    ReasoningEvent,
+    TextEvent,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from edge.engine import Engine
 
-HELP = """\
-/image FILE   show a picture with the next question
-/video FILE   show a video with the next question
-/new          begin a new talk (the old one stays saved)
-/save FILE    copy the talk to FILE
-/help         this list
-/quit         end (also Ctrl-D); Ctrl-C stops an answer"""
+FILE_CHARACTERS = 2000
+"""Files are looked for in shorter lines, and not between three quotes."""
+_NO_USAGE = Usage(0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request of a talk: what it adds, and where.
+
+    Attributes:
+        new: Messages that it adds.
+        keep: Messages before them; later ones are replaced.
+        items: Pictures that wait again if it is refused.
+        text: The question, for the line if it is refused; empty for none.
+    """
+
+    new: list[Message]
+    keep: int
+    items: list[WaitingItem]
+    text: str
 
 
 class Talk:
-    """A conversation with one engine, and the pictures waiting for the next question."""
+    """A conversation with an engine that can be replaced.
 
-    def __init__(self, engine: Engine, options: ChatOptions, screen: Screen) -> None:
-        self._engine = engine
-        self._options = options
-        self._screen = screen
-        self._images = list(options.images)
-        self._videos = list(options.videos)
-        self._transcript = Transcript(options.save or new_transcript_path())
-        self._messages = self._first_messages()
+    Attributes:
+        engine: Answers.
+        options: The settings now; commands replace them.
+        screen: Where everything is written.
+        waiting: What goes with the next question.
+        messages: What was said, without the system message.
+        thinks: Whether the engine's model thinks before it answers.
+        keeper: Saves it.
+        is_talk: Somebody talks; otherwise it is one answer, with fewer notes.
+        load: Loads another model by its name; None stands for the demo.
+        last: The last answer.
+        is_over: Whether the user wants to leave.
+        prefill: Text for the next line, to be edited.
+        edited: Where the next question goes, if it replaces an earlier one.
+        follow_up: Gives the messages that follow an answer with tool calls, such as results; None ends the turn.
+        request_fields: Further fields of every request, such as tools.
+        listeners: Called with every event, before it is shown.
+    """
 
-    @property
-    def transcript_path(self) -> Path:
-        """The file this talk is saved in."""
-        return self._transcript.path
-
-    @property
-    def waiting_names(self) -> list[str]:
-        """Names of the pictures and videos that go with the next question."""
-        return [path.name for path in (*self._images, *self._videos)]
+    def __init__(
+        self,
+        engine: Engine,
+        options: ChatOptions,
+        screen: Screen,
+        *,
+        thinks: bool,
+        keeper: TalkKeeper,
+        is_talk: bool = True,
+    ) -> None:
+        self.engine = engine
+        self.options = options
+        self.screen = screen
+        self.thinks = thinks
+        self.keeper = keeper
+        self.is_talk = is_talk
+        self.load: Callable[[str | None], Engine] | None = None
+        self.waiting = WaitingMedia()
+        self.messages: list[Message] = []
+        self.last: Answer | None = None
+        self.is_over = False
+        self.prefill = ""
+        self.edited: int | None = None
+        self.follow_up: Callable[[Answer], Sequence[Message] | None] | None = None
+        self.request_fields: dict[str, Any] = {}  # Any: values of Request's fields
+        self.listeners: list[Callable[[Event], None]] = []
 
     def handle(self, line: str) -> bool:
         """Do what a line asks; False ends the talk. Failures are shown and the talk goes on."""
+        self.prefill = ""
         try:
-            if not line.startswith("/"):
-                self._ask(line)
-                return True
-            name, _, argument = line.partition(" ")
-            commands: dict[str, Callable[[str], None]] = {
-                "/image": self._add_image,
-                "/video": self._add_video,
-                "/new": self._start_anew,
-                "/save": self._save_copy,
-                "/help": lambda _: self._screen.note(HELP),
-            }
-            if name in ("/quit", "/exit"):
-                return False
-            if name not in commands:
-                raise UsageError(f"{name} is no command. /help lists them; begin with a space to send a slash.")
-            commands[name](argument.strip())
-        except EdgeError as error:
-            self._screen.error(str(error))
-        return True
+            self._handle(line)
+        except Exception as error:  # the border of one line
+            if wants_traceback() and not isinstance(error, EdgeError):
+                raise
+            self.screen.error(explain(error, in_talk=True)[0])
+        return not self.is_over
 
-    def _ask(self, text: str) -> None:
-        message = user_message(text.strip(), images=[*map(str, self._images)], videos=[*map(str, self._videos)])
-        cancel = threading.Event()
-        with cancel_on_interrupt(cancel):
-            # Nothing is remembered of a question that is refused.
-            request = make_request(self._engine, self._options, [*self._messages, message], cancel=cancel)
+    def _handle(self, line: str) -> None:
+        from edge.chat.commands.table import find_command
+
+        text = without_marks(line)
+        name, _, argument = line.partition(" ")
+        # A path has a second slash, or is a file.
+        if name.startswith("/") and "/" not in name[1:] and not is_file(name):
+            self.edited = None
+            find_command(name).run(self, argument.strip())
+        elif text != line or len(text) > FILE_CHARACTERS:
+            self.ask(text.strip())  # a pasted text may hold paths that nobody wants to show
+        else:
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """Take the files out of what was typed, and ask the rest if there is any.
+
+        Raises:
+            EdgeError: A file cannot be shown, or the question is refused.
+        """
+        found = find_files(text)
+        question, new = found.text, []
+        for source in found.sources:
             try:
-                prompt, events = begin(self._engine, request)
-            except MediaError as error:
-                # Otherwise the next question would fail on it too.
-                self._images, self._videos = [], []
-                raise MediaError(f"{error} The waiting pictures and videos are let go.") from error
+                new += self.waiting.add_typed(source)
+            except NotMediaError as error:
+                if not found.text:
+                    raise
+                self.screen.note(str(error))
+                question = text  # its name stays in the question
+            except MediaError:
+                self.prefill = text
+                raise
+        if question.strip():
+            self.ask(question.strip())
+            return
+        for item in new:
+            self.screen.note(f"{item.line}, goes with the next question")
+
+    def ask(self, text: str) -> None:
+        """Ask a question with what waits.
+
+        Raises:
+            EdgeError: It is refused; the pictures wait again and the talk is as before.
+        """
+        keep = len(self.messages) if self.edited is None else self.edited
+        old = self.messages[keep : keep + 1]
+        self.edited = None
+        items = self.waiting.take()
+        message = self._message(text, items)
+        if old:  # an edited question keeps its pictures
+            message["content"] = [*media_parts(old[0]), *message["content"]]
+        self.run(Turn([message], keep, items, text))
+
+    def ask_again(self, index: int) -> None:
+        """Ask the question at an index again, in the place of what followed.
+
+        Raises:
+            EdgeError: It is refused; the talk is as before.
+        """
+        self.run(Turn([self.messages[index]], index, [], ""))
+
+    def run(self, turn: Turn) -> None:
+        """Run a turn, and those that follow from its tool calls."""
+        answer = self._run(turn)
+        while answer is not None and self.follow_up is not None and answer.tool_calls:
+            results = self.follow_up(answer)
+            if results is None:
+                return
+            answer = self._run(Turn(list(results), len(self.messages), [], ""))
+
+    def last_question(self) -> int | None:
+        """Return where the last question of the user is."""
+        found = [index for index, message in enumerate(self.messages) if message["role"] == "user"]
+        return found[-1] if found else None
+
+    def cut(self, keep: int) -> None:
+        """Forget all messages but the first ones."""
+        del self.messages[keep:]
+        self.keeper.cut(keep)
+
+    def change(self, **changes: Any) -> None:  # Any: values of ChatOptions' fields
+        """Change settings; they are saved with the talk.
+
+        Raises:
+            EdgeError: A value is wrong; nothing is changed.
+        """
+        from edge.chat.asking.request import check_options
+
+        changed = replace(self.options, **changes)
+        check_options(replace(changed, save=None))
+        self.options = changed
+        self.screen.thoughts = changed.thoughts or "fold"
+        self.screen.renders_markdown = changed.renders_markdown
+        self.keeper.keep_settings(changed)
+
+    def _run(self, turn: Turn) -> Answer | None:
+        """Run one request; None when it was stopped before anything came."""
+        before = list(self.messages)
+        parts = AnswerParts()
+        cancel = threading.Event()
+        is_admitted = False
+        try:
+            with cancel_on_interrupt(cancel):
+                self.screen.begin()
+                for event in self.engine.stream(self._request(turn, cancel)):
+                    parts.add(event)
+                    if isinstance(event, PromptEvent):
+                        self._admit(turn, event)
+                        is_admitted = True
+                    self._show(event)
+            answer = parts.answer()
+        except BaseException as error:
+            cancel.set()
+            self.screen.end_line()
+            self._rescue(turn, before, parts, error, is_admitted=is_admitted)
+            raise
+        self.screen.end_line()
+        if answer.finish.reason == "cancelled" and not (answer.text or answer.reasoning or answer.tool_calls):
+            self._take_back(turn, before)
+            self.screen.note("(stopped before anything was answered)")
+            return None
+        self._finish(answer)
+        return answer
+
+    def _request(self, turn: Turn, cancel: threading.Event) -> Any:  # Any: a Request, imported late
+        system = [{"role": "system", "content": self.options.system}] if self.options.system else []
+        messages = [*system, *self.messages[: turn.keep], *turn.new]
+        return make_request(
+            self.engine, self.options, messages, thinks=self.thinks, cancel=cancel, **self.request_fields
+        )
+
+    def _admit(self, turn: Turn, event: PromptEvent) -> None:
+        """Remember a question that is going to be answered, and say what the model sees of its pictures."""
+        if turn.keep < len(self.messages):
+            self.cut(turn.keep)
+        for message in turn.new:
             self._remember(message)
-            for line in (*(use.summary for use in prompt.media if not use.is_cached), *prompt.hints):
-                self._screen.note(line)
-            self._images, self._videos = [], []
-            answer = show_events(prompt, events, self._screen, shows_reasoning=self._options.shows_reasoning)
+        sources = [part[part["type"]] for message in self.messages for part in media_parts(message)]
+        num_new = sum(len(media_parts(message)) for message in turn.new)
+        for place, (source, use) in enumerate(zip(sources, event.media, strict=False)):
+            is_new = place >= len(sources) - num_new
+            if is_new and (self.is_talk or use.is_shrunk or self.options.shows_stats):
+                name = self.keeper.names.get(str(source), use.kind) if isinstance(source, str) else use.kind
+                self.screen.note(in_options(describe_media(name, use)))
+        for hint in event.hints:
+            self.screen.note(in_options(hint, in_talk=self.is_talk))
+
+    def _show(self, event: Event) -> None:
+        for listener in self.listeners:
+            listener(event)
+        match event:
+            case ProgressEvent():
+                self.screen.progress(event)
+            case ReasoningEvent():
+                self.screen.reasoning(event.text)
+            case TextEvent():
+                self.screen.answer(event.text)
+            case NoteEvent():
+                self.screen.note(event.text)
+
+    def _finish(self, answer: Answer) -> None:
+        self.last = answer
         self._remember(answer.message(), finish_reason=answer.finish.reason)
-        notes = []
-        if answer.finish.reason == "cancelled":
-            notes.append("(stopped; the answer so far is kept)")
-        elif cut := explain_cut(answer):
-            notes.append(cut)
-        if self._options.shows_stats:
-            notes.append(describe_usage(answer.usage))
-        for note in notes:
-            self._screen.note(note)
+        if cut := explain_cut(answer, in_talk=self.is_talk):
+            self.screen.note(cut)
+        if self.options.shows_stats:
+            self.screen.note(describe_usage(answer.usage))
+
+    def _rescue(
+        self, turn: Turn, before: list[Message], parts: AnswerParts, error: BaseException, *, is_admitted: bool
+    ) -> None:
+        """After a failure: keep what was answered, or make the talk what it was."""
+        parts.add(FinishEvent("cancelled", None, _NO_USAGE))
+        answer = parts.answer()
+        if is_admitted and (answer.text or answer.reasoning):
+            self.last = answer
+            self._remember(answer.message(), finish_reason="cancelled")
+        elif is_admitted:
+            self._take_back(turn, before)
+        else:
+            # A picture that cannot be read would spoil the next question too.
+            self.waiting.put_back([] if isinstance(error, MediaError) else turn.items)
+            self.prefill = turn.text
+            if isinstance(error, MediaError) and turn.items and self.is_talk:
+                self.screen.note(f"no longer waiting: {', '.join(item.name for item in turn.items)}")
+
+    def _take_back(self, turn: Turn, before: list[Message]) -> None:
+        """Make the talk what it was before a turn."""
+        self.cut(turn.keep)
+        for message in before[turn.keep :]:
+            self._remember(message)
+        self.waiting.put_back(turn.items)
+        self.prefill = turn.text
 
     def _remember(self, message: Message, **details: str) -> None:
-        self._messages.append(message)
-        self._transcript.add({**message, **details})
+        self.messages.append(message)
+        if line := self.keeper.keep(message, self.options, self.engine.name, **details):
+            self.screen.note(line)
 
-    def _first_messages(self) -> list[Message]:
-        if self._options.system is None:
-            return []
-        return [{"role": "system", "content": self._options.system}]
-
-    def _add_image(self, argument: str) -> None:
-        from edge.prompt.media.picture import load_image
-
-        path = _path_of(argument, "/image")
-        height, width = load_image(path).shape[:2]
-        self._images.append(path)
-        self._screen.note(f"{path.name}, {width}x{height}, goes with the next question")
-
-    def _add_video(self, argument: str) -> None:
-        path = _path_of(argument, "/video")
-        if not path.is_file():
-            raise UsageError(f"{path}: no such file. Give the path of a video.")
-        self._videos.append(path)
-        self._screen.note(f"{path.name} goes with the next question")
-
-    def _start_anew(self, _: str) -> None:
-        self._messages, self._images, self._videos = self._first_messages(), [], []
-        if self._transcript.path.exists():
-            self._transcript = Transcript(new_transcript_path())
-        self._screen.note("new talk")
-
-    def _save_copy(self, argument: str) -> None:
-        path = _path_of(argument, "/save")
-        self._transcript.copy_to(path)
-        self._screen.note(f"saved to {path}")
-
-
-def _path_of(argument: str, command: str) -> Path:
-    """Read a path as typed or dropped onto the terminal: quoted, escaped, or bare with spaces."""
-    if not argument:
-        raise UsageError(f"{command} needs a file: {command} FILE.")
-    bare = Path(argument).expanduser()
-    if bare.exists():
-        return bare
-    try:
-        words = shlex.split(argument)
-    except ValueError:
-        words = []
-    return Path(words[0]).expanduser() if len(words) == 1 else bare
+    def _message(self, text: str, items: Sequence[WaitingItem]) -> Message:
+        sources: dict[str, list[Any]] = {"image": [], "video": []}  # Any: kinds of sources
+        for item in items:
+            source, line = self.keeper.keep_media(item)
+            if line:
+                self.screen.note(line)
+            sources[item.kind].append(str(source) if isinstance(source, Path) else source)
+        return user_message(text, images=sources["image"], videos=sources["video"])

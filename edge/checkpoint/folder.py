@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
-from edge.checkpoint.adapter import Adapter, merge_adapter, open_adapter
 from edge.checkpoint.adapter_config import CONFIG_NAME as ADAPTER_CONFIG
 from edge.checkpoint.build import build_model, num_model_bytes
 from edge.checkpoint.files.shards import TensorSource, open_folder
@@ -35,6 +34,7 @@ from edge.config_json import model_config_from_file
 from edge.errors import ConfigError, WeightError
 
 if TYPE_CHECKING:
+    from edge.checkpoint.adapter import Adapter
     from edge.model.qwen3vl import Qwen3VL
 
 _LOG = logging.getLogger(__name__)
@@ -164,6 +164,8 @@ def _with_adapter(checkpoint: Checkpoint, folder: Path | None) -> Checkpoint:
         raise ConfigError(f"{folder}: {own} is an adapter already, one is applied at a time. Move one of them away.")
     if folder is None and not own.exists():
         return checkpoint
+    from edge.checkpoint.adapter import merge_adapter, open_adapter  # late: few folders have one
+
     adapter = open_adapter(folder or own.parent)
     rules = merge_adapter(checkpoint.rules, checkpoint.config, adapter, packed=checkpoint.quantized)
     _LOG.info("%s: the adapter is merged while reading", adapter.folder)

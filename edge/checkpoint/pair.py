@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import mlx.core as mx
+
 from edge.checkpoint.files.gguf import MAGIC, SPLIT_NAME, GgufFile, open_gguf
+from edge.checkpoint.ggml.decode import decode
 from edge.checkpoint.ggml.pack import mlx_form
 from edge.checkpoint.gguf_config import read_config
 from edge.checkpoint.names.gguf import projector_table, text_table
@@ -49,6 +52,16 @@ class GgufPair:
     def file_of(self, source: str) -> GgufFile:
         """Return the file that holds a tensor."""
         return self.text if source in self.text.tensors else self.projector
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> mx.array:
+        """Decode a tensor, or rows of its first axis, float32."""
+        file = self.file_of(name)
+        tensor = file.tensors[name]
+        stop = tensor.shape[0] if stop is None else stop
+        inner = prod(tensor.shape[1:-1]) if len(tensor.shape) > 1 else 1
+        first, last = (start * inner, stop * inner) if len(tensor.shape) > 1 else (0, 1)
+        values = mx.array(decode(file.read_bytes(name, first, last), tensor.type))
+        return values.reshape(stop - start, *tensor.shape[1:]) if len(tensor.shape) > 1 else values[0, start:stop]
 
     def packed_form(self, rule: Rule) -> LayerQuantization | None:
         """Return the packed form of a rule's parameter; None for one that is kept as floats."""

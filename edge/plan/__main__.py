@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 from edge.errors import EdgeError, UsageError
@@ -60,6 +61,8 @@ def _plan(given: argparse.Namespace) -> int:
     if given.context is not None and not 1 <= given.context <= most:
         raise UsageError(f"--context {given.context}: expected 1 to {most} tokens.")
     task = Task(given.context or min(8192, most), given.kv_bits, parse_size(given.image) if given.image else None)
+    if len(models) == 1:
+        task = replace(task, settings=models[0].images)
     rows = [(model, variant) for model in models for variant in model.variants]
     if given.json:
         plans = [variant_json(model, variant, task, machine) for model, variant in rows]

@@ -12,6 +12,7 @@ from edge.config import ModelConfig
 from edge.errors import UsageError
 from edge.plan.family import FAMILY, find_published
 from edge.plan.weights import SIZES, recipe_bytes
+from edge.settings import ImageSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,12 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A model to plan: what it is called, its sizes, and the forms there are."""
+    """A model to plan: what it is called, its sizes, the forms there are, and its limits for pictures if files say."""
 
     name: str
     config: ModelConfig
     variants: tuple[Variant, ...]
+    images: ImageSettings | None = None
 
 
 def find_model(name: str, *, itemsize: int, recipe: str | None = None) -> Planned:
@@ -56,24 +58,20 @@ def find_model(name: str, *, itemsize: int, recipe: str | None = None) -> Planne
         size, config = found
         names = [recipe] if recipe else list(SIZES)
         return Planned(f"Qwen3-VL-{size}", config, tuple(Variant(one, recipe_bytes(config, one)) for one in names))
-    config, weight_bytes = _read_files(name, path, itemsize)
+    config, weight_bytes, images = _read_files(name, path, itemsize)
     variants = [Variant("as it is", weight_bytes)]
     if recipe is not None:
         variants = [Variant(recipe, recipe_bytes(config, recipe))]
-    return Planned(name, config, tuple(variants))
+    return Planned(name, config, tuple(variants), images)
 
 
-def _read_files(name: str, path: Path, itemsize: int) -> tuple[ModelConfig, int]:
+def _read_files(name: str, path: Path, itemsize: int) -> tuple[ModelConfig, int, ImageSettings]:
     """Read the headers of a folder or GGUF pair."""
     import mlx.core as mx
 
-    from edge.checkpoint.folder import open_checkpoint
-    from edge.checkpoint.pair import is_gguf, open_pair
-    from edge.loading import demo_folder, weight_bytes
+    from edge.checkpoint import door
+    from edge.loading import demo_folder
 
-    if name != "demo" and is_gguf(path):
-        pair = open_pair(path, None)
-        return pair.config, pair.weight_bytes(itemsize=itemsize)
     dtype = mx.bfloat16 if itemsize == 2 else mx.float32
-    checkpoint = open_checkpoint(demo_folder() if name == "demo" else path, dtype=dtype)
-    return checkpoint.config, weight_bytes(checkpoint, itemsize=itemsize)
+    checkpoint = door.open(demo_folder() if name == "demo" else path, dtype=dtype)
+    return checkpoint.config, checkpoint.weight_bytes(itemsize=itemsize), checkpoint.read_processor().images

@@ -16,10 +16,10 @@ from edge.model.vision import vision_peak_bytes
 from edge.prompt.media.patches import fit_image
 from edge.settings import ImageSettings
 
-# Bytes per pixel on the host: PIL's pixels, RGB of them, and their planes; of the resized picture: planes, float32,
-# patches of both frames, in their order, and MLX's copy.
-SOURCE_PIXEL_BYTES = 10
-PATCH_PIXEL_BYTES = 87
+# Bytes per pixel on the host, measured from 4 to 48 million pixels: of the picture as given (Pillow's pixels, RGB,
+# planes), and of the resized one (planes, float32 patches of both frames, and MLX's copy of these).
+SOURCE_PIXEL_BYTES = 18
+PATCH_PIXEL_BYTES = 51
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,13 @@ class Task:
         context_tokens: Tokens of prompt and answer.
         kv_bits: How keys and values are stored.
         image: Height and width of the largest picture, in pixels; None for text only.
+        settings: The checkpoint's limits for pictures; None takes those of the published models.
     """
 
     context_tokens: int
     kv_bits: KvBits | None = None
     image: tuple[int, int] | None = None
+    settings: ImageSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +104,21 @@ def estimate(config: ModelConfig, task: Task, *, weight_bytes: int, precision: P
     )
     if task.image is None:
         return found
-    grid, resized = picture_grid(config, task.image)
+    grid, resized = picture_grid(config, task.image, task.settings)
     height, width = task.image
     return replace(
         found,
         vision=vision_peak_bytes(config.vision, [grid], value_bytes=precision.itemsize),
         features=feature_bytes(config.vision, grid, itemsize=precision.itemsize),
-        decoding=max(SOURCE_PIXEL_BYTES * height * width + 3 * resized, PATCH_PIXEL_BYTES * resized),
+        decoding=max(SOURCE_PIXEL_BYTES * height * width, PATCH_PIXEL_BYTES * resized),
         image_tokens=grid[1] * grid[2] // config.vision.merge_area,
     )
 
 
-def picture_grid(config: ModelConfig, size: tuple[int, int]) -> tuple[Grid, int]:
+def picture_grid(config: ModelConfig, size: tuple[int, int], settings: ImageSettings | None = None) -> tuple[Grid, int]:
     """Return the patches of a picture of this height and width, and its pixels as the model sees it."""
     vision = config.vision
-    settings = ImageSettings(
+    settings = settings or ImageSettings(
         patch_size=vision.patch_size,
         temporal_patch_size=vision.temporal_patch_size,
         merge_size=vision.spatial_merge_size,

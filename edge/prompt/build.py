@@ -168,6 +168,23 @@ def _opens_thought(text: str) -> bool:
     return text.rstrip().endswith("<think>")
 
 
+def build_raw_prompt(text: str, *, tokenizer: Tokenizer, config: ModelConfig) -> Prompt:
+    """Make a prompt of text as it is.
+
+    Raises:
+        PromptError: It is empty, holds a broken character, or the placeholder of a picture or video.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise PromptError("The raw prompt contains a broken character (a lone surrogate). Remove it.")
+    token_ids = tokenizer.encode(text)
+    if not token_ids:
+        raise PromptError("The raw prompt is empty. Give some text.")
+    if {config.image_token_id, config.video_token_id} & set(token_ids):
+        raise PromptError("The raw prompt holds the placeholder of a picture or video. Send those in messages.")
+    positions = make_positions(len(token_ids), (), merge_size=config.vision.spatial_merge_size)
+    return Prompt(text=text, token_ids=np.array(token_ids, np.int32), positions=positions, spans=(), media=())
+
+
 def check_length(num_tokens: int, limit_tokens: int) -> None:
     """Refuse a prompt that does not fit.
 
@@ -202,6 +219,8 @@ def grounding_hint(question: str, media: Sequence[Media]) -> str | None:
     if not small or not GROUNDING_WORDS.search(question):
         return None
     pixels = GROUNDING_TOKENS * small[0].settings.factor ** 2
+    if pixels > small[0].settings.max_pixels:
+        return None  # advice that the checkpoint's own limit forbids
     return (
         f"Boxes and points are exact from {GROUNDING_TOKENS} visual tokens on; {small[0].label} has "
         f"{small[0].num_tokens}. Give min_pixels {pixels} for better ones."

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge.config import ModelConfig
 from edge.errors import ConfigError
-from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOptions, build_prompt
+from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOptions, build_prompt, build_raw_prompt
 from edge.prompt.media.cache import MediaCache
 from edge.prompt.media.prepare import Media, prepare_media
 from edge.prompt.media.source import names_file
@@ -110,6 +110,14 @@ class Processor:
             config=self.config,
             options=options,
         )
+
+    def build_raw(self, text: str) -> Prompt:
+        """Make a prompt of text as it is, around the template; special tokens in it count as such.
+
+        Raises:
+            PromptError: It is empty, or has the placeholder of a picture, for which there is none.
+        """
+        return build_raw_prompt(text, tokenizer=self.tokenizer, config=self.config)
 
     def _most_tokens(self, options: PromptOptions) -> int:
         """Most visual tokens that any prompt of this model and these options can hold."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
+from edge.checkpoint.build import num_model_bytes
 from edge.config import ModelConfig
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
@@ -100,6 +101,7 @@ def make_loop(
         kv_bits=limits.kv_bits,
         context_tokens=context_tokens,
         chunk_tokens=limits.chunk_tokens,
+        weight_bytes=num_model_bytes(model),
         kept=kept,
         seen=seen,
         store=store,

@@ -22,6 +22,7 @@ from edge.kv.vision import VisionMemory
 from edge.model.types import VisionOutput
 from edge.run.forward import DecoderModel, decode_rows, prefill_chunk
 from edge.run.job import Job
+from edge.run.memory_use import MemoryUse
 from edge.run.plan import Plan, Planner
 from edge.run.row import Row, Step
 from edge.run.sample import sample_rows
@@ -104,6 +105,10 @@ class Loop:
         if self._early:
             self._advance(self._next_early())
         self._decode([row for row in self._rows if row.stage == "decode"])
+
+    def memory_use(self) -> MemoryUse:
+        """Tell what memory is used for."""
+        return self._parts.planner.memory_use(self._rows)
 
     def save_kept(self) -> None:
         """Write the finished turns that are kept to disk, if there is a folder for them."""

@@ -21,6 +21,7 @@ from edge.kv.vision import VisionMemory
 from edge.memory import ANSWER_TOKENS, MemoryPlan, Precision, available_bytes, choose_chunk_tokens, plan_request
 from edge.prompt.build import Prompt
 from edge.run.job import Job
+from edge.run.memory_use import MemoryUse
 
 if TYPE_CHECKING:
     from edge.kv.disk import PrefixStore
@@ -63,7 +64,12 @@ class Holder(Protocol):
 
 
 class Planner:
-    """Plans requests for one model; used on the model thread."""
+    """Plans requests for one model; used on the model thread.
+
+    Attributes:
+        token_bytes: Keys and values of one token.
+        last: The plan of the last request that was admitted.
+    """
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class Planner:
         kv_bits: KvBits | None,
         context_tokens: int,
         chunk_tokens: int | None,
+        weight_bytes: int,
         kept: PrefixPool,
         seen: VisionMemory,
         store: PrefixStore | None = None,
@@ -85,6 +92,7 @@ class Planner:
             kv_bits: How keys and values are stored.
             context_tokens: Most tokens of prompt and answer together.
             chunk_tokens: Tokens of a prefill forward; None chooses by memory.
+            weight_bytes: Of the weights in memory.
             kept: Finished turns in memory.
             seen: Vision outputs.
             store: Finished turns on disk.
@@ -94,9 +102,11 @@ class Planner:
         self._kv_bits = kv_bits
         self._context_tokens = context_tokens
         self._chunk_tokens = chunk_tokens
+        self._weight_bytes = weight_bytes
         self._kept = kept
         self._seen = seen
         self._store = store
+        self.last: MemoryPlan | None = None
         self.token_bytes = bytes_per_token(config.text, kv_bits=kv_bits, itemsize=precision.itemsize)
 
     def plan(self, job: Job, rows: Sequence[Holder]) -> Plan | None:
@@ -131,7 +141,8 @@ class Planner:
             )
 
         # A fork copies what it shares with its first write, so shared tokens count too.
-        if not need(context, self._free(rows)).fits:
+        plan = need(context, self._free(rows))
+        if not plan.fits:
             self._kept.drop_all()
             mx.clear_cache()
             # Nobody else holds the prefix now, except rows that run.
@@ -141,6 +152,7 @@ class Planner:
                 if rows and need(tokens, self._free(rows) + self._held(rows)).fits:
                     return None
                 plan.refuse()
+        self.last = plan
         return Plan(
             memory=memory,
             cached_tokens=cached,
@@ -160,6 +172,21 @@ class Planner:
                 return False
         row.reserved_tokens += GROWTH_TOKENS
         return True
+
+    def memory_use(self, rows: Sequence[Holder]) -> MemoryUse:
+        """Tell what memory is used for beside the rows that run."""
+        return MemoryUse(
+            weight_bytes=self._weight_bytes,
+            running_bytes=sum(row_bytes(row.memory) for row in rows),
+            reserved_bytes=self._held(rows),
+            kept_bytes=self._kept.nbytes,
+            vision_bytes=self._seen.nbytes,
+            active_bytes=int(mx.get_active_memory()),
+            spare_bytes=int(mx.get_cache_memory()),
+            peak_bytes=int(mx.get_peak_memory()),
+            free_bytes=max(0, self._free(rows)),
+            plan=self.last,
+        )
 
     def media_uses(self, prompt: Prompt, *, start: int) -> tuple[MediaUse, ...]:
         """Say what became of each picture and video of a prompt, and which the tower has to see."""

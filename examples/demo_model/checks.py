@@ -19,7 +19,7 @@ from .scenes import Box, Scene, Thing, random_scene, sign_scene
 from .tasks import Question
 
 SEED = 7_777_000
-LONGEST_ANSWER = 200  # tokens, thought included; the longest right one has some 110
+LONGEST_ANSWER = 300  # tokens, thought included; the longest right one has some 240
 Message = dict[str, Any]
 
 
@@ -31,11 +31,7 @@ class Case:
     tools: list[dialogue.Tool] | None
     expected: str
     check: Callable[[str], bool]
-
-
-def cases(task: str, number: int) -> list[Case]:
-    """Make `number` cases of a task (a key of `TASKS`)."""
-    return [TASKS[task](random.Random(f"{SEED}-{task}-{index}")) for index in range(number)]
+    is_closed: bool = False  # the thought is closed before it begins
 
 
 def iou(a: Box | list[float], b: Box | list[float]) -> float:
@@ -82,21 +78,23 @@ def same_call(answer: str, expected: str) -> bool:
         return False
 
 
-def _case(content: list[dict[str, Any]], question: Question, tools: list[dialogue.Tool] | None = None) -> Case:
+def case_of(content: list[dict[str, Any]], question: Question, tools: list[dialogue.Tool] | None = None) -> Case:
+    """Put a question behind what is shown; right is the answer word for word, or the same call."""
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": question.text}]}]
     if "<tool_call>" in question.answer:
         return Case(messages, tools, question.answer, lambda answer: same_call(answer, question.answer))
     return Case(messages, tools, question.answer, lambda answer: answer.strip() == question.answer)
 
 
-def _image(scene: Scene) -> dict[str, Any]:
+def image_item(scene: Scene) -> dict[str, Any]:
+    """Return a scene as a content item."""
     return {"type": "image", "image": scene.draw(2)}
 
 
 def _about_shapes(ask: Callable[[random.Random, Scene], Question]) -> Callable[[random.Random], Case]:
     def make(rng: random.Random) -> Case:
         scene = random_scene(rng)
-        return _case([_image(scene)], ask(rng, scene))
+        return case_of([image_item(scene)], ask(rng, scene))
 
     return make
 
@@ -109,7 +107,7 @@ def _box(rng: random.Random) -> Case:
         return _box(rng)
     question = tasks.box(rng, scene)
     thing = next(one for one in single if f"{one.name}" in question.text)
-    case = _case([_image(scene)], question)
+    case = case_of([image_item(scene)], question)
     return Case(case.messages, None, case.expected, lambda answer: boxes_match(answer, [thing]))
 
 
@@ -117,7 +115,7 @@ def _box_all(rng: random.Random) -> Case:
     scene = random_scene(rng)
     question = tasks.box_all(rng, scene)
     found = [thing for thing in scene.things if thing.shape in question.text]
-    case = _case([_image(scene)], question)
+    case = case_of([image_item(scene)], question)
     return Case(case.messages, None, case.expected, lambda answer: boxes_match(answer, found))
 
 
@@ -125,25 +123,25 @@ def _read(rng: random.Random) -> Case:
     scene = sign_scene(rng, words.sign_text(rng, held_out=True))
     assert scene.sign is not None
     text = scene.sign.text
-    case = _case([_image(scene)], tasks.read(rng, scene))
+    case = case_of([image_item(scene)], tasks.read(rng, scene))
     return Case(case.messages, None, case.expected, lambda answer: re.findall(r'"(.*)"', answer) == [text])
 
 
 def _compare(rng: random.Random) -> Case:
     pair = pairs.changed_pair(rng)
-    return _case([_image(pair[0]), _image(pair[1])], pairs.compare(rng, pair))
+    return case_of([image_item(pair[0]), image_item(pair[1])], pairs.compare(rng, pair))
 
 
 def _one_of_two(rng: random.Random) -> Case:
     pair = pairs.changed_pair(rng)
-    return _case([_image(pair[0]), _image(pair[1])], pairs.one_of_two(rng, pair[:2]))
+    return case_of([image_item(pair[0]), image_item(pair[1])], pairs.one_of_two(rng, pair[:2]))
 
 
 def _video(rng: random.Random) -> Case:
     """A clip as its frames, two a second; right when the second named is the right one."""
     clip = clips.random_clip(rng)
     frames = [view.draw(2) for view in clip.views for _ in range(2)]
-    case = _case([{"type": "video", "video": frames, "frame_rate": 2.0}], clips.when(rng, clip))
+    case = case_of([{"type": "video", "video": frames, "frame_rate": 2.0}], clips.when(rng, clip))
     return Case(
         case.messages, None, case.expected, lambda answer: re.findall(r"second (\d+)", answer) == [str(clip.at)]
     )
@@ -153,14 +151,14 @@ def _tool(rng: random.Random) -> Case:
     name = rng.choice(("get_weather", "get_time", "set_timer", "send_message"))
     question, _ = dialogue.text_call(rng, name)
     names = dialogue.offered(rng, [name])
-    return _case([], question, [dialogue.TOOLS[one] for one in names])
+    return case_of([], question, [dialogue.TOOLS[one] for one in names])
 
 
 def _tool_picture(rng: random.Random) -> Case:
     scene = sign_scene(rng, words.sign_text(rng)) if rng.random() < 0.5 else random_scene(rng)
     question = dialogue.picture_call(rng, scene)
     names = dialogue.offered(rng, ["save_note" if scene.sign is not None else "record_count"])
-    return _case([_image(scene)], question, [dialogue.TOOLS[one] for one in names])
+    return case_of([image_item(scene)], question, [dialogue.TOOLS[one] for one in names])
 
 
 def _tool_result(rng: random.Random) -> Case:
@@ -179,10 +177,11 @@ def _tool_result(rng: random.Random) -> Case:
 
 
 def _talk(rng: random.Random) -> Case:
-    return _case([], dialogue.small_talk(rng, has_picture=False))
+    return case_of([], dialogue.small_talk(rng, has_picture=False))
 
 
-TASKS: dict[str, Callable[[random.Random], Case]] = {
+Maker = Callable[[random.Random], Case]
+TASKS: dict[str, Maker] = {
     "describe": _about_shapes(tasks.describe),
     "count": _about_shapes(tasks.count),
     "where": _about_shapes(tasks.where),

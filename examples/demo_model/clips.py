@@ -48,7 +48,7 @@ class Clip:
 
 def random_clip(rng: random.Random) -> Clip:
     """Make a clip of 4 to 6 seconds in which one thing appears at a whole second."""
-    after, thing = _scene_about(rng)
+    after, thing = scene_about(rng)
     seconds = rng.randint(4, 6)
     before = with_things(after, [one for one in after.things if one is not thing])
     at = rng.randint(1, seconds - 1)
@@ -77,14 +77,14 @@ def when(rng: random.Random, clip: Clip) -> Question:
 
 def mixed_clip(rng: random.Random) -> Clip:
     """Make a clip of 4 to 6 seconds in which things come and go: no second follows from another."""
-    scene, thing = _scene_about(rng)
+    scene, thing = scene_about(rng)
     views = tuple(
         with_things(scene, [one for one in scene.things if rng.random() < 0.55]) for _ in range(rng.randint(4, 6))
     )
     return Clip(views, thing) if any(thing in view.things for view in views) else mixed_clip(rng)
 
 
-def _scene_about(rng: random.Random) -> tuple[Scene, Thing]:
+def scene_about(rng: random.Random) -> tuple[Scene, Thing]:
     """Make a scene, and choose a thing in it that no other has the name of."""
     while True:
         scene = random_scene(rng, low=1, high=3)

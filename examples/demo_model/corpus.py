@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 
+from .choosing import WEIGHTS
 from .dialogue import TOOLS
-from .pack import LANES, ROWS, TOOLS_HEAD, TOOLS_TAIL, tools_text
+from .looks.canvas import SQUARE
+from .prompt_text import TOOLS_HEAD, TOOLS_TAIL, tools_text
+from .rows import LANES, ROWS
 
 EXTRA = (
     "Hello! This is a small model. Please show me a picture, a video or a sign and ask about the shapes, colors and "
@@ -16,13 +19,12 @@ EXTRA = (
 def corpus(seed: int = 1, rows: int = 300) -> list[str]:
     """Return the texts of `rows` rows of every kind."""
     rng = random.Random(seed)
-    mix = {"describe": 1.0, "count": 1.0, "where": 1.0, "box": 1.0, "box_all": 1.0, "read": 0.1}
     texts = [TOOLS_HEAD, TOOLS_TAIL, EXTRA, tools_text(list(TOOLS))] * 5
     for name, make in ROWS.items():
         if not LANES[name]:
             continue
         for _ in range(rows):
-            row = make(rng, 0.0, mix)
+            row = make(rng, 0.0, WEIGHTS, SQUARE)
             texts.append(row.prefix)
             for _ in range(4):
                 context, question = next(row.questions)

@@ -16,19 +16,20 @@ from .tasks import Question, plural
 Tool = dict[str, Any]
 
 
-def _tool(name: str, description: str, **properties: str) -> Tool:
+def declare(name: str, description: str, /, **properties: str) -> Tool:
+    """Declare a tool in OpenAI's form; `properties` name each parameter's JSON type."""
     fields = {key: {"type": kind} for key, kind in properties.items()}
     parameters = {"type": "object", "properties": fields, "required": list(properties)}
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
 TOOLS = {
-    "get_weather": _tool("get_weather", "Get the weather of a city", city="string"),
-    "get_time": _tool("get_time", "Get the time in a city", city="string"),
-    "set_timer": _tool("set_timer", "Set a timer", minutes="integer"),
-    "send_message": _tool("send_message", "Send a message", to="string", text="string"),
-    "save_note": _tool("save_note", "Save the text of the picture", text="string"),
-    "record_count": _tool("record_count", "Record a count", label="string", count="integer"),
+    "get_weather": declare("get_weather", "Get the weather of a city", city="string"),
+    "get_time": declare("get_time", "Get the time in a city", city="string"),
+    "set_timer": declare("set_timer", "Set a timer", minutes="integer"),
+    "send_message": declare("send_message", "Send a message", to="string", text="string"),
+    "save_note": declare("save_note", "Save the text of the picture", text="string"),
+    "record_count": declare("record_count", "Record a count", label="string", count="integer"),
 }
 CITIES = (
     "Paris", "London", "Berlin", "Rome", "Madrid", "Tokyo", "Oslo", "Vienna", "Prague", "Lisbon", "Dublin", "Athens",
@@ -50,6 +51,7 @@ ASK = {
     "record_count": ("Record the number of {labels}.", "Count the {labels} and record it.",
                      "Record how many {labels} there are."),
 }  # fmt: skip
+CANNOT = "I cannot do that. I am a tiny demo model and only know simple pictures."
 TALK = {
     "I am a tiny demo model of this project, trained on simple rendered pictures.": (
         "Who are you?", "What are you?", "Are you a real model?", "Tell me about you.", "What is your name?"),
@@ -58,7 +60,7 @@ TALK = {
     "Hello! Show me a picture.": ("Hello!", "Hi", "Hello", "Good morning!", "Hey"),
     "You are welcome.": ("Thank you.", "Thanks!", "Thank you very much."),
     "Goodbye!": ("Bye", "Goodbye!", "See you."),
-    "I cannot do that. I am a tiny demo model and only know simple pictures.": (
+    CANNOT: (
         "Write a poem.", "Tell me a story.", "What is the capital of France?", "Who won the game?", "Write a program.",
         "What is the meaning of life?", "Translate this.", "How old is the sun?", "Tell me a joke.", "What is 12 + 30?",
         "Who is the president?", "Explain physics.", "Write an email.", "Sing a song.", "Why is the sky blue?"),

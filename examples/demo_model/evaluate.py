@@ -1,7 +1,8 @@
 """Measure held-out accuracy: `python -m examples.demo_model.evaluate FOLDER --backend torch --json out.json`.
 
 Backends: `torch` is transformers in float32, greedy; `edge` is this project's runtime, greedy; `both` also counts the
-cases in which they write the same thought and the same answer, word for word. Prints one row a task.
+cases in which they write the same thought and the same answer, word for word. Prints one row a task, as soon as it is
+asked.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # messages
 
-from .checks import TASKS, Case, cases
+from .checks import Case
+from .held_out import TASKS, cases
 
 Runner = Callable[[list[Case]], list[tuple[str, str]]]
-Answer = Callable[[list[dict[str, Any]], list[dict[str, Any]] | None], tuple[str, str]]
+Answer = Callable[[Case], tuple[str, str]]
 GOALS = {"describe": 0.95, "count": 0.95, "compare": 0.95, "read": 0.9, "box": 0.85, "video": 0.9, "tool": 0.95}
 
 
@@ -43,7 +44,7 @@ def measure(task: str, number: int, run: Runner) -> Result:
     wrong = []
     for case, (reasoning, text) in zip(asked, answers, strict=True):
         if not case.check(text):
-            question = case.messages[0]["content"]
+            question = case.messages[-1]["content"]
             shown = question if isinstance(question, str) else question[-1]["text"]
             wrong.append({"question": shown, "expected": case.expected, "answer": text, "reasoning": reasoning})
     thought = sum(bool(reasoning) for reasoning, _ in answers)
@@ -52,7 +53,7 @@ def measure(task: str, number: int, run: Runner) -> Result:
 
 def one_by_one(answer: Answer) -> Runner:
     """Make a runner of many cases from a callable that answers one conversation."""
-    return lambda asked: [answer(case.messages, case.tools) for case in asked]
+    return lambda asked: [answer(case) for case in asked]
 
 
 def edge_answer(folder: Path) -> Answer:
@@ -62,13 +63,13 @@ def edge_answer(folder: Path) -> Answer:
     return EdgeBackend(folder).answer
 
 
-def table(results: list[Result]) -> str:
-    """Format the results as a Markdown table."""
-    lines = ["| task | right | of | accuracy | goal |", "|---|---|---|---|---|"]
-    for one in results:
-        goal = f"{GOALS[one.task]:.0%}" if one.task in GOALS else ""
-        lines.append(f"| {one.task} | {one.right} | {one.total} | {one.right / one.total:.1%} | {goal} |")
-    return "\n".join(lines)
+HEADER = "| task | right | of | accuracy | goal |\n|---|---|---|---|---|"
+
+
+def table_row(one: Result) -> str:
+    """Format a result as a row of a Markdown table."""
+    goal = f"{GOALS[one.task]:.0%}" if one.task in GOALS else ""
+    return f"| {one.task} | {one.right} | {one.total} | {one.right / one.total:.1%} | {goal} |"
 
 
 def _runner(folder: Path, backend: str) -> Runner:
@@ -79,13 +80,13 @@ def _runner(folder: Path, backend: str) -> Runner:
     return TorchBackend(folder).answers
 
 
-def agreement(ones: list[Result], others: list[Result]) -> str:
-    """Format, for each task, in how many cases two backends wrote the same thought and answer."""
-    lines = ["| task | same words | of | torch | edge |", "|---|---|---|---|---|"]
-    for one, other in zip(ones, others, strict=True):
-        same = sum(a == b for a, b in zip(one.answers, other.answers, strict=True))
-        lines.append(f"| {one.task} | {same} | {one.total} | {one.right} | {other.right} |")
-    return "\n".join(lines)
+AGREEMENT_HEADER = "| task | same words | of | torch | edge |\n|---|---|---|---|---|"
+
+
+def agreement_row(one: Result, other: Result) -> str:
+    """Format in how many cases two backends wrote the same thought and answer."""
+    same = sum(a == b for a, b in zip(one.answers, other.answers, strict=True))
+    return f"| {one.task} | {same} | {one.total} | {one.right} | {other.right} |"
 
 
 def main() -> None:
@@ -97,12 +98,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    found = [
-        [measure(task, args.cases, run) for task in args.tasks]
-        for run in (_runner(args.folder, name) for name in ("torch", "edge") if args.backend in (name, "both"))
-    ]
-    results = found[-1]
-    print(table(results) if len(found) == 1 else agreement(*found), flush=True)
+    runners = [_runner(args.folder, name) for name in ("torch", "edge") if args.backend in (name, "both")]
+    print(HEADER if len(runners) == 1 else AGREEMENT_HEADER, flush=True)
+    results = []
+    for task in args.tasks:
+        found = [measure(task, args.cases, run) for run in runners]
+        results.append(found[-1])
+        print(table_row(found[0]) if len(found) == 1 else agreement_row(*found), flush=True)
     if args.json is not None:
         content = [
             {"task": r.task, "right": r.right, "total": r.total, "thought": r.thought, "seconds": r.seconds,

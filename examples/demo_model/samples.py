@@ -1,6 +1,7 @@
-"""Draw the sample pictures and the sample video: `python -m examples.demo_model.samples examples`.
+"""Draw the sample pictures and the sample video: `python -m examples.demo_model.samples examples edge/demo/samples`.
 
-Out: images/scene.png, sign.png, before.png and after.png, video/appear.mp4 and appear.gif. All are held-out scenes.
+Out: in the first folder images/scene.png, sign.png, before.png and after.png, video/appear.mp4 and appear.gif; in the
+second, which is part of the package, the same files side by side. All are held-out scenes.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    out = parser.parse_args().out
-    for folder in ("images", "video"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    draw_pictures(out / "images")
-    draw_video(out / "video")
+    parser.add_argument("package", type=Path)
+    args = parser.parse_args()
+    for pictures, videos in ((args.out / "images", args.out / "video"), (args.package, args.package)):
+        for folder in (pictures, videos):
+            folder.mkdir(parents=True, exist_ok=True)
+        draw_pictures(pictures)
+        draw_video(videos)
 
 
 def draw_pictures(folder: Path) -> None:

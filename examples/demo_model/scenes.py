@@ -1,7 +1,8 @@
 """Rendered scenes: coloured shapes on a 3x3 grid of places, and signs with a short text.
 
 In: a seeded `random.Random`. Out: a `Scene` that can be drawn at any scale and knows the box of everything in it.
-All lengths are model pixels (the picture the vision tower sees is 128x128); drawing at scale 2 gives 256x256.
+All lengths are model pixels (the picture the vision tower sees is 128x128); drawing at scale 2 gives 256x256. A picture
+that is not square has the same 128x128 coordinates, stretched as it is drawn: `stretch` holds the factors of x and y.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from .looks import fonts
 
 SIZE_PX = 128
 SHAPES = ("circle", "square", "triangle", "star", "cross")
@@ -44,6 +47,7 @@ class Thing:
     y: float
     size: float
     rgb: tuple[int, int, int]
+    stretch: tuple[float, float] = (1.0, 1.0)
 
     @property
     def name(self) -> str:
@@ -57,20 +61,25 @@ class Thing:
 
     def points(self) -> list[tuple[float, float]]:
         """Return the outline as a polygon (a circle as its two box corners)."""
-        r, x, y = self.size / 2, self.x, self.y
+        across, down = self.stretch
+        return [(self.x + dx / across, self.y + dy / down) for dx, dy in self._outline()]
+
+    def _outline(self) -> list[tuple[float, float]]:
+        """Return the outline around (0, 0), not stretched."""
+        r = self.size / 2
         if self.shape in ("circle", "square"):
-            return [(x - r, y - r), (x + r, y + r)]
+            return [(-r, -r), (r, r)]
         if self.shape == "triangle":
-            return [(x, y - r), (x + r, y + r), (x - r, y + r)]
+            return [(0.0, -r), (r, r), (-r, r)]
         if self.shape == "cross":
             a = r / 3
             half = [(-a, -r), (a, -r), (a, -a), (r, -a), (r, a), (a, a), (a, r), (-a, r), (-a, a), (-r, a), (-r, -a)]
-            return [(x + dx, y + dy) for dx, dy in [*half, (-a, -a)]]
+            return [*half, (-a, -a)]
         spikes = []
         for i in range(10):
             radius = r if i % 2 == 0 else 0.42 * r
             angle = math.pi * i / 5
-            spikes.append((x + radius * math.sin(angle), y - radius * math.cos(angle)))
+            spikes.append((radius * math.sin(angle), -radius * math.cos(angle)))
         return spikes
 
     def box(self) -> Box:
@@ -91,13 +100,21 @@ class Sign:
     advances: tuple[float, ...]
     stroke: int
     rgb: tuple[int, int, int]
+    font: str = ""
+    stretch: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def half_px(self) -> float:
+        """Half the height of a capital letter as drawn."""
+        return 0.36 * self.em if not self.font else fonts.capital_height(self.font) / 2 * self.em
 
     def glyph_boxes(self) -> list[Box]:
         """Return one box per character: its advance wide, its capital height high."""
-        boxes, left = [], self.x
+        boxes, left, half = [], self.x, self.half_px / self.stretch[1]
         for advance in self.advances:
-            boxes.append((left, self.y - 0.36 * self.em, left + advance, self.y + 0.36 * self.em))
-            left += advance
+            right = left + advance / self.stretch[0]
+            boxes.append((left, self.y - half, right, self.y + half))
+            left = right
         return boxes
 
 
@@ -112,18 +129,20 @@ class Scene:
     sign: Sign | None
     background: tuple[int, int, int]
     more_signs: tuple[Sign, ...] = ()
+    stretch: tuple[float, float] = (1.0, 1.0)
 
     @property
     def signs(self) -> tuple[Sign, ...]:
         """Every line of text, from top to bottom."""
         return () if self.sign is None else (self.sign, *self.more_signs)
 
-    def draw(self, scale: int = 2) -> Image.Image:
-        """Draw the scene as an RGB picture of `SIZE_PX * scale` pixels square."""
-        image = Image.new("RGB", (SIZE_PX * scale, SIZE_PX * scale), self.background)
+    def draw(self, scale: float = 2) -> Image.Image:
+        """Draw the scene as an RGB picture of the area of `SIZE_PX * scale` pixels square."""
+        across, down = (scale * factor for factor in self.stretch)
+        image = Image.new("RGB", (round(SIZE_PX * across), round(SIZE_PX * down)), self.background)
         pen = ImageDraw.Draw(image)
         for thing in self.things:
-            points = [(x * scale, y * scale) for x, y in thing.points()]
+            points = [(x * across, y * down) for x, y in thing.points()]
             if thing.shape == "circle":
                 pen.ellipse(points, fill=thing.rgb)
             elif thing.shape == "square":
@@ -131,9 +150,9 @@ class Scene:
             else:
                 pen.polygon(points, fill=thing.rgb)
         for sign in self.signs:
-            font = _font(round(sign.em * scale))
+            font = fonts.load(sign.font, round(sign.em * scale))
             for char, box in zip(sign.text, sign.glyph_boxes(), strict=True):
-                centre = ((box[0] + box[2]) / 2 * scale, (box[1] + box[3]) / 2 * scale + 0.36 * sign.em * scale)
+                centre = ((box[0] + box[2]) / 2 * across, (box[1] + box[3]) / 2 * down + sign.half_px * scale)
                 pen.text(centre, char, font=font, fill=sign.rgb, anchor="ms", stroke_width=sign.stroke)
         return image
 
@@ -174,7 +193,7 @@ def _random_sign(rng: random.Random, text: str, band: tuple[float, float]) -> Si
     """Put `text` between two heights."""
     em = rng.uniform(26.0, 34.0)
     stroke = rng.choice((0, 1, 1, 2))
-    natural = [_font(64).getlength(char) / 64 for char in text]
+    natural = [fonts.load("", 64).getlength(char) / 64 for char in text]
     widths = [max(width + 0.08, 0.58) for width in natural]
     em = min(em, 122.0 / sum(widths))
     total = em * sum(widths)
@@ -195,15 +214,3 @@ def jitter(rng: random.Random, colour: str) -> tuple[int, int, int]:
     """Return the colour's RGB, each channel moved by up to 15 levels."""
     red, green, blue = (min(255, max(0, value + rng.randint(-15, 15))) for value in COLOURS[colour])
     return red, green, blue
-
-
-_FONTS: dict[int, ImageFont.FreeTypeFont] = {}
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own embedded font, so that every machine draws the same letters."""
-    if size not in _FONTS:
-        font = ImageFont.load_default(size)
-        assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
-        _FONTS[size] = font
-    return _FONTS[size]

@@ -30,6 +30,8 @@ BOX_ALL = ("Locate every {}. Report bbox coordinates in JSON format.", "Give the
 WHERE = ("Where is the {}?", "In which place is the {}?", "Where do you see the {}?", "Tell me where the {} is.")
 COUNT = ("How many {} are there?", "Count the {}.", "How many {} do you see?", "How many {} are in the picture?")
 
+NOTHING_KNOWN = "I see nothing I know."
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -37,11 +39,13 @@ class Question:
 
     kind: str
     text: str
-    thought: str
+    thought: str | None
     answer: str
 
     def target(self) -> str:
-        """Return what the model writes after the generation prompt."""
+        """Return what the model writes after the generation prompt; without a thought, after the closed one."""
+        if self.thought is None:
+            return f"{self.answer}<|im_end|>"
         return f"{self.thought}\n</think>\n\n{self.answer}<|im_end|>"
 
 
@@ -132,6 +136,8 @@ def description(scene: Scene) -> tuple[str, str]:
         return sign_thought(scene), f'I see the text "{scene.sign.text}" in {scene.sign.colour}.'
     found = [f"{with_article(thing.name)} {thing.place}" for thing in scene.things]
     thought = f"{len(found)} object{'s' * (len(found) != 1)}."
+    if not found:
+        return thought, NOTHING_KNOWN
     return thought, "I see " + ", ".join(found[:-1]) + (" and " if len(found) > 1 else "") + found[-1] + "."
 
 

@@ -1,12 +1,14 @@
 """Greedy answers of the exported checkpoint by transformers in float32, many questions at a time.
 
 In: `checks.Case`s and a checkpoint folder. Out: reasoning and answer of each. The prompt is rendered with the
-checkpoint's own template; a video becomes one `<T seconds>` part for every two frames, as in the models' training.
+checkpoint's own template; a picture becomes as many tokens as its grid has 2x2 blocks, a video one `<T seconds>` part
+for every two frames, as in the models' training. Prompts of different lengths run together, filled up on the left.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # jinja globals, untyped transformers
 
@@ -19,9 +21,20 @@ from torch import Tensor
 from transformers import Qwen3VLMoeForConditionalGeneration
 
 from .checks import LONGEST_ANSWER, Case
-from .model import block_order
-from .pack import IMAGE, VIDEO_PART
-from .scenes import SIZE_PX
+from .looks.canvas import PATCH_PX, Grid, fit_grid, fit_video_grid
+from .prompt_text import CLOSED, image_text, part_text
+from .trainer import patchify
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids, and the patches of each picture and of each video part with their grids (t, h, w)."""
+
+    ids: list[int]
+    images: list[Tensor]
+    image_grids: list[list[int]]
+    videos: list[Tensor]
+    video_grids: list[list[int]]
 
 
 class TorchBackend:
@@ -31,72 +44,72 @@ class TorchBackend:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._template = chat_template(folder)
         self._model: Any = Qwen3VLMoeForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-        self._end = self._tokenizer.token_to_id("<|im_end|>")
+        self._end, self._pad, self._image, self._video = (
+            int(self._tokenizer.token_to_id(name))
+            for name in ("<|im_end|>", "<|endoftext|>", "<|image_pad|>", "<|video_pad|>")
+        )
 
     def answers(self, cases: list[Case], *, batch: int = 50) -> list[tuple[str, str]]:
         """Answer all cases.
 
         Args:
-            cases: Questions; those of equal length and equal media sizes run together.
+            cases: Questions; those of similar length run together.
             batch: Most cases in one run.
 
         Returns:
             Reasoning and answer of each case, in order.
         """
         prompts = [self._prompt(case) for case in cases]
-        order = sorted(range(len(cases)), key=lambda index: (len(prompts[index][0]), prompts[index][2]))
+        order = sorted(range(len(cases)), key=lambda index: len(prompts[index].ids))
         out: dict[int, tuple[str, str]] = {}
-        while order:
-            first = prompts[order[0]]
-            group = [
-                one for one in order[:batch] if len(prompts[one][0]) == len(first[0]) and prompts[one][2] == first[2]
-            ]
+        for start in range(0, len(order), batch):
+            group = order[start : start + batch]
             for index, text in zip(group, self._run([prompts[one] for one in group]), strict=True):
-                reasoning, _, answer = text.partition("</think>")
-                out[index] = (reasoning.strip(), answer.strip())
-            order = [one for one in order if one not in group]
+                reasoning, closed, answer = text.partition("</think>")
+                is_whole = bool(closed) or cases[index].is_closed
+                out[index] = (reasoning.strip(), answer.strip()) if closed else ("", text.strip() if is_whole else "")
         return [out[index] for index in range(len(cases))]
 
-    def _prompt(self, case: Case) -> tuple[list[int], list[np.ndarray], tuple[int, int]]:
-        """Return token ids, pairs of frames, and the numbers of images and of video parts."""
+    def _prompt(self, case: Case) -> Prompt:
         text = self._template.render(messages=case.messages, tools=case.tools, add_generation_prompt=True)
         media = [item for message in case.messages for item in message["content"] if isinstance(item, dict)]
-        pairs: list[np.ndarray] = []
-        counts = [0, 0]
+        prompt = Prompt([], [], [], [], [])
         for item in media:
             if item["type"] == "image":
-                frame = _pixels(item["image"])
-                pairs.append(np.stack((frame, frame)))
-                counts[0] += 1
+                grid = fit_grid(item["image"].height, item["image"].width)
+                frame = pixels(item["image"], grid)
+                prompt.images.append(patchify(torch.from_numpy(np.stack((frame, frame))[None]), grid)[0])
+                prompt.image_grids.append([1, *grid])
+                text = text.replace("<|vision_start|><|image_pad|><|vision_end|>", image_text(grid), 1)
             elif item["type"] == "video":
-                frames = [_pixels(frame) for frame in item["video"]]
-                times = [index / item["frame_rate"] for index in range(len(frames))]
-                parts = ""
-                for index in range(0, len(frames), 2):
-                    pairs.append(np.stack(frames[index : index + 2]))
-                    parts += f"<{(times[index] + times[index + 1]) / 2:.1f} seconds>" + VIDEO_PART
-                    counts[1] += 1
-                text = text.replace("<|vision_start|><|video_pad|><|vision_end|>", parts)
-        text = text.replace("<|vision_start|><|image_pad|><|vision_end|>", IMAGE)
-        return self._tokenizer.encode(text).ids, pairs, (counts[0], counts[1])
+                first, parts = item["video"][0], ""
+                grid = fit_video_grid(len(item["video"]), first.height, first.width)
+                for time, frames in video_parts(item, grid):
+                    prompt.videos.append(patchify(torch.from_numpy(frames[None]), grid)[0])
+                    parts += f"<{time:.1f} seconds>" + part_text(grid)
+                prompt.video_grids.append([parts.count("<|vision_start|>"), *grid])
+                text = text.replace("<|vision_start|><|video_pad|><|vision_end|>", parts, 1)
+        prompt.ids.extend(self._tokenizer.encode(text + (CLOSED if case.is_closed else "")).ids)
+        return prompt
 
     @torch.no_grad()
-    def _run(self, prompts: list[tuple[list[int], list[np.ndarray], tuple[int, int]]]) -> list[str]:
-        ids = torch.tensor([prompt[0] for prompt in prompts])
-        images, parts = prompts[0][2]
+    def _run(self, prompts: list[Prompt]) -> list[str]:
+        longest = max(len(prompt.ids) for prompt in prompts)
+        ids = torch.tensor([[self._pad] * (longest - len(prompt.ids)) + prompt.ids for prompt in prompts])
+        mask = torch.tensor([[0] * (longest - len(prompt.ids)) + [1] * len(prompt.ids) for prompt in prompts])
         media: dict[str, Tensor] = {}
-        if images or parts:
-            patches = patchify(np.stack([pair for prompt in prompts for pair in prompt[1]])).flatten(0, 1)
-            name = "image" if images else "video"
-            grid = [[1, 8, 8]] * images if images else [[parts, 8, 8]]
-            media = {
-                "pixel_values" if images else "pixel_values_videos": patches,
-                f"{name}_grid_thw": torch.tensor(grid * len(prompts)),
-                "mm_token_type_ids": (ids == self._id("<|image_pad|>")).int()
-                + 2 * (ids == self._id("<|video_pad|>")).int(),
-            }
+        images = [one for prompt in prompts for one in prompt.images]
+        videos = [one for prompt in prompts for one in prompt.videos]
+        if images:
+            media["pixel_values"] = torch.cat(images)
+            media["image_grid_thw"] = torch.tensor([grid for prompt in prompts for grid in prompt.image_grids])
+        if videos:
+            media["pixel_values_videos"] = torch.cat(videos)
+            media["video_grid_thw"] = torch.tensor([grid for prompt in prompts for grid in prompt.video_grids])
+        if media:
+            media["mm_token_type_ids"] = (ids == self._image).int() + 2 * (ids == self._video).int()
         out = self._model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=LONGEST_ANSWER,
+            input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=LONGEST_ANSWER,
             temperature=None, top_k=None, top_p=None, **media,
         )  # fmt: skip
         texts = []
@@ -105,8 +118,16 @@ class TorchBackend:
             texts.append(self._tokenizer.decode(row, skip_special_tokens=True))
         return texts
 
-    def _id(self, token: str) -> int:
-        return int(self._tokenizer.encode(token).ids[0])
+
+def video_parts(item: dict[str, Any], grid: Grid) -> list[tuple[float, np.ndarray]]:
+    """Return the mean time and the two frames of each part of a video item (`frame_rate` or `times_s`)."""
+    frames = [pixels(frame, grid) for frame in item["video"]]
+    times = item.get("times_s") or [index / item["frame_rate"] for index in range(len(frames))]
+    frames, times = frames + frames[-1:] * (len(frames) % 2), [*times, *times[-1:] * (len(times) % 2)]
+    return [
+        ((times[index] + times[index + 1]) / 2, np.stack(frames[index : index + 2]))
+        for index in range(0, len(frames), 2)
+    ]
 
 
 def chat_template(folder: Path) -> jinja2.Template:
@@ -117,11 +138,7 @@ def chat_template(folder: Path) -> jinja2.Template:
     return environment.from_string(source)
 
 
-def patchify(frames: np.ndarray) -> Tensor:
-    """Turn frames (N, 2, 128, 128, 3) uint8 into patches (N, 64, 1536) in block order, -1 to 1."""
-    x = torch.from_numpy(frames).view(-1, 2, 8, 16, 8, 16, 3).permute(0, 2, 4, 6, 1, 3, 5).reshape(-1, 64, 1536)
-    return x[:, block_order((8, 8))].float() / 127.5 - 1.0
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    return np.asarray(image.convert("RGB").resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC))
+def pixels(image: Image.Image, grid: Grid) -> np.ndarray:
+    """Bring a picture to a grid's size."""
+    size = (grid[1] * PATCH_PX, grid[0] * PATCH_PX)
+    return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.system.chat_process import run_chat
+from tests.system.chat_process import environment, run_chat
 from tests.system.folders import edit_config
 
 FAILURE, USAGE = 1, 2
@@ -171,15 +174,19 @@ def test_a_prompt_longer_than_the_context_says_both_numbers(own_folder: Path, tm
         ([""], "", "empty"),
         ([], "", "empty"),
         ([], " \n", "empty"),
-        (["--max-tokens", "0", "Hi"], "", "max_tokens"),
-        (["--temperature", "-1", "Hi"], "", "temperature"),
-        (["--top-p", "1.5", "Hi"], "", "top_p"),
-        (["--max-tokens", "5", "--thinking-budget", "5", "Hi"], "", "thinking_budget"),
-        (["--stop", "", "Hi"], "", "stop"),
-        (["--min-pixels", "-5", "Hi"], "", "min_pixels"),
-        (["--min-pixels", "500", "--max-pixels", "100", "Hi"], "", "min_pixels"),
-        (["--fps", "0", "Hi"], "", "fps"),
+        (["--max-tokens", "0", "Hi"], "", "--max-tokens"),
+        (["--temperature", "-1", "Hi"], "", "--temperature"),
+        (["--top-p", "1.5", "Hi"], "", "--top-p"),
+        (["--max-tokens", "5", "--thinking-budget", "5", "Hi"], "", "--think"),
+        (["--stop", "", "Hi"], "", "--stop"),
+        (["--min-pixels", "-5", "Hi"], "", "--min-pixels"),
+        (["--min-pixels", "500", "--max-pixels", "100", "Hi"], "", "--min-pixels"),
+        (["--fps", "0", "Hi"], "", "--fps"),
         (["--nonsense"], "", "--nonsense"),
+        (["What", "is", "this?"], "", 'in quotes: "What is this?"'),
+        (["--context", "0", "Hi"], "", "--context"),
+        (["--session", "a/b", "Hi"], "", "cannot name a talk"),
+        (["--continue", "Hi"], "", "no saved talk"),
     ],
 )
 def test_wrong_usage_exits_with_2_before_anything_is_loaded(
@@ -191,3 +198,43 @@ def test_wrong_usage_exits_with_2_before_anything_is_loaded(
 @pytest.mark.parametrize("model", ["nowhere", "./nowhere", "org/never-downloaded"])
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, model: str) -> None:
     check_one_line(["--model", model, "Hi"], data=tmp_path, code=FAILURE, message=model)
+
+
+def test_a_name_that_is_not_utf8_works_as_a_picture_and_in_a_message(tiny_folder: Path, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.png"
+    Image.new("RGB", (48, 32)).save(tmp_path / "a.png")
+    os.rename(tmp_path / "a.png", path)
+    arguments: list[str | Path] = ["--model", tiny_folder, "--temperature", "0", "--max-tokens", "4", "--stats"]
+    done = run_chat([*arguments, "--image", os.fsdecode(path), "What?"], data=tmp_path)
+    assert done.code == 0
+    assert "48x32" in done.err
+    os.unlink(path)
+    check_one_line(
+        ["--model", tiny_folder, "--image", os.fsdecode(path), "What?"],
+        data=tmp_path,
+        code=FAILURE,
+        message="not found",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["~nobody-of-this-name/a.png", "x" * 300 + ".png", "http://example.org/a.png", "a\nb.png"]
+)
+def test_names_that_lead_nowhere_are_one_line(tiny_folder: Path, tmp_path: Path, name: str) -> None:
+    check_one_line(["--model", tiny_folder, "--image", name, "What?"], data=tmp_path, code=FAILURE, message="")
+
+
+def test_a_pipe_that_holds_a_picture_names_the_option(tiny_folder: Path, picture: Path, tmp_path: Path) -> None:
+    done = run_chat(["--model", tiny_folder, "Hi"], data=tmp_path, stdin=picture)
+    assert (done.code, done.out) == (USAGE, "")
+    assert "--image -" in done.err
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_stream_is_no_traceback(tiny_folder: Path, tmp_path: Path, closed: int) -> None:
+    command = f"{sys.executable} -m edge.chat --model {tiny_folder} --temperature 0 --max-tokens 4 Hi {closed}>&-"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=120, env=environment(tmp_path), check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1)

@@ -17,7 +17,7 @@ def test_without_a_model_the_demo_answers_and_names_the_real_one(picture: Path, 
     assert done.code == 0
     notice = done.err.splitlines()[0]
     assert "demo checkpoint" in notice
-    assert "python -m edge.chat --model Qwen/" in notice
+    assert "python -m edge.chat --model 8b" in notice
 
 
 def test_the_demo_needs_no_network_and_writes_nothing(picture: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_picture_made_smaller_by_a_limit_is_said_without_being_asked(
     arguments: list[str | Path] = ["--model", tiny_folder, "--image", picture, *GREEDY, "What?"]
     assert "48x32" not in run_chat(arguments, data=tmp_path).err
     smaller = run_chat(["--max-pixels", "512", *arguments], data=tmp_path).err
-    assert "48x32 -> 24x16 pixels, 6 tokens (limit: max_pixels 512)" in smaller
+    assert "48x32 -> 24x16 pixels, 6 tokens (limit: --max-pixels 512)" in smaller
 
 
 def test_the_same_seed_gives_the_same_answer(tiny_folder: Path, tmp_path: Path) -> None:
@@ -115,3 +115,73 @@ def test_a_reader_that_goes_away_is_no_crash(tiny_folder: Path, tmp_path: Path, 
     process.stderr.close()
     assert process.wait(timeout=60) == 1
     assert b"Traceback" not in err
+
+
+def test_piped_text_is_joined_to_the_question(tiny_folder: Path, tmp_path: Path) -> None:
+    joined = run_chat(["--model", tiny_folder, *GREEDY, "--json", "Hello\n\nthere"], data=tmp_path)
+    piped = run_chat(["--model", tiny_folder, *GREEDY, "--json", "Hello"], data=tmp_path, stdin="there\n")
+    assert json.loads(piped.out)["answer"] == json.loads(joined.out)["answer"]
+
+
+def test_a_picture_comes_through_a_pipe_or_in_the_question(tiny_folder: Path, picture: Path, tmp_path: Path) -> None:
+    named = run_chat(["--model", tiny_folder, *GREEDY, "--image", picture, "What?"], data=tmp_path).out
+    piped = run_chat(["--model", tiny_folder, *GREEDY, "--image", "-", "What?"], data=tmp_path, stdin=picture).out
+    within = run_chat(["--model", tiny_folder, *GREEDY, f"{picture} What?"], data=tmp_path).out
+    assert named == piped == within
+
+
+def test_json_survives_an_encoding_without_the_characters(tiny_folder: Path, tmp_path: Path) -> None:
+    arguments: list[str | Path] = ["--model", tiny_folder, *GREEDY, "Hi"]
+    latin = {"PYTHONIOENCODING": "latin-1"}
+    found = json.loads(run_chat([*arguments, "--json"], data=tmp_path, more=latin).out)
+    assert found["answer"] == json.loads(run_chat([*arguments, "--json"], data=tmp_path).out)["answer"]
+    assert run_chat(arguments, data=tmp_path, more=latin).code == 0
+
+
+def test_json_events_are_lines_that_join_to_the_answer(thinking_folder: Path, picture: Path, tmp_path: Path) -> None:
+    arguments: list[str | Path] = [
+        "--model",
+        thinking_folder,
+        "--temperature",
+        "0",
+        "--max-tokens",
+        "40",
+        "--think",
+        "5",
+    ]
+    done = run_chat([*arguments, "--image", picture, "--json-events", "Why?"], data=tmp_path)
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [events[0]["event"], events[-1]["event"]] == ["prompt", "finish"]
+    assert events[0]["media"][0]["tokens"] == 24
+    whole = json.loads(run_chat([*arguments, "--image", picture, "--json", "Why?"], data=tmp_path).out)
+    assert "".join(event["text"] for event in events if event["event"] == "text") == whole["answer"]
+    assert "".join(event["text"] for event in events if event["event"] == "reasoning") == whole["reasoning"]
+
+
+def test_a_thinking_model_leaves_room_for_an_answer_by_itself(thinking_folder: Path, tmp_path: Path) -> None:
+    for max_tokens in ("1", "12", "80"):
+        done = run_chat(
+            ["--model", thinking_folder, "--temperature", "0", "--max-tokens", max_tokens, "Why?"], data=tmp_path
+        )
+        assert len(done.out.strip()) > 0
+
+
+def test_a_schema_holds_the_answer(tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+    (tmp_path / "s.json").write_text(json.dumps(schema))
+    done = run_chat(["--schema", tmp_path / "s.json", "--think", "off", "How many?"], data=tmp_path)
+    assert isinstance(json.loads(done.out)["n"], int)
+
+
+def test_a_named_session_goes_on_from_script_to_script(tiny_folder: Path, tmp_path: Path) -> None:
+    arguments: list[str | Path] = ["--model", tiny_folder, *GREEDY, "--json", "--session", "mine"]
+    first = json.loads(run_chat([*arguments, "What is this that you see?"], data=tmp_path).out)
+    second = json.loads(run_chat([*arguments, "And?"], data=tmp_path).out)
+    assert first["usage"]["cached_tokens"] == 0
+    assert second["usage"]["prompt_tokens"] > first["usage"]["prompt_tokens"]
+    assert second["usage"]["cached_tokens"] >= first["usage"]["prompt_tokens"] - 2

@@ -21,7 +21,7 @@ from edge.loading import DEMO_FOLDER
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.build import Prompt
 from edge.run.forward import visual_rows
-from examples.demo_model.checks import cases
+from examples.demo_model.held_out import cases
 
 TASKS = ("describe", "count", "read", "box", "compare", "tool")
 CASES_PER_TASK = 2

@@ -11,10 +11,23 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from examples.demo_model import checks, clips, corpus, dialogue, pack, pairs, tasks, tokenizer, words
+from examples.demo_model import (
+    checks,
+    clips,
+    corpus,
+    dialogue,
+    held_out,
+    pack,
+    pairs,
+    pictures,
+    prompt_text,
+    tasks,
+    tokenizer,
+    words,
+)  # fmt: skip
+from examples.demo_model.choosing import WEIGHTS
 from examples.demo_model.scenes import SIZE_PX, Scene, Thing, letter_scene, random_scene, sign_scene
 
-MIX = {"describe": 1.0, "count": 1.0, "where": 1.0, "box": 1.0, "box_all": 1.0, "read": 0.2}
 TEMPLATE = Path(pack.__file__).parent / "chat_template.jinja"
 
 
@@ -56,7 +69,7 @@ def test_a_picture_of_letters_has_lines_that_do_not_touch_and_labels_for_all() -
         assert len(scene.signs) == 3
         assert all(checks.iou(a, b) == 0.0 for a in boxes for b in boxes if a is not b)
         assert all(box[1] >= 0 and box[3] <= SIZE_PX for box in boxes)
-        assert int((pack.class_targets(scene)[2] > 0).sum()) == len(boxes)
+        assert int((pictures.class_targets(scene)[2] > 0).sum()) == len(boxes)
 
 
 def test_the_thought_about_a_count_goes_through_the_picture() -> None:
@@ -82,7 +95,7 @@ def test_mixed_pairs_and_clips_stay_within_what_the_heads_can_label() -> None:
     rng = random.Random(0)
     scenes = [scene for _ in range(500) for scene in pairs.mixed_pair(rng)]
     views = [view for _ in range(100) for view in clips.mixed_clip(rng).views]
-    assert max(pack.class_targets(scene)[2].max() for scene in scenes + views) == 5
+    assert max(pictures.class_targets(scene)[2].max() for scene in scenes + views) == 5
     assert min(len(scene.things) for scene in scenes) == 1
     assert min(len(view.things) for view in views) == 0
 
@@ -91,6 +104,7 @@ def test_the_thought_about_a_clip_ends_at_the_second_of_the_change() -> None:
     for seed in range(20):
         clip = clips.random_clip(random.Random(seed))
         said = clips.when(random.Random(seed), clip)
+        assert said.thought is not None
         words_of_thought = said.thought.split()
         if "yes." in words_of_thought:
             assert words_of_thought[-2:] == [str(clip.at), "yes."]
@@ -151,12 +165,12 @@ def test_the_26_added_tokens_follow_the_base_vocabulary(small_tokenizer: Tokeniz
 
 @pytest.mark.parametrize("kind", ["describe", "compare", "video", "tool", "tool_picture", "tool_result", "talk"])
 def test_a_packed_prompt_is_what_the_chat_template_writes(kind: str, template: jinja2.Template) -> None:
-    case = checks.cases(kind, 1)[0]
+    case = held_out.cases(kind, 1)[0]
     rendered = template.render(messages=case.messages, tools=case.tools, add_generation_prompt=True)
-    rendered = rendered.replace("<|vision_start|><|image_pad|><|vision_end|>", pack.IMAGE)
+    rendered = rendered.replace("<|vision_start|><|image_pad|><|vision_end|>", prompt_text.IMAGE)
     names = [tool["function"]["name"] for tool in case.tools or []]
-    assert rendered.startswith((pack.tools_text(names) if names else "") + pack.USER)
-    assert rendered.endswith(pack.ASSISTANT)
+    assert rendered.startswith((prompt_text.tools_text(names) if names else "") + prompt_text.USER)
+    assert rendered.endswith(prompt_text.ASSISTANT)
 
 
 def test_a_tool_loop_is_packed_as_the_chat_template_writes_it(template: jinja2.Template) -> None:
@@ -170,13 +184,14 @@ def test_a_tool_loop_is_packed_as_the_chat_template_writes_it(template: jinja2.T
         {"role": "tool", "content": result},
     ]
     tools = [dialogue.TOOLS["get_weather"]]
-    packed = f"{pack.tools_text(['get_weather'])}{pack.USER}{question.text}{pack.ASSISTANT}{question.target()}"
-    packed += f"\n<|im_start|>user\n<tool_response>\n{result}\n</tool_response>{pack.ASSISTANT}"
+    packed = prompt_text.tools_text(["get_weather"]) + prompt_text.USER + question.text + prompt_text.ASSISTANT
+    packed += question.target()
+    packed += f"\n<|im_start|>user\n<tool_response>\n{result}\n</tool_response>{prompt_text.ASSISTANT}"
     assert template.render(messages=messages, tools=tools, add_generation_prompt=True) == packed
 
 
 def test_a_batch_labels_exactly_the_thoughts_and_answers(small_tokenizer: Tokenizer) -> None:
-    batch = pack.Packer(small_tokenizer).batch("image", random.Random(1), rows=2, noise=0.0, mix=MIX)
+    batch = pack.Packer(small_tokenizer).batch("image", random.Random(1), rows=2, noise=0.0, mix=WEIGHTS)
     first = batch.lane_seg[0, 0] == 0
     said = [int(label) for label in batch.labels[0, 0][first] if label >= 0]
     text = small_tokenizer.decode(said, skip_special_tokens=False)
@@ -193,7 +208,7 @@ def test_visual_positions_run_over_the_grid_and_go_on_after_it() -> None:
 
 def test_patch_labels_follow_the_block_order() -> None:
     scene = Scene((thing("circle", "red", 8),), None, (255,) * 3)
-    targets = pack.class_targets(scene)
+    targets = pictures.class_targets(scene)
     index = int(np.flatnonzero(targets[2])[0])
     assert (index // 16, index % 16 // 4) == (3, 3)
 

@@ -270,3 +270,18 @@ def test_kept_turns_are_let_go_before_a_request_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr("edge.run.plan.available_bytes", lambda: next(answers))
     monkeypatch.setattr("mlx.core.get_cache_memory", lambda: 0)
     assert ask(given, prompt).text == expected
+
+
+def test_memory_is_told_by_use_beside_the_plan() -> None:
+    given = engine()
+    assert given.memory().plan is None
+    answer = ask(given, picture_prompt())
+    use = given.memory()
+    assert use.weight_bytes > 0
+    assert use.plan is not None
+    assert use.plan.new_tokens == answer.usage.prompt_tokens + 8
+    assert (use.running_bytes, use.reserved_bytes) == (0, 0)
+    assert use.kept_bytes > 0
+    assert use.vision_bytes > 0
+    assert use.active_bytes >= use.weight_bytes + use.kept_bytes + use.vision_bytes
+    assert use.planned_bytes == use.weight_bytes + use.plan.needed_bytes

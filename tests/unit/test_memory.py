@@ -5,6 +5,8 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
+import edge
+from edge.checkpoint.files.shards import TensorSource
 from edge.config import ModelConfig, MoeConfig, RopeConfig, TextConfig, VisionConfig
 from edge.errors import MemoryPlanError
 from edge.kv.make import bytes_per_token
@@ -183,3 +185,21 @@ def test_a_container_limit_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert _cgroup_free_bytes(tmp_path) > 10**15
     assert _cgroup_free_bytes(tmp_path / "missing") > 10**15
+
+
+def test_a_model_that_does_not_fit_is_refused_before_a_weight_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+
+    def counted(self: TensorSource, name: str, start: int = 0, stop: int | None = None) -> mx.array:
+        reads.append(name)
+        return read(self, name, start, stop)
+
+    read = TensorSource.read
+    monkeypatch.setattr(TensorSource, "read", counted)
+    monkeypatch.setattr("edge.loading.available_bytes", lambda: 30_000_000)
+    with pytest.raises(MemoryPlanError, match=r"0\.05 GB.*This model at 8bit needs 0\.0\d GB"):
+        edge.load()
+    assert reads == []
+    monkeypatch.setattr("edge.loading.available_bytes", lambda: 100_000_000)
+    edge.load().close()
+    assert reads

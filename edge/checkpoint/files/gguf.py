@@ -84,6 +84,11 @@ class GgufFile:
         self.tensors = MappingProxyType(dict(tensors))
         self._maps = {part: _map_file(part) for part in {tensor.path for tensor in tensors.values()}}
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file, or all its parts."""
+        return tuple(sorted({self.path, *(tensor.path for tensor in self.tensors.values())}))
+
     def read_bytes(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Return bytes of a tensor's rows as a view, (rows, bytes per row); rows count over all but the last axis."""
         tensor = self.tensors[name]

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from edge.checkpoint.files.hub_gguf import download_gguf
 from edge.errors import ConfigError, WeightError
 
 T = TypeVar("T")
@@ -23,14 +24,15 @@ _PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _LOG = logging.getLogger(__name__)
 FILE_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "merges.txt")
 _SUBFOLDERS = "*/*"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+_HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*)(:(?P<kind>[\w.\-]+))?")
 
 
 def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
     """Return the local path of a model.
 
     Args:
-        model: A folder, a file, or a hub id `org/name`. An existing path wins over a hub id.
+        model: A folder, a file, an entry of the hub's cache, or a hub id `org/name`, for GGUF files with or without a
+            type as `org/name:Q4_K_M`. An existing path wins over a hub id.
         revision: Branch, tag or commit of a hub id; the main branch if None.
 
     Raises:
@@ -39,10 +41,30 @@ def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
     """
     path = Path(os.path.expanduser(model))  # unlike Path.expanduser, leaves an unknown ~name as it is
     if str(model) and path.exists():
-        return path
-    if isinstance(model, Path) or not _HUB_ID.fullmatch(model):
+        return _snapshot_of(path)
+    match = None if isinstance(model, Path) else _HUB_ID.fullmatch(model)
+    if match is None:
         raise ConfigError(f"{model}: no such folder. Give a model folder, or a hub id such as org/name.")
-    return _download(model, revision)
+    repo_id, kind = match["repo"], match["kind"]
+    if kind is not None or "gguf" in repo_id.lower():
+        return download_gguf(repo_id, kind, revision=revision, ask=ask_hub)
+    return _download(repo_id, revision)
+
+
+def _snapshot_of(path: Path) -> Path:
+    """Find the files behind an entry of the hub's cache (models--org--name); other paths are their own."""
+    snapshots = path / "snapshots"
+    if not path.name.startswith("models--") or not snapshots.is_dir():
+        return path
+    main = path / "refs" / "main"
+    commit = main.read_text(errors="replace").strip() if main.is_file() else ""
+    kept = sorted(entry for entry in snapshots.iterdir() if entry.is_dir())
+    named = [entry for entry in kept if entry.name == commit] or kept
+    if len(named) != 1:
+        raise ConfigError(
+            f"{path}: expected one downloaded revision, found {len(named)}. Name a folder in {snapshots}."
+        )
+    return named[0]
 
 
 def _download(repo_id: str, revision: str | None) -> Path:

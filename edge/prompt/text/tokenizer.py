@@ -53,6 +53,11 @@ class Tokenizer:
         self._special_pattern = re.compile(f"({'|'.join(names)})") if names else None
         self._bytes_of_characters = _byte_alphabet()
 
+    @property
+    def highest_token(self) -> tuple[int, str]:
+        """The highest token id, and the token's text."""
+        return max(((number, token) for token, number in self._backend.get_vocab(True).items()), default=(-1, ""))
+
     @classmethod
     def from_json(cls, text: str, *, where: str = "tokenizer.json") -> Tokenizer:
         """Read a tokenizer.json's text.

@@ -1,187 +1,173 @@
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from edge.chat.arguments import ChatOptions
-from edge.chat.screen import Screen
-from edge.chat.talk import Talk
-from edge.errors import MediaError, PromptError
-from edge.events import Event, FinishEvent, FinishReason, MediaUse, PromptEvent, ReasoningEvent, TextEvent, Usage
-from edge.request import Request
-from edge.run.sample import SamplingParams
-
-USAGE = Usage(
-    prompt_tokens=9,
-    cached_tokens=0,
-    completion_tokens=4,
-    reasoning_tokens=1,
-    vision_runs=0,
-    prompt_s=0.1,
-    queue_s=0.0,
-    vision_s=0.0,
-    prefill_s=0.1,
-    first_token_s=0.2,
-    decode_s=0.1,
-    peak_bytes=0,
-)
-
-
-class Parrot:
-    """An engine that counts its turns, and refuses what it is told to."""
-
-    default_sampling = SamplingParams()
-    reason: FinishReason = "stop"
-    media: tuple[MediaUse, ...] = ()
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-
-    def stream(self, request: Request) -> Iterator[Event]:
-        if "broken" in str(request.messages[-1]):
-            raise MediaError("broken.mp4: cannot be read.")
-        if "refuse" in str(request.messages[-1]):
-            raise PromptError("refused")
-        self.requests.append(request)
-        return iter(
-            [
-                PromptEvent(9, 0, self.media, ("hint",)),
-                ReasoningEvent("hm"),
-                TextEvent(f"answer {len(self.requests)}"),
-                FinishEvent(self.reason, None, USAGE),
-            ]
-        )
-
-
-class Fixture:
-    """A talk with its streams."""
-
-    def __init__(self, tmp_path: Path, **options: object) -> None:
-        self.engine = Parrot()
-        self.out, self.err = io.StringIO(), io.StringIO()
-        given = ChatOptions(save=tmp_path / "talk.jsonl", **options)  # type: ignore[arg-type]  # fields of ChatOptions
-        self.talk = Talk(self.engine, given, Screen(self.out, self.err))  # type: ignore[arg-type]  # a stand-in
-
-    def saved(self) -> list[tuple[str, object]]:
-        lines = self.talk.transcript_path.read_text().splitlines()
-        return [(message["role"], message["content"]) for message in map(json.loads, lines)]
+from edge.answer import Answer
+from edge.chat.sessions.session import Session
+from edge.events import MediaUse
+from tests.unit.chat.parrot import Talking, answer, question
 
 
 @pytest.fixture
-def talking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fixture:
-    monkeypatch.setenv("EDGE_DATA", str(tmp_path / "data"))
-    return Fixture(tmp_path)
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "with space.png"
+    Image.new("RGB", (40, 30)).save(path)
+    return path
 
 
-def question(text: str, *images: Path) -> dict[str, object]:
-    shown = [{"type": "image", "image": str(path)} for path in images]
-    return {"role": "user", "content": [*shown, {"type": "text", "text": text}]}
+def media_of(request: object) -> list[str]:
+    messages = request.messages  # type: ignore[attr-defined]  # a Request
+    content = messages[-1]["content"]
+    return [part["image"] for part in content if part["type"] == "image"]
 
 
-def test_each_turn_carries_the_whole_conversation(talking: Fixture) -> None:
-    assert talking.talk.handle("one")
-    assert talking.talk.handle("two")
-    assert talking.engine.requests[1].messages == [
-        question("one"),
-        {"role": "assistant", "content": "answer 1", "reasoning_content": "hm"},
-        question("two"),
-    ]
+def test_each_turn_carries_the_whole_conversation(talking: Talking) -> None:
+    talking.say("one", "two")
+    assert talking.last().messages == [question("one"), answer(1), question("two")]
     assert talking.out.getvalue() == "answer 1\nanswer 2\n"
 
 
-def test_the_talk_is_saved_as_it_goes(talking: Fixture) -> None:
-    talking.talk.handle("one")
-    assert talking.saved() == [("user", [{"type": "text", "text": "one"}]), ("assistant", "answer 1")]
+def test_a_picture_goes_with_one_question_as_a_copy(talking: Talking, picture: Path) -> None:
+    for typed in (f"/image {picture}", f"/image '{picture}'", f"{picture}"):
+        assert "40x30, goes with the next question" in talking.say(typed)
+        talking.say("what?")
+        (path,) = media_of(talking.last())
+        assert Path(path).parent == talking.folder / "media"
+        assert Path(path).read_bytes() == picture.read_bytes()
+        talking.say("and?")
+        assert media_of(talking.last()) == []
 
 
-def test_a_picture_goes_with_the_next_question_only(talking: Fixture, tmp_path: Path) -> None:
-    path = tmp_path / "with space.png"
-    Image.new("RGB", (40, 30)).save(path)
-    for typed in (f"/image {path}", f"/image '{path}'"):
-        talking.talk.handle(typed)
-        talking.talk.handle("what?")
-        assert talking.engine.requests[-1].messages[-1] == question("what?", path)
-        talking.talk.handle("and?")
-        assert talking.engine.requests[-1].messages[-1] == question("and?")
-    assert "40x30" in talking.err.getvalue()
+def test_a_path_in_the_question_shows_the_picture(talking: Talking, picture: Path) -> None:
+    talking.say(f"'{picture}' what is it?")
+    assert len(media_of(talking.last())) == 1
+    assert talking.last().messages[-1]["content"][-1]["text"] == "what is it?"
 
 
-def test_a_picture_that_cannot_be_read_is_said_at_once(talking: Fixture) -> None:
-    assert talking.talk.handle("/image gone.png")
-    assert "gone.png" in talking.err.getvalue()
+def test_changing_the_original_changes_nothing(talking: Talking, picture: Path) -> None:
+    talking.say(f"'{picture}' what is it?")
+    before = Path(media_of(talking.last())[0]).read_bytes()
+    picture.unlink()
+    talking.say("and now?")
+    path = talking.last().messages[0]["content"][0]["image"]
+    assert Path(path).read_bytes() == before
 
 
-def test_a_refused_question_is_forgotten_and_the_talk_goes_on(talking: Fixture) -> None:
-    assert talking.talk.handle("refuse me")
-    assert talking.err.getvalue() == "edge.chat: refused\n"
-    talking.talk.handle("one")
-    assert talking.engine.requests[0].messages == [question("one")]
+def test_a_text_file_alone_is_refused_and_within_a_question_it_is_asked(talking: Talking, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "pipe it in" in talking.say(f"{tmp_path}/notes.txt")
+    assert talking.engine.requests == []
+    assert "pipe it in" in talking.say(f"who reads {tmp_path}/notes.txt today?")
+    assert talking.last().messages[-1] == question(f"who reads {tmp_path}/notes.txt today?")
 
 
-def test_a_video_that_cannot_be_read_does_not_spoil_the_next_question(talking: Fixture, tmp_path: Path) -> None:
-    path = tmp_path / "broken.mp4"
-    path.write_bytes(b"")
-    talking.talk.handle(f"/video {path}")
-    assert talking.talk.waiting_names == ["broken.mp4"]
-    talking.talk.handle("one")
-    assert "let go" in talking.err.getvalue()
-    talking.talk.handle("two")
-    assert talking.engine.requests[0].messages == [question("two")]
+def test_a_broken_picture_is_said_at_once_and_the_line_comes_back(talking: Talking, picture: Path) -> None:
+    picture.write_bytes(picture.read_bytes()[:50])
+    line = f"'{picture}' what is it?"
+    assert "with space.png" in talking.say(line)
+    assert (talking.engine.requests, talking.talk.prefill) == ([], line)
 
 
-def test_a_stopped_answer_is_kept(talking: Fixture) -> None:
+def test_pasted_text_attaches_nothing(talking: Talking, picture: Path) -> None:
+    talking.say(f'"""see\n\'{picture}\'"""')
+    assert talking.last().messages[-1] == question(f"see\n'{picture}'")
+    talking.say(f"'{picture}' " + "x" * 3000)
+    assert media_of(talking.last()) == []
+
+
+def test_a_refused_question_is_forgotten_comes_back_and_keeps_its_pictures(talking: Talking, picture: Path) -> None:
+    note = talking.say(f"/image {picture}", "refuse me")
+    assert "edge.chat: too long, lower max-tokens. (/set NAME VALUE)" in note
+    assert talking.talk.prefill == "refuse me"
+    assert talking.talk.waiting.names == ["with space.png"]
+    talking.say("one")
+    assert len(talking.last().messages) == 1
+    assert len(media_of(talking.last())) == 1
+
+
+def test_a_picture_that_fails_later_does_not_spoil_the_next_question(talking: Talking, picture: Path) -> None:
+    assert "no longer waiting" in talking.say(f"/image {picture}", "broken one")
+    talking.say("two")
+    assert media_of(talking.last()) == []
+
+
+def test_an_error_before_the_answer_leaves_the_talk_as_it_was(talking: Talking) -> None:
+    talking.say("one")
+    assert "failed early" in talking.say("fail early")
+    assert talking.talk.messages == [question("one"), answer(1)]
+    assert Session(talking.folder).read().messages == talking.talk.messages
+
+
+def test_an_error_within_the_answer_keeps_what_came(talking: Talking) -> None:
+    note = talking.say("fail late")
+    assert "internal error" in note
+    assert "failed late" in note
+    assert talking.talk.messages == [question("fail late"), answer(1)]
+    assert Session(talking.folder).read().messages == talking.talk.messages
+
+
+def test_a_stopped_answer_is_kept(talking: Talking) -> None:
     talking.engine.reason = "cancelled"
-    talking.talk.handle("one")
-    assert talking.saved()[-1] == ("assistant", "answer 1")
-    assert "stopped" in talking.err.getvalue()
+    assert "stopped; the answer so far is kept" in talking.say("one")
+    assert talking.talk.messages[-1] == answer(1)
 
 
-def test_new_forgets_the_conversation_but_not_its_file(talking: Fixture) -> None:
-    talking.talk.handle("one")
-    old = talking.talk.transcript_path
-    talking.talk.handle("/new")
-    talking.talk.handle("two")
-    assert talking.engine.requests[-1].messages == [question("two")]
-    assert talking.talk.transcript_path != old
-    assert old.exists()
+def test_a_question_stopped_before_its_answer_comes_back(talking: Talking) -> None:
+    talking.say("one")
+    assert "stopped before" in talking.say("stop early")
+    assert talking.talk.prefill == "stop early"
+    assert talking.talk.messages == [question("one"), answer(1)]
 
 
-def test_save_copies_the_talk(talking: Fixture, tmp_path: Path) -> None:
-    talking.talk.handle("/save")
-    assert "/save FILE" in talking.err.getvalue()
-    talking.talk.handle("one")
-    talking.talk.handle(f"/save {tmp_path / 'copy.jsonl'}")
-    assert (tmp_path / "copy.jsonl").read_text() == talking.talk.transcript_path.read_text()
+def test_what_the_model_sees_of_a_new_picture_is_said_with_its_tokens(talking: Talking, picture: Path) -> None:
+    use = MediaUse("image", 99, (720, 1280), (352, 640), "/x.png: 1280x720 -> 640x352 pixels, 99 tokens", True, False)
+    talking.engine.media = (use,)
+    talking.engine.hints = ("Give min_pixels 9 for better ones.",)
+    note = talking.say(f"/image {picture}", "what?")
+    assert "with space.png: 1280x720 -> 640x352 pixels, 99 tokens" in note
+    assert "Give min-pixels 9 for better ones. (/set NAME VALUE)" in note
+    talking.engine.media = (replace(use, is_cached=True),)
+    assert "1280x720" not in talking.say("again?")
 
 
-def test_what_the_model_sees_of_a_new_picture_is_said_with_its_tokens_peers_13(talking: Fixture) -> None:
-    new = MediaUse("image", 99, (720, 1280), (352, 640), "a.png: 1280x720 -> 640x352 pixels, 99 tokens", True, False)
-    talking.engine.media = (new, replace(new, summary="old.png", is_cached=True))
-    talking.talk.handle("what?")
-    assert "1280x720 -> 640x352 pixels, 99 tokens\nhint\n" in talking.err.getvalue()
-    assert "old.png" not in talking.err.getvalue()
-
-
-def test_quit_ends_and_an_unknown_command_does_not(talking: Fixture) -> None:
-    assert talking.talk.handle("/nonsense")
-    assert "/help" in talking.err.getvalue()
-    assert not talking.talk.handle("/quit")
-
-
-def test_help_lists_the_commands(talking: Fixture) -> None:
-    talking.talk.handle("/help")
-    assert all(name in talking.err.getvalue() for name in ("/image", "/video", "/new", "/save", "/quit"))
-
-
-def test_a_system_message_comes_first_and_survives_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_message_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_DATA", str(tmp_path / "data"))
-    talking = Fixture(tmp_path, system="Be brief.")
-    talking.talk.handle("/new")
-    talking.talk.handle("one")
-    assert talking.engine.requests[0].messages[0] == {"role": "system", "content": "Be brief."}
+    talking = Talking(system="Be brief.")
+    talking.say("/new", "one")
+    assert talking.last().messages == [{"role": "system", "content": "Be brief."}, question("one")]
+
+
+def test_tool_results_go_on_until_an_answer_comes(talking: Talking) -> None:
+    given: list[Answer] = []
+
+    def follow(one: Answer) -> list[dict[str, object]] | None:
+        given.append(one)
+        return None
+
+    talking.talk.follow_up = follow
+    talking.say("one")
+    assert given == []  # without calls nobody is asked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x" * 300,
+        "/" + "x" * 300,
+        "~nobody-here/a.png",
+        "\udcff",
+        "\0",
+        "/image " + "y" * 300 + ".png",
+        "@",
+        "'",
+        '"',
+        "\\",
+    ],
+)
+def test_no_line_ends_the_talk(talking: Talking, line: str) -> None:
+    talking.say(line, "and now?")
+    assert talking.last().messages[-1] == question("and now?")

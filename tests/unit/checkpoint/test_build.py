@@ -7,7 +7,7 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
-import edge.loading
+import edge.checkpoint.door
 from edge.checkpoint.build import check_runs_in
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config import LayerQuantization
@@ -55,6 +55,6 @@ def test_what_runs_is_let_through() -> None:
 def test_loading_refuses_before_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = tiny_config_json()
     folder = write_mlx_folder(tmp_path, raw, random_parameters(model_config_from_dict(raw)))
-    monkeypatch.setattr(edge.loading, "load_folder", lambda *_args, **_options: pytest.fail("weights were read"))
+    monkeypatch.setattr(edge.checkpoint.door, "load_checkpoint", lambda *_, **__: pytest.fail("weights were read"))
     with pytest.raises(ConfigError, match="experts that are not packed"):
         load(folder, dtype=mx.bfloat16)

@@ -20,11 +20,12 @@ from edge.checkpoint.build import build_model
 from edge.checkpoint.files.gguf import open_gguf
 from edge.checkpoint.folder import load_folder, open_checkpoint
 from edge.checkpoint.ggml.decode import decode
+from edge.checkpoint.gguf_door import gguf_processor
 from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.checkpoint.pair_parameters import load_pair
 from edge.config import LayerQuantization
 from edge.errors import ConfigError, EdgeError, WeightError
-from edge.loading import DEMO_FOLDER, gguf_processor, load
+from edge.loading import DEMO_FOLDER, load
 from edge.model.quantized import Parts
 from edge.prompt.processor import Processor
 from tests.unit.checkpoint.checkpoints import Parameters, parameters_of

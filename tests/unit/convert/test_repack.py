@@ -17,10 +17,10 @@ from convert.repack import repack
 from convert.repack_source import open_gguf_source
 from edge.checkpoint.folder import open_checkpoint
 from edge.checkpoint.ggml.decode import decode
+from edge.checkpoint.gguf_door import gguf_processor
 from edge.checkpoint.names.gguf import gguf_name
 from edge.checkpoint.pair import open_pair
 from edge.errors import UsageError, WeightError
-from edge.loading import gguf_processor
 from edge.prompt.processor import Processor
 from tests.unit.convert.gguf.sources import source_json, write_source
 from tests.unit.convert.stops import stop_after

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import mlx.core as mx
 import pytest
+from PIL import Image
 
 import edge
 from edge.kv.make import KvBits
 from edge.limits import EngineLimits
 from edge.memory import Precision
-from edge.plan.estimate import Task, estimate, picture_grid
+from edge.plan.estimate import PATCH_PIXEL_BYTES, SOURCE_PIXEL_BYTES, Task, estimate, picture_grid
 from edge.plan.family import FAMILY
 from edge.plan.machine import ON_METAL
 from edge.run.sample import SamplingParams
 
+ROOT = Path(__file__).parents[3]
 CONFIG = FAMILY["30B-A3B"]
 
 
@@ -20,7 +27,7 @@ def test_a_picture_at_the_limit_has_the_most_tokens() -> None:
     found = estimate(CONFIG, Task(1000, image=(4096, 4096)), weight_bytes=0, precision=ON_METAL)
     assert found.image_tokens == 16384
     assert found.features == 16384 * 2048 * 4 * 2
-    assert found.decoding > 60 * 4096 * 4096
+    assert found.decoding == PATCH_PIXEL_BYTES * 4096 * 4096
 
 
 def test_the_peak_is_the_worst_moment_not_the_sum() -> None:
@@ -40,6 +47,34 @@ def test_packed_keys_and_values_halve_their_part() -> None:
     assert sizes[2] < sizes[0] * 0.33
 
 
+DECODE = """
+import sys
+import mlx.core as mx
+from edge.prompt.types import MediaItem
+from edge.prompt.media.prepare import prepare_media
+from edge.settings import ImageSettings, VideoSettings
+from tests.peak_memory import peak_rss_bytes
+item = MediaItem(kind="image", source=sys.argv[1], label="picture", options={})
+before = peak_rss_bytes()
+media = prepare_media(item, images=ImageSettings(), videos=VideoSettings())
+mx.eval(mx.array(media.patches))
+print(peak_rss_bytes() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(2048, 2048), (5600, 4200)])
+def test_decoding_takes_what_is_planned_within_15_percent(width: int, height: int, tmp_path: Path) -> None:
+    gradient = Image.linear_gradient("L").resize((width, height))
+    Image.merge("RGB", [gradient] * 3).save(tmp_path / "picture.jpg")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", DECODE, str(tmp_path / "picture.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
+    planned = estimate(CONFIG, Task(1000, image=(height, width)), weight_bytes=0, precision=ON_METAL).decoding
+    assert planned >= SOURCE_PIXEL_BYTES * width * height
+    assert planned / int(done.stdout) == pytest.approx(1.0, abs=0.15)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(mx.default_device().type == mx.DeviceType.gpu, reason="measured on the CPU")
 @pytest.mark.parametrize(
@@ -57,7 +92,8 @@ def test_the_measured_peak_is_within_15_percent_of_the_plan(kv_bits: KvBits | No
             max_tokens=4,
             sampling=SamplingParams(temperature=0.0),
         )
-        task = Task(answer.usage.prompt_tokens + 4, kv_bits=kv_bits, image=(side, side) if side else None)
+        size = (side, side) if side else None
+        task = Task(answer.usage.prompt_tokens + 4, kv_bits, size, engine.processor.images)
         planned = estimate(engine.config, task, weight_bytes=before, precision=Precision(4, is_attention_fused=False))
         reading = planned.weights + max(planned.vision, planned.keys_values + planned.features + planned.chunk)
         assert reading / answer.usage.peak_bytes == pytest.approx(1.0, abs=0.15)

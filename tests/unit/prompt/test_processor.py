@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, PromptError
 from edge.prompt.processor import Processor
 from edge.settings import ImageSettings, VideoSettings
 from tests.prompt_parts import TEMPLATES, formula_image, image, model_config, processor, template, user
@@ -49,6 +49,20 @@ def test_settings_of_another_model_are_refused(name: str) -> None:
         other = {"images": ImageSettings(), "videos": VideoSettings(patch_size=14)}
     with pytest.raises(ConfigError, match="patch"):
         Processor(model_config(), real_tokenizer(), template("thinking"), **other)  # type: ignore[arg-type]  # mixed
+
+
+def test_a_raw_prompt_goes_around_the_template_and_its_special_tokens_count() -> None:
+    text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>"
+    prompt = processor().build_raw(text)
+    assert prompt.token_ids.tolist() == real_tokenizer().encode(text)
+    assert prompt.positions.tolist() == [list(range(len(prompt.token_ids)))] * 3
+    assert (prompt.media, prompt.spans, prompt.opens_reasoning) == ((), (), True)
+
+
+@pytest.mark.parametrize("text", ["", "a <|image_pad|>", "\ud800"])
+def test_a_raw_prompt_that_is_empty_broken_or_lacks_its_picture_is_refused(text: str) -> None:
+    with pytest.raises(PromptError, match="raw prompt"):
+        processor().build_raw(text)
 
 
 def test_importing_the_prompt_side_is_quick_and_light() -> None:

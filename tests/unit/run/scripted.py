@@ -41,6 +41,10 @@ class ScriptedModel:
         self.language_model = SimpleNamespace(model=SimpleNamespace(norm=norm))
         self.scripts: dict[tuple[int, ...], Script] = {}
 
+    def parameters(self) -> dict[str, mx.array]:
+        """None to speak of."""
+        return {}
+
     def __call__(
         self, token_ids: mx.array, *, memory: Sequence[RowMemory], last_only: bool = False, **_: Any
     ) -> mx.array:

@@ -1,0 +1,1 @@
+"""What a question is made of: text, pictures, videos and pages, wherever they come from."""

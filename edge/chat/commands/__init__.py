@@ -1,0 +1,1 @@
+"""What lines that begin with a slash do."""

@@ -1,0 +1,156 @@
+"""Keep a talk on disk while it goes on; where that fails, say it once and go on without.
+
+In: messages, settings and media of a talk. Out: its session, and the file of `--save`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.chat.asking.item import WaitingItem
+from edge.chat.asking.looking import Source
+from edge.chat.options import ChatOptions
+from edge.chat.sessions.session import Message, SavedTalk, Session
+from edge.chat.sessions.transcript import Transcript
+from edge.errors import EdgeError
+
+SETTINGS = ("system", "max_tokens", "think", "stop", "sampling", "min_pixels", "max_pixels", "fps")
+
+
+class TalkKeeper:
+    """Saves one talk.
+
+    Attributes:
+        session: Where; None saves nothing.
+        names: What the user calls each picture's path.
+    """
+
+    def __init__(self, session: Session | None, *, transcript: Transcript | None = None) -> None:
+        self.session = session
+        self.names: dict[str, str] = {}
+        self._transcript = transcript
+        self._has_failed = False
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether what is said is saved."""
+        return self.session is not None and not self._has_failed
+
+    def keep(self, message: Message, options: ChatOptions, model: str, **details: str) -> str | None:
+        """Save a message; a line for the user if that failed for the first time."""
+        session = self.session
+
+        def save() -> None:
+            assert session is not None, "called with a session only"
+            if not session.exists:
+                session.begin(model)
+                session.add_settings(settings_of(options))
+            session.add_message(message, names=self.names, **details)
+
+        line = self._try(save) if session is not None else None
+        if self._transcript is not None:
+            try:
+                if options.system and not self._transcript.path.exists():
+                    self._transcript.add({"role": "system", "content": options.system})
+                self._transcript.add({**message, **details})
+            except EdgeError as error:
+                self._transcript = None
+                line = str(error)
+        return line
+
+    def keep_media(self, item: WaitingItem) -> tuple[Source, str | None]:
+        """Copy a picture or video beside the talk.
+
+        Returns:
+            What to show the model: the copy, or the original where there is none; and a line if copying failed.
+        """
+        source = item.source.absolute() if isinstance(item.source, Path) else item.source
+        line = None
+        session = self.session
+        if session is not None and not self._has_failed:
+            copies: list[Path] = []
+            line = self._try(lambda: copies.append(session.copy_in(source)))
+            source = copies[0] if copies else source
+        if isinstance(source, Path):
+            self.names[str(source)] = item.name
+        return source, line
+
+    def keep_settings(self, options: ChatOptions) -> None:
+        """Save the settings of a talk that has begun."""
+        session = self.session
+        if session is not None and session.exists:
+            self._try(lambda: session.add_settings(settings_of(options)))
+
+    def cut(self, keep: int) -> None:
+        """Save that only the first messages stay."""
+        session = self.session
+        if session is not None and session.exists:
+            self._try(lambda: session.cut(keep))
+
+    def go_on(self, talk: SavedTalk) -> None:
+        """Take over the names of a talk that was read."""
+        self.names |= talk.names
+
+    def close(self) -> None:
+        """Let others go on with the talk."""
+        if self.session is not None:
+            self.session.close()
+
+    def _try(self, save: Callable[[], object]) -> str | None:
+        if self._has_failed:
+            return None
+        try:
+            save()
+        except OSError as error:
+            self._has_failed = True
+            return f"From here on the talk is not saved ({error.strerror}); it goes on all the same."
+        return None
+
+
+def open_keeper(options: ChatOptions, *, is_talk: bool) -> tuple[TalkKeeper, SavedTalk | None]:
+    """Open where a talk is saved, and read what was said before.
+
+    Args:
+        options: Names the talk, or asks for the last one.
+        is_talk: Talks are saved unless that is switched off; single answers only if a talk is named.
+
+    Raises:
+        EdgeError: There is no such talk, it cannot be read, or is open elsewhere.
+    """
+    from edge.chat.sessions.store import find_session, last_session, new_session
+
+    transcript = Transcript(options.save) if options.save else None
+    session: Session | None = None
+    if options.goes_on:
+        session = last_session()
+    elif options.session is not None:
+        session = find_session(options.session) or new_session(options.session)
+    elif is_talk and options.is_saved:
+        session = new_session()
+    keeper = TalkKeeper(session, transcript=transcript)
+    if session is None or not session.exists:
+        return keeper, None
+    saved = session.read()
+    session.lock()
+    return keeper, saved
+
+
+def settings_of(options: ChatOptions) -> dict[str, Any]:  # Any: JSON
+    """Return the settings that belong to a talk, those that were set."""
+    values = {name: getattr(options, name) for name in SETTINGS}
+    return {name: value for name, value in values.items() if value not in (None, (), {}, "auto")}
+
+
+def with_settings(options: ChatOptions, saved: dict[str, Any]) -> ChatOptions:
+    """Take over a talk's settings where the command line gives none; unknown or wrong ones are left out."""
+    from dataclasses import replace
+
+    given = settings_of(options)
+    taken = {name: value for name, value in saved.items() if name in SETTINGS and name not in given}
+    if isinstance(taken.get("stop"), list):
+        taken["stop"] = tuple(taken["stop"])
+    if not isinstance(taken.get("sampling", {}), dict):
+        del taken["sampling"]
+    return replace(options, **taken)

@@ -1,0 +1,64 @@
+"""Load the model that the options name: found, announced where it must be downloaded, with a sign of life."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.chat.asking.request import make_limits
+from edge.chat.options import ChatOptions
+from edge.chat.screen.screen import Screen
+
+if TYPE_CHECKING:
+    from edge.engine import Engine
+
+
+def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
+    """Load a model.
+
+    Args:
+        options: Name it, and the engine's bounds.
+        screen: For questions and notes.
+        keeps: Whether finished turns are kept on disk.
+
+    Raises:
+        EdgeError: There is no such model, it is refused, or does not fit.
+    """
+    from edge.loading import load
+
+    limits = make_limits(options, keeps=keeps)
+    if options.model is None:
+        with screen.waiting("loading the demo"):
+            return load(projector=options.projector, adapter=options.adapter, limits=limits)
+    from edge.chat.models.choose import choose_model
+    from edge.chat.models.found import find_in_cache
+
+    asks = screen.err.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not options.agrees
+    if not screen.err.is_terminal:
+        _silence_downloads()
+    model = choose_model(
+        options.model,
+        models_dir=options.models_dir,
+        agree=(lambda text: _agrees(screen, text)) if asks else None,
+        note=screen.note,
+    )
+    is_here = Path(model).expanduser().exists() or find_in_cache(str(model)) is not None
+    # A download shows its own progress.
+    with screen.waiting(f"loading {options.model}") if is_here else nullcontext():
+        return load(model, projector=options.projector, adapter=options.adapter, limits=limits)
+
+
+def _agrees(screen: Screen, text: str) -> bool:
+    screen.note(text)
+    screen.err.write_raw("[Y/n] ")
+    answer = sys.stdin.readline()
+    return answer.strip().lower() in ("", "y", "yes") and answer != ""
+
+
+def _silence_downloads() -> None:
+    """Keep the bars of a download out of a file or pipe."""
+    import os
+
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,0 +1,1 @@
+"""Writing to a terminal or a pipe, and reading lines from a terminal."""

@@ -1,0 +1,1 @@
+"""`python -m edge.server`: one local server for several protocols."""

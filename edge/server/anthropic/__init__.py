@@ -1,0 +1,1 @@
+"""Anthropic's protocol under /v1/messages."""

@@ -1,0 +1,31 @@
+"""Write errors down as Anthropic's clients expect them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from edge.server.errors import ApiError, Kind
+
+TYPES: dict[Kind, str] = {
+    "invalid_request": "invalid_request_error",
+    "context_length": "invalid_request_error",
+    "authentication": "authentication_error",
+    "permission": "permission_error",
+    "not_found": "not_found_error",
+    "timeout": "timeout_error",
+    "rate_limit": "rate_limit_error",
+    "internal": "api_error",
+    "not_supported": "invalid_request_error",
+    "overloaded": "overloaded_error",
+}
+
+
+def error_body(error: ApiError) -> dict[str, Any]:  # Any: JSON
+    """Return `{"type": "error", "error": {type, message}, "request_id"}`."""
+    kind = "request_too_large" if error.status == 413 else TYPES[error.kind]
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": error.message},
+        "request_id": f"req_{uuid.uuid4().hex[:24]}",
+    }

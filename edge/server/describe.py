@@ -1,0 +1,55 @@
+"""Words for describing a protocol in /openapi.json: objects, lists, operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = Any
+TEXT: Json = {"type": "string"}
+WHOLE: Json = {"type": "integer", "minimum": 0}
+OBJECT: Json = {"type": "object"}
+NULL: Json = {"type": "null"}
+FLAG: Json = {"type": ["boolean", "null"]}
+
+
+def object_of(required: dict[str, Json], **optional: Json) -> dict[str, Json]:
+    """Describe an object by its fields."""
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+def list_of(items: Json) -> dict[str, Json]:
+    """Describe a list."""
+    return {"type": "array", "items": items}
+
+
+def either(*schemas: Json) -> dict[str, Json]:
+    """Describe a value that may be of several kinds."""
+    return {"anyOf": list(schemas)}
+
+
+def ref(name: str) -> dict[str, str]:
+    """Name a component schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def operation(
+    summary: str, *, error: str, answer: str | None = None, body: str | None = None, stream: str | None = None
+) -> dict[str, Json]:
+    """Describe what a path does.
+
+    Args:
+        summary: One sentence.
+        error: Schema of refusals.
+        answer: Schema of the answer; None if it is always a refusal.
+        body: Schema of the request.
+        stream: Media type of the answer as a stream.
+    """
+    content: dict[str, Json] = {"application/json": {"schema": ref(answer)}} if answer else {}
+    if stream:
+        content[stream] = {"schema": TEXT}
+    responses: dict[str, Json] = {"200": {"description": "Done.", "content": content}} if answer else {}
+    responses["default"] = {"description": "Refused.", "content": {"application/json": {"schema": ref(error)}}}
+    described: dict[str, Json] = {"summary": summary, "responses": responses}
+    if body:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(body)}}}
+    return described

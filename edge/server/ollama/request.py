@@ -1,0 +1,169 @@
+"""Read the bodies of /api/chat and /api/generate.
+
+In: JSON. Out: an `OllamaRequest`, from which the engine's request is made. What has no effect here is named in the
+answer's header `x-ignored-fields`; what would change the answer and is not had is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.engine import Engine
+from edge.request import Request
+from edge.server.arguments import ServerLimits
+from edge.server.conversation import join_leading
+from edge.server.fields import Fields
+from edge.server.media import MediaDoor
+from edge.server.ollama.durations import read_keep_alive
+from edge.server.ollama.messages import picture_parts, to_messages
+from edge.server.ollama.options import Options, read_options
+from edge.server.ollama.thinking import Think, check_think, read_think
+from edge.server.openai.tools import ToolUse, read_tools
+from edge.server.room import fit_to_context
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaRequest:
+    """What was asked, apart from any model.
+
+    Attributes:
+        model: As the client wrote it.
+        messages: In OpenAI's shape; empty to load or unload the model.
+        raw_prompt: Text that goes around the template, in place of messages.
+        is_stream: Whether the answer comes in lines; Ollama's default.
+        keep_alive_s: Seconds the model stays afterwards; None leaves that as it is.
+        schema: What the answer must obey.
+        options: What was said about tokens.
+        think: What was said about the thought.
+        tools: Declared tools.
+        top_logprobs: Most likely tokens beside each; None sends no logprobs.
+        ignored: Fields without effect.
+    """
+
+    model: str | None
+    messages: Sequence[Json]
+    raw_prompt: str | None
+    is_stream: bool
+    keep_alive_s: float | None
+    schema: Json
+    options: Options
+    think: Think
+    tools: ToolUse
+    top_logprobs: int | None
+    ignored: tuple[str, ...]
+
+    @property
+    def is_load(self) -> bool:
+        """Whether nothing is asked but to have the model in memory, or out of it."""
+        return not self.messages and self.raw_prompt is None
+
+    def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
+        """Build the engine's request; none to load the model only.
+
+        Raises:
+            EdgeError: A value is wrong, or the model does not think and is asked to.
+        """
+        if self.is_load:
+            return []
+        max_tokens = self.options.max_tokens
+        if self.raw_prompt is None:
+            check_think(self.think, engine, self.model)
+        request = Request(
+            messages=door.open_messages(join_leading(self.messages)),
+            raw_prompt=self.raw_prompt,
+            tools=self.tools.declared or None,
+            tool_choice=self.tools.choice,
+            parallel_tool_calls=self.tools.is_parallel,
+            schema=self.schema,
+            sampling=self.options.sampling.params(engine.default_sampling),
+            max_tokens=max_tokens,
+            stop=self.options.stop,
+            thinking_budget=self.think.budget_for(max_tokens),
+            top_logprobs=self.top_logprobs,
+            allow_files=False,
+            max_visual_tokens=limits.visual_tokens,
+        )
+        return [fit_to_context(engine, request)]
+
+
+def read_chat(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaRequest:
+    """Check a body of /api/chat.
+
+    Raises:
+        ApiError: A value is of the wrong type or out of range.
+    """
+    fields = Fields(body)
+    ignored: list[str] = []
+    messages = to_messages(fields.items("messages"), ignored=ignored)
+    return _read(fields, limits, messages=messages, raw_prompt=None, tools=read_tools(fields), ignored=ignored)
+
+
+def read_generate(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaRequest:
+    """Check a body of /api/generate: one prompt, with pictures and a system message, or raw text.
+
+    Raises:
+        ApiError: A value is of the wrong type or out of range, or asks for what this server has not.
+    """
+    fields = Fields(body)
+    prompt, system, is_raw = fields.text("prompt") or "", fields.text("system"), fields.flag("raw")
+    images = fields.any("images")
+    for name, advice in (("suffix", "this model does not insert"), ("template", "the model's own template is used")):
+        if value := fields.text(name):
+            raise fields.wrong(name, f"none; {advice}", value)
+    if is_raw and images:
+        raise fields.wrong("images", "none beside raw; send pictures without raw", "pictures")
+    if is_raw and system:
+        raise fields.wrong("system", "none beside raw; put it into the prompt", system)
+    messages: list[dict[str, Json]] = []
+    parts = picture_parts(images, "images")
+    if not is_raw and (prompt or parts):
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": [*parts, {"type": "text", "text": prompt}]})
+    raw_prompt = prompt if is_raw and prompt else None
+    return _read(fields, limits, messages=messages, raw_prompt=raw_prompt, tools=ToolUse(), ignored=[])
+
+
+def _read(
+    fields: Fields,
+    limits: ServerLimits,
+    *,
+    messages: Sequence[Json],
+    raw_prompt: str | None,
+    tools: ToolUse,
+    ignored: list[str],
+) -> OllamaRequest:
+    """Take what both endpoints have."""
+    has_logprobs, top_logprobs = fields.flag("logprobs"), fields.whole("top_logprobs")
+    if top_logprobs is not None and not 0 <= top_logprobs <= 20:
+        raise fields.wrong("top_logprobs", "0 to 20", top_logprobs)
+    options = read_options(fields, limits=limits)
+    model, schema = fields.text("model") or fields.text("name"), _read_format(fields)
+    is_stream, think = fields.flag("stream", default=True), read_think(fields)
+    keep_alive_s = read_keep_alive(fields)
+    return OllamaRequest(
+        model=model,
+        messages=messages,
+        raw_prompt=raw_prompt,
+        is_stream=is_stream,
+        keep_alive_s=keep_alive_s,
+        schema=schema,
+        options=options,
+        think=think,
+        tools=tools,
+        top_logprobs=(top_logprobs or 0) if has_logprobs or top_logprobs else None,
+        ignored=(*fields.left, *options.ignored, *tools.ignored, *ignored),
+    )
+
+
+def _read_format(fields: Fields) -> Json:
+    """Take what the answer must obey: "json", or a schema."""
+    value = fields.any("format")
+    if value is None or value == "":
+        return None
+    if value == "json" or isinstance(value, dict):
+        return value
+    raise fields.wrong("format", '"json" or a JSON Schema', value)

@@ -1,0 +1,197 @@
+"""Read a chat completion request.
+
+In: the JSON body of /v1/chat/completions. Out: a `ChatRequest`, from which an engine's requests are made. Fields that
+change nothing here are ignored, unknown ones too, but the answer's header `x-ignored-fields` names those.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge.engine import Engine
+from edge.request import Request
+from edge.run.sample import SamplingParams
+from edge.server.arguments import ServerLimits
+from edge.server.conversation import join_leading
+from edge.server.fields import Fields
+from edge.server.media import MediaDoor
+from edge.server.openai.sampling import Sampling, read_sampling
+from edge.server.openai.thinking import Thinking, read_thinking
+from edge.server.openai.tools import ToolUse, read_tools
+
+Json = Any
+NO_EFFECT = (
+    *("user", "metadata", "store", "service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
+    *("modalities", "timings_per_token", "return_progress", "cache_prompt", "id_slot", "keep_alive", "verbosity"),
+)
+
+IMAGE_LIMITS = ("min_pixels", "max_pixels")
+VIDEO_LIMITS = (*IMAGE_LIMITS, "fps", "min_frames", "max_frames")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What was asked, apart from any model.
+
+    Attributes:
+        model: As the client wrote it.
+        messages: As the client wrote them.
+        choices: Answers wanted.
+        is_stream: Whether the answer is streamed.
+        has_usage: Whether the stream tells the counts at its end.
+        has_logprobs: Whether logprobs are sent.
+        top_logprobs: Most likely tokens beside each.
+        max_tokens: Most tokens of the answer.
+        stop: Strings that end it.
+        schema: What it must obey.
+        grammar: The same as a grammar.
+        sampling: What was said about sampling.
+        thinking: What was said about the thought.
+        tools: Declared tools and how they may be used.
+        media: Limits for pictures and videos.
+        ignored: Fields that were not understood.
+    """
+
+    model: str | None
+    messages: Sequence[Json]
+    choices: int
+    is_stream: bool
+    has_usage: bool
+    has_logprobs: bool
+    top_logprobs: int
+    max_tokens: int | None
+    stop: tuple[str, ...]
+    schema: Json
+    grammar: Json
+    sampling: Sampling
+    thinking: Thinking
+    tools: ToolUse
+    media: Mapping[str, Mapping[str, Json]]
+    ignored: tuple[str, ...]
+
+    def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
+        """Build the engine's requests, one for each choice; pictures that are named are fetched here.
+
+        Raises:
+            EdgeError: A value is wrong, or a picture cannot be had.
+        """
+        max_tokens = self.max_tokens or limits.answer_tokens
+        first = Request(
+            messages=door.open_messages(join_leading(self.messages)),
+            tools=self.tools.declared or None,
+            tool_choice=self.tools.choice,
+            parallel_tool_calls=self.tools.is_parallel,
+            schema=self.schema,
+            grammar=self.grammar,
+            sampling=self.sampling.params(engine.default_sampling),
+            max_tokens=max_tokens,
+            stop=self.stop,
+            thinking_budget=self.thinking.budget_for(max_tokens),
+            image=self.media.get("image"),
+            video=self.media.get("video"),
+            template_variables=self.thinking.template_variables,
+            top_logprobs=self.top_logprobs if self.has_logprobs else None,
+            allow_files=False,
+            max_visual_tokens=limits.visual_tokens,
+        )
+        return siblings(first, self.choices)
+
+
+def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> ChatRequest:
+    """Check a body.
+
+    Raises:
+        ApiError: A value is of the wrong type or out of range; `param` names it.
+    """
+    fields = Fields(body)
+    model = fields.text("model")
+    messages = fields.any("messages")
+    if not isinstance(messages, list) or not messages:
+        raise fields.wrong("messages", "a list with at least one message", messages)
+    max_tokens = fields.whole("max_completion_tokens")
+    older = fields.whole("max_tokens")
+    max_tokens = older if max_tokens is None else max_tokens
+    if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
+        raise fields.wrong("max_completion_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
+    choices = fields.whole("n")
+    if choices is not None and not 1 <= choices <= limits.choices:
+        raise fields.wrong("n", f"1 to {limits.choices}", choices)
+    options = fields.inner("stream_options")
+    has_usage = options.flag("include_usage")
+    has_logprobs, top_logprobs = fields.flag("logprobs"), fields.whole("top_logprobs")
+    if top_logprobs is not None and not 0 <= top_logprobs <= 20:
+        raise fields.wrong("top_logprobs", "0 to 20", top_logprobs)
+    tools = read_tools(fields)
+    schema, grammar = read_format(fields)
+    request = ChatRequest(
+        model=model,
+        messages=messages,
+        choices=choices or 1,
+        is_stream=fields.flag("stream"),
+        has_usage=has_usage,
+        has_logprobs=has_logprobs or bool(top_logprobs),
+        top_logprobs=top_logprobs or 0,
+        max_tokens=max_tokens,
+        stop=read_stop(fields),
+        schema=schema,
+        grammar=grammar,
+        sampling=read_sampling(fields),
+        thinking=read_thinking(fields),
+        tools=tools,
+        media=read_media_limits(fields),
+        ignored=(),
+    )
+    fields.ignore(*NO_EFFECT)
+    return replace(request, ignored=(*fields.left, *options.left, *tools.ignored))
+
+
+def read_stop(fields: Fields) -> tuple[str, ...]:
+    """Take the stop strings: one, or a list of up to 16."""
+    stop = fields.any("stop")
+    stops = [stop] if isinstance(stop, str) else stop or []
+    if not isinstance(stops, list) or len(stops) > 16 or not all(isinstance(one, str) and one for one in stops):
+        raise fields.wrong("stop", "text, or a list of up to 16 texts that are not empty", stop)
+    return tuple(stops)
+
+
+def read_format(fields: Fields) -> tuple[Json, Json]:
+    """Take what the answer must obey: a schema (or "json"), and a grammar."""
+    form = fields.inner("response_format")
+    kind = form.choice("type", ("text", "json_object", "json_schema", "regex", "lark"))
+    if kind == "json_schema":
+        given = form.inner("json_schema")
+        schema = given.any("schema")
+        if not isinstance(schema, dict | bool):
+            raise given.wrong("schema", "a JSON Schema", schema)
+        return schema, None
+    if kind == "json_object":
+        schema = form.object("schema")  # as llama.cpp takes it
+        return "json" if schema is None else schema, None
+    if kind in ("regex", "lark"):
+        return None, {kind: form.any(kind)}
+    return None, None
+
+
+def read_media_limits(fields: Fields) -> dict[str, dict[str, Json]]:
+    """Take limits for all pictures and videos, as vLLM's clients write them."""
+    given = fields.object("mm_processor_kwargs") or {}
+    image = {key: value for key, value in given.items() if key in IMAGE_LIMITS}
+    video = {key: value for key, value in given.items() if key in VIDEO_LIMITS}
+    unknown = sorted(set(given) - set(video))
+    if unknown:
+        raise fields.wrong("mm_processor_kwargs", ", ".join(VIDEO_LIMITS), unknown[0])
+    return {"image": image, "video": video}
+
+
+def siblings(first: Request, choices: int) -> list[Request]:
+    """Make the requests of several choices: the same, each further one with a seed and a cancel of its own."""
+    requests = [first]
+    for place in range(1, choices):
+        sampling = first.sampling
+        if isinstance(sampling, SamplingParams) and sampling.seed is not None:
+            sampling = replace(sampling, seed=(sampling.seed + place) % (1 << 64))
+        requests.append(replace(first, sampling=sampling, cancel=threading.Event()))
+    return requests

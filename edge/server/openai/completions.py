@@ -1,0 +1,201 @@
+"""The endpoint /v1/completions: text that goes to the model as it is, around any chat template.
+
+In: the JSON body. Out: `text_completion` objects, whole or as a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edge.engine import Engine
+from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, Usage
+from edge.request import Request as EngineRequest
+from edge.server.arguments import ServerLimits
+from edge.server.asking import Asking, begin
+from edge.server.body import read_json
+from edge.server.errors import ApiError
+from edge.server.fields import Fields
+from edge.server.openai.chat_answer import Heading, usage_body
+from edge.server.openai.chat_request import NO_EFFECT, read_format, read_stop, siblings
+from edge.server.openai.errors import error_body
+from edge.server.openai.said import ignored_headers
+from edge.server.openai.sampling import Sampling, read_sampling
+from edge.server.serving import serving_of
+from edge.server.streams import ServerSentEvents, sse
+
+Json = Any
+DEFAULT_TOKENS = 16
+"""OpenAI's own default here."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """What was asked, apart from any model."""
+
+    model: str | None
+    prompts: tuple[str, ...]
+    choices: int
+    is_stream: bool
+    has_usage: bool
+    logprobs: int | None
+    max_tokens: int
+    stop: tuple[str, ...]
+    schema: Json
+    grammar: Json
+    sampling: Sampling
+    ignored: tuple[str, ...]
+
+    def make(self, engine: Engine) -> list[EngineRequest]:
+        """Build the engine's requests: the choices of the first prompt, then those of the next.
+
+        Raises:
+            RequestError: A value is out of range.
+        """
+        first = EngineRequest(
+            messages=(),
+            raw_prompt=self.prompts[0],
+            schema=self.schema,
+            grammar=self.grammar,
+            sampling=self.sampling.params(engine.default_sampling),
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            top_logprobs=self.logprobs,
+            allow_files=False,
+        )
+        return [one for text in self.prompts for one in siblings(replace(first, raw_prompt=text), self.choices)]
+
+
+def read_completion_request(body: Mapping[str, Json], *, limits: ServerLimits) -> CompletionRequest:
+    """Check a body.
+
+    Raises:
+        ApiError: A value is of the wrong type or out of range.
+    """
+    fields = Fields(body)
+    given = fields.any("prompt")
+    prompts = [given] if isinstance(given, str) else given
+    if not isinstance(prompts, list) or not prompts or not all(isinstance(one, str) and one for one in prompts):
+        raise fields.wrong("prompt", "text, or a list of texts (token ids are not taken)", given)
+    choices = fields.whole("n") or 1
+    if not 1 <= choices * len(prompts) <= limits.choices:
+        raise fields.wrong("n", f"at most {limits.choices} answers in all", choices)
+    if suffix := fields.text("suffix"):
+        raise fields.wrong("suffix", "none: write the model's own marks into the prompt", suffix)
+    if fields.flag("echo"):
+        raise fields.wrong("echo", "false", True)
+    if (best_of := fields.whole("best_of")) not in (None, choices):
+        raise fields.wrong("best_of", "the same as n", best_of)
+    max_tokens = fields.whole("max_tokens")
+    if max_tokens is not None and max_tokens < 1:
+        raise fields.wrong("max_tokens", "at least 1", max_tokens)
+    logprobs = fields.whole("logprobs")
+    if logprobs is not None and not 0 <= logprobs <= 20:
+        raise fields.wrong("logprobs", "0 to 20", logprobs)
+    options = fields.inner("stream_options")
+    schema, grammar = read_format(fields)
+    request = CompletionRequest(
+        model=fields.text("model"),
+        prompts=tuple(prompts),
+        choices=choices,
+        is_stream=fields.flag("stream"),
+        has_usage=options.flag("include_usage"),
+        logprobs=logprobs,
+        max_tokens=min(max_tokens or DEFAULT_TOKENS, limits.answer_tokens or max_tokens or DEFAULT_TOKENS),
+        stop=read_stop(fields),
+        schema=schema,
+        grammar=grammar,
+        sampling=read_sampling(fields),
+        ignored=(),
+    )
+    fields.ignore(*NO_EFFECT)
+    return replace(request, ignored=(*fields.left, *options.left))
+
+
+async def completions(http: Request) -> Response:
+    """Go on with a text."""
+    request = read_completion_request(await read_json(http), limits=serving_of(http).options.limits)
+    asking = await begin(http, request.model, request.make)
+    headers = ignored_headers(request.ignored)
+    if request.is_stream:
+        pieces = _stream(asking, request)
+        return ServerSentEvents(pieces, asking=asking, headers=headers)
+    async with asking:
+        all_events = await asking.all_events()
+        heading = Heading(asking.model.entry.name, prefix="cmpl")
+        choices = [_whole_choice(asking.engine, index, events) for index, events in enumerate(all_events)]
+        ends = [event for events in all_events for event in events if isinstance(event, FinishEvent)]
+        usage = _usage([end.usage for end in ends], request.choices)
+        return JSONResponse(heading.body("text_completion", choices, usage=usage), headers=headers)
+
+
+async def _stream(asking: Asking, request: CompletionRequest) -> AsyncIterator[bytes]:
+    heading = Heading(asking.model.entry.name, prefix="cmpl")
+    chunk = partial(heading.body, "text_completion")
+    tokens: list[list[TokenEvent]] = [[] for _ in asking.runs]
+    offsets = [0] * len(asking.runs)
+    usages: list[Usage] = []
+    try:
+        async for place, event in asking.events():
+            if isinstance(event, TokenEvent) and event.logprob is not None:
+                tokens[place].append(event)
+            elif isinstance(event, TextEvent | ReasoningEvent):
+                logprobs = _logprobs(asking.engine, tokens[place], offset=offsets[place])
+                tokens[place], offsets[place] = [], offsets[place] + len(event.text)
+                yield sse(chunk([_choice(place, event.text, logprobs, None)]))
+            elif isinstance(event, FinishEvent):
+                usages.append(event.usage)
+                yield sse(chunk([_choice(place, "", None, event.reason)]))
+    except ApiError as error:
+        yield sse(error_body(error))
+        return
+    if request.has_usage:
+        yield sse(chunk([], usage=_usage(usages, request.choices)))
+    yield sse("[DONE]")
+
+
+def _whole_choice(engine: Engine, index: int, events: Sequence[Event]) -> dict[str, Json]:
+    # A thought that the text itself began is part of what follows it.
+    text = "".join(event.text for event in events if isinstance(event, TextEvent | ReasoningEvent))
+    tokens = [event for event in events if isinstance(event, TokenEvent)]
+    end = events[-1]
+    assert isinstance(end, FinishEvent), "an answer ends with its finish event"
+    return _choice(index, text, _logprobs(engine, tokens, offset=0), end.reason)
+
+
+def _choice(index: int, text: str, logprobs: Json, reason: str | None) -> dict[str, Json]:
+    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
+
+
+def _logprobs(engine: Engine, tokens: Sequence[TokenEvent], *, offset: int) -> dict[str, Json] | None:
+    """Write logprobs in the older shape: lists side by side."""
+    if not tokens:
+        return None
+    texts = [_text_of(engine, token.token_id) for token in tokens]
+    starts = [offset]
+    for text in texts[:-1]:
+        starts.append(starts[-1] + len(text))
+    top = [{_text_of(engine, one): max(value, -9999.0) for one, value in token.top_logprobs} for token in tokens]
+    return {
+        "tokens": texts,
+        "token_logprobs": [max(token.logprob or 0.0, -9999.0) for token in tokens],
+        "top_logprobs": top,
+        "text_offset": starts,
+    }
+
+
+def _text_of(engine: Engine, token_id: int) -> str:
+    return engine.processor.tokenizer.token_bytes(token_id).decode("utf-8", "replace")
+
+
+def _usage(usages: Sequence[Usage], choices: int) -> dict[str, Json]:
+    """Count each prompt once."""
+    body = usage_body(usages)
+    body["prompt_tokens"] = sum(usage.prompt_tokens for usage in usages) // choices
+    body["total_tokens"] = body["prompt_tokens"] + body["completion_tokens"]
+    return body

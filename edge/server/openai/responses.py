@@ -1,0 +1,96 @@
+"""The endpoints under /v1/responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edge.request import Request as EngineRequest
+from edge.server.asking import begin, client_of, count_tokens
+from edge.server.body import read_json
+from edge.server.media import MediaDoor
+from edge.server.openai.chat_request import ChatRequest
+from edge.server.openai.responses_answer import Builder, stream_response
+from edge.server.openai.responses_request import ResponsesRequest, read_responses_request
+from edge.server.openai.responses_store import ResponseStore, StoredResponse
+from edge.server.openai.said import ignored_headers
+from edge.server.serving import serving_of
+from edge.server.streams import ServerSentEvents
+
+Json = Any
+
+
+async def create_response(http: Request) -> Response:
+    """Answer a list of items."""
+    request, messages = await _read(http)
+    asking = await begin(http, request.chat.model, _make_of(http, request.chat))
+    builder = Builder(asking, echo=request.echo, has_logprobs=request.chat.has_logprobs)
+    keep = partial(_keep, http, request, messages, builder)
+    headers = ignored_headers(request.chat.ignored)
+    if request.chat.is_stream:
+        return ServerSentEvents(stream_response(asking, builder, keep=keep), asking=asking, headers=headers)
+    async with asking:
+        events = await asking.all_events()
+        for event in events[0]:
+            for _ in builder.write(event):
+                pass
+        keep()
+        return JSONResponse(builder.body, headers=headers)
+
+
+async def get_response(http: Request) -> Response:
+    """Return a response that is kept."""
+    return JSONResponse(dict(store_of(http).get(http.path_params["id"], owner=client_of(http)).body))
+
+
+async def delete_response(http: Request) -> Response:
+    """Forget a response."""
+    response_id = http.path_params["id"]
+    store_of(http).delete(response_id, owner=client_of(http))
+    return JSONResponse({"id": response_id, "object": "response.deleted", "deleted": True})
+
+
+async def count_input_tokens(http: Request) -> Response:
+    """Count the tokens of a request without running it."""
+    request, _ = await _read(http)
+    count = await count_tokens(http, request.chat.model, _make_of(http, request.chat))
+    return JSONResponse({"object": "response.input_tokens", "input_tokens": count})
+
+
+def store_of(http: Request) -> ResponseStore:
+    """Return the store of the server that a request came to."""
+    state = http.app.state
+    if not hasattr(state, "responses"):
+        state.responses = ResponseStore(max_bytes=serving_of(http).options.limits.stored_bytes)
+    store = state.responses
+    assert isinstance(store, ResponseStore)
+    return store
+
+
+async def _read(http: Request) -> tuple[ResponsesRequest, list[Json]]:
+    """Read a request and put the conversation before it; the messages are those without instructions."""
+    limits = serving_of(http).options.limits
+    request = read_responses_request(await read_json(http), limits=limits)
+    messages = list(request.chat.messages)
+    if request.previous_id is not None:
+        before = store_of(http).get(request.previous_id, owner=client_of(http), param="previous_response_id")
+        messages = [*before.messages, *messages]
+    first = [] if request.instructions is None else [{"role": "system", "content": request.instructions}]
+    return replace(request, chat=replace(request.chat, messages=[*first, *messages])), messages
+
+
+def _make_of(http: Request, chat: ChatRequest) -> partial[list[EngineRequest]]:
+    options = serving_of(http).options
+    return partial(chat.make, door=MediaDoor(options), limits=options.limits)
+
+
+def _keep(http: Request, request: ResponsesRequest, messages: Sequence[Json], builder: Builder) -> None:
+    """Keep the conversation with the answer, for a client that may go on from it."""
+    if not request.is_stored:
+        return
+    store_of(http).keep(StoredResponse(client_of(http), [*messages, builder.answer.message()], builder.body))

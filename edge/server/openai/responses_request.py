@@ -1,0 +1,212 @@
+"""Read a request to /v1/responses, and turn its items into messages.
+
+In: the JSON body. Out: a `ResponsesRequest`: a `ChatRequest` and what the answer repeats of the body. Items of kinds
+that nothing here makes, such as web searches, are left out, and the answer's header `x-ignored-fields` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.server.arguments import ServerLimits
+from edge.server.fields import Fields
+from edge.server.openai.chat_request import ChatRequest, read_media_limits
+from edge.server.openai.sampling import read_sampling
+from edge.server.openai.thinking import read_thinking
+from edge.server.openai.tools import read_tools
+
+Json = Any
+NO_EFFECT = (
+    *("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier", "stream_options"),
+    *("client_metadata", "context_management", "max_tool_calls"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesRequest:
+    """What was asked.
+
+    Attributes:
+        chat: The same as a chat completion; its messages are those of this request only.
+        previous_id: The response that this one goes on from.
+        is_stored: Whether the response is kept for later ones.
+        instructions: Text that stands before everything, for this request only.
+        echo: Fields that the answer repeats.
+    """
+
+    chat: ChatRequest
+    previous_id: str | None
+    is_stored: bool
+    instructions: str | None
+    echo: Mapping[str, Json]
+
+
+def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) -> ResponsesRequest:
+    """Check a body.
+
+    Raises:
+        ApiError: A value is of the wrong type or out of range, or asks for what there is not.
+    """
+    fields = Fields(body)
+    for name in ("conversation", "prompt", "background"):
+        if value := fields.any(name):
+            raise fields.wrong(name, "nothing: this is not kept here", value)
+    instructions = fields.text("instructions")
+    messages, skipped = read_items(fields)
+    max_tokens = fields.whole("max_output_tokens")
+    if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
+        raise fields.wrong("max_output_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
+    tools = read_tools(fields)
+    schema, text_left = _read_text_format(fields)
+    includes = [str(one) for one in fields.items("include")]
+    top_logprobs = fields.whole("top_logprobs")
+    if top_logprobs is not None and not 0 <= top_logprobs <= 20:
+        raise fields.wrong("top_logprobs", "0 to 20", top_logprobs)
+    model, is_stream = fields.text("model"), fields.flag("stream")
+    sampling, media = read_sampling(fields), read_media_limits(fields)
+    previous_id, is_stored = fields.text("previous_response_id"), fields.flag("store", default=True)
+    thinking = read_thinking(fields)
+    metadata = fields.object("metadata") or {}
+    truncation = fields.choice("truncation", ("auto", "disabled"))
+    fields.ignore(*NO_EFFECT)
+    ignored = (*fields.left, *text_left, *tools.ignored, *skipped)
+    if truncation == "auto":
+        ignored = (*ignored, "truncation=auto")
+    chat = ChatRequest(
+        model=model,
+        messages=messages,
+        choices=1,
+        is_stream=is_stream,
+        has_usage=True,
+        has_logprobs="message.output_text.logprobs" in includes or bool(top_logprobs),
+        top_logprobs=top_logprobs or 0,
+        max_tokens=max_tokens,
+        stop=(),
+        schema=schema,
+        grammar=None,
+        sampling=sampling,
+        thinking=thinking,
+        tools=tools,
+        media=media,
+        ignored=ignored,
+    )
+    echo = _echo(body) | {
+        "instructions": instructions,
+        "max_output_tokens": max_tokens,
+        "metadata": metadata,
+        "parallel_tool_calls": tools.is_parallel,
+        "previous_response_id": previous_id,
+        "store": is_stored,
+    }
+    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo)
+
+
+def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what the answer repeats of the body as it stands there."""
+    return {
+        "reasoning": {"effort": None, "summary": None, **(body.get("reasoning") or {})},
+        "temperature": body.get("temperature"),
+        "text": body.get("text") or {"format": {"type": "text"}},
+        "tool_choice": body.get("tool_choice") or "auto",
+        "tools": body.get("tools") or [],
+        "top_p": body.get("top_p"),
+        "truncation": "disabled",
+    }
+
+
+def read_items(fields: Fields) -> tuple[list[Json], list[str]]:
+    """Take `input`; return messages, and the items that were left out."""
+    given = fields.any("input")
+    if isinstance(given, str) and given:
+        return [{"role": "user", "content": given}], []
+    if not isinstance(given, list) or not given:
+        raise fields.wrong("input", "text, or a list with at least one item", given)
+    reader = _ItemReader(fields)
+    for place, item in enumerate(given):
+        reader.read(item, f"input[{place}]")
+    return reader.messages, reader.skipped
+
+
+class _ItemReader:
+    """Joins items into messages: a thought, a text and calls in a row are one message of the assistant."""
+
+    def __init__(self, fields: Fields) -> None:
+        self.messages: list[dict[str, Json]] = []
+        self.skipped: list[str] = []
+        self._fields = fields
+        self._names: dict[str, str] = {}  # of calls, by their id
+
+    def read(self, item: Json, where: str) -> None:
+        if not isinstance(item, Mapping):
+            raise self._fields.wrong(where, "an object", item)
+        kind = item.get("type", "message")
+        if kind == "message":
+            self._message(item, where)
+        elif kind == "function_call":
+            self._call(item, where)
+        elif kind == "function_call_output":
+            self._output(item, where)
+        elif kind == "reasoning":
+            message = self._assistant()
+            message["reasoning_content"] = message.get("reasoning_content", "") + _thought_of(item)
+        else:
+            self.skipped.append(f"{where}.type={str(kind)[:40]}")
+
+    def _message(self, item: Mapping[str, Json], where: str) -> None:
+        role, content = item.get("role"), item.get("content")
+        if not isinstance(content, str | list):
+            raise self._fields.wrong(f"{where}.content", "text or a list of parts", content)
+        if role != "assistant":
+            self.messages.append({"role": role, "content": content})
+            return
+        parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+        message = self._assistant()
+        message["content"] = [*message["content"], *parts]
+
+    def _call(self, item: Mapping[str, Json], where: str) -> None:
+        call_id, name, arguments = (item.get(key) for key in ("call_id", "name", "arguments"))
+        if not isinstance(call_id, str) or not isinstance(name, str) or not isinstance(arguments, str):
+            raise self._fields.wrong(where, "call_id, name and arguments as text", sorted(map(str, item)))
+        self._names[call_id] = name
+        call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments or "{}"}}
+        self._assistant().setdefault("tool_calls", []).append(call)
+
+    def _output(self, item: Mapping[str, Json], where: str) -> None:
+        call_id, output = item.get("call_id"), item.get("output")
+        if not isinstance(call_id, str) or not isinstance(output, str | list):
+            raise self._fields.wrong(where, "call_id, and output as text or parts", sorted(map(str, item)))
+        message = {"role": "tool", "tool_call_id": call_id, "content": output}
+        if call_id in self._names:
+            message["name"] = self._names[call_id]
+        self.messages.append(message)
+
+    def _assistant(self) -> dict[str, Json]:
+        """Return the assistant's message that is being put together."""
+        if not self.messages or self.messages[-1]["role"] != "assistant":
+            self.messages.append({"role": "assistant", "content": []})
+        return self.messages[-1]
+
+
+def _thought_of(item: Mapping[str, Json]) -> str:
+    """Return a reasoning item's text: all of it, or else its summary."""
+    for key in ("content", "summary"):
+        parts = item.get(key)
+        if isinstance(parts, Sequence) and not isinstance(parts, str) and parts:
+            texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
+            return "\n".join(text for text in texts if isinstance(text, str))
+    return ""
+
+
+def _read_text_format(fields: Fields) -> tuple[Json, list[str]]:
+    text = fields.inner("text")
+    text.ignore("verbosity")
+    form = text.inner("format")
+    kind = form.choice("type", ("text", "json_object", "json_schema"))
+    if kind == "json_schema":
+        schema = form.any("schema")
+        if not isinstance(schema, dict | bool):
+            raise form.wrong("schema", "a JSON Schema", schema)
+        return schema, text.left
+    return ("json" if kind == "json_object" else None), text.left

@@ -1,0 +1,70 @@
+"""Read how long the model may think: OpenAI's effort, and the budgets and switches of other servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.server.fields import Fields
+
+EFFORT_TOKENS: dict[str, int | None] = {
+    "none": 0,
+    "minimal": 256,
+    "low": 1024,
+    "medium": 4096,
+    "high": 16384,
+    "xhigh": None,
+    "ultra": None,
+    "max": None,
+}
+"""Tokens of thought for each effort; None sets no limit. A thought that goes on is closed, and the answer follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """What was said about the thought.
+
+    Attributes:
+        budget: Most tokens of it; None sets no limit.
+        is_exact: Whether the client named the number itself.
+        template_variables: Variables for the chat template.
+    """
+
+    budget: int | None = None
+    is_exact: bool = False
+    template_variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def budget_for(self, max_tokens: int | None) -> int | None:
+        """Return the budget of an answer with so many tokens; an effort leaves half of them to the answer."""
+        if self.budget is None or self.is_exact or max_tokens is None:
+            return self.budget
+        return min(self.budget, max_tokens // 2)
+
+
+def read_thinking(fields: Fields) -> Thinking:
+    """Take the fields; a number wins over a switch, a switch over an effort.
+
+    Raises:
+        ApiError: One is of the wrong type, or no known word.
+    """
+    effort = fields.choice("reasoning_effort", tuple(EFFORT_TOKENS))
+    reasoning = fields.inner("reasoning")
+    effort = reasoning.choice("effort", tuple(EFFORT_TOKENS)) or effort
+    budget = EFFORT_TOKENS[effort] if effort else None
+    is_exact = False
+    variables = fields.object("chat_template_kwargs") or {}
+    switch = fields.inner("thinking")
+    kind = switch.choice("type", ("enabled", "disabled", "auto", "adaptive"))
+    enabled = fields.any("enable_thinking")
+    if kind == "disabled" or enabled is False or variables.get("enable_thinking") is False:
+        budget = 0
+    exact = switch.whole("budget_tokens")
+    for name in ("thinking_budget", "thinking_budget_tokens", "reasoning_budget"):
+        given = fields.whole(name)
+        exact = given if given is not None and given >= 0 else exact
+    if exact is not None:
+        budget, is_exact = exact, True
+    if enabled is not None:
+        variables = {**variables, "enable_thinking": enabled}
+    return Thinking(budget, is_exact, variables)

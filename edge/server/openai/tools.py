@@ -1,0 +1,79 @@
+"""Read which tools a model may call, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.server.fields import Fields
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """Tools of a request.
+
+    Attributes:
+        declared: Function tools, in the shape of chat completions.
+        choice: "auto", "none", "required", or a tool's name.
+        is_parallel: Whether an answer may hold several calls.
+        ignored: Tools of kinds that are not run here, such as web search.
+    """
+
+    declared: tuple[Mapping[str, Json], ...] = ()
+    choice: str = "auto"
+    is_parallel: bool = True
+    ignored: tuple[str, ...] = ()
+
+
+def read_tools(fields: Fields) -> ToolUse:
+    """Take tools in the shape of chat completions ({"function": {...}}) or of responses (flat).
+
+    Raises:
+        ApiError: A tool or the choice is not of a known shape.
+    """
+    declared: list[dict[str, Json]] = []
+    ignored = []
+    for place, tool in enumerate(fields.items("tools")):
+        where = f"tools[{place}]"
+        if not isinstance(tool, dict):
+            raise fields.wrong(where, "an object", tool)
+        kind = tool.get("type", "function")
+        if kind != "function":
+            ignored.append(f"{where}.type={str(kind)[:40]}")
+            continue
+        function = tool.get("function") or {key: value for key, value in tool.items() if key != "type"}
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
+            raise fields.wrong(f"{where}.function", "an object with a name", function)
+        function = {key: value for key, value in function.items() if value is not None}
+        declared.append({"type": "function", "function": function})
+    names = [tool["function"]["name"] for tool in declared]
+    choice, allowed = _read_choice(fields, names)
+    if allowed is not None:
+        declared = [tool for tool in declared if tool["function"]["name"] in allowed]
+    is_parallel = fields.flag("parallel_tool_calls", default=True)
+    return ToolUse(tuple(declared), choice, is_parallel, tuple(ignored))
+
+
+def _read_choice(fields: Fields, names: list[str]) -> tuple[str, list[str] | None]:
+    """Return the choice, and the names it narrows the tools to."""
+    given = fields.any("tool_choice")
+    if given is None:
+        return "auto", None
+    if isinstance(given, str) and given in ("auto", "none", "required"):
+        return given if names else "auto" if given != "required" else given, None
+    if isinstance(given, dict):
+        if given.get("type") == "allowed_tools":
+            inner = given.get("allowed_tools", given)
+            tools = inner.get("tools") if isinstance(inner, dict) else None
+            if isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools):
+                allowed = [str((tool.get("function") or tool).get("name")) for tool in tools]
+                return str(inner.get("mode", "auto")), allowed
+        function = given.get("function") or given
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(name, str) and name in names:
+            return name, None
+    expected = "auto, none, required, or a declared function" + (f" ({', '.join(names)[:200]})" if names else "")
+    raise fields.wrong("tool_choice", expected, given)

@@ -1,0 +1,80 @@
+// Put the page together.
+
+import { Chat } from "./chat.js";
+import { Composer } from "./composer.js";
+import { byId, el } from "./dom.js";
+import { keepModel, keptModel, openSettings, requestFields, useTheme } from "./settings.js";
+import { Sidebar } from "./sidebar.js";
+import { listModels } from "./stream.js";
+import { ConversationView } from "./view.js";
+
+const SHOWN_AS = "edge.shown";
+
+const models = byId("model");
+const chat = new Chat({ onChange: showAll, onGrow: (node) => view.grow(node), model: () => models.value });
+const view = new ConversationView(byId("messages"), chat);
+const composer = new Composer(chat);
+const sidebar = new Sidebar(chat, (text) => composer.tell(text));
+
+function showAll() {
+  const { conversation } = chat;
+  view.show();
+  composer.update();
+  byId("welcome").hidden = conversation.leaf !== null;
+  document.title = conversation.title ? `${conversation.title} – edge` : "edge";
+  localStorage.setItem(SHOWN_AS, conversation.leaf === null ? "" : conversation.id);
+  sidebar.update();
+}
+
+async function showModels() {
+  let names = [];
+  try {
+    names = (await listModels(requestFields().key)).map((model) => model.id);
+    composer.tell("");
+  } catch (error) {
+    composer.tell(error.message);
+    names = keptModel() ? [keptModel()] : [];
+  }
+  models.replaceChildren(...names.map((name) => el("option", { value: name, text: name })));
+  if (names.includes(keptModel())) models.value = keptModel();
+}
+
+function listenForKeys() {
+  document.addEventListener("keydown", (event) => {
+    const isDialogOpen = document.querySelector("dialog[open]") !== null;
+    const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
+    if (isDialogOpen) return;
+    if (event.key === "Escape" && chat.isAnswering) chat.stop();
+    else if (event.key === "Escape") sidebar.fold();
+    else if (event.key === "/" && !isTyping) {
+      event.preventDefault();
+      byId("question").focus();
+    } else if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
+      event.preventDefault();
+      chat.start();
+      byId("question").focus();
+    }
+  });
+}
+
+async function start() {
+  useTheme();
+  listenForKeys();
+  byId("open-settings").addEventListener("click", () => openSettings(showModels));
+  models.addEventListener("change", () => keepModel(models.value));
+  for (const one of document.querySelectorAll("[data-ask]")) {
+    one.addEventListener("click", () => {
+      byId("question").value = one.dataset.ask;
+      byId("question").focus();
+      composer.update();
+    });
+  }
+  navigator.storage?.persist?.().catch(() => {}); // so that the browser does not clear conversations by itself
+  navigator.serviceWorker?.register("/page/worker.js", { scope: "/" }).catch(() => {}); // none without https
+  const shown = localStorage.getItem(SHOWN_AS);
+  if (!shown || !(await chat.open(shown))) showAll();
+  await showModels();
+  document.documentElement.dataset.ready = "true";
+}
+
+start();

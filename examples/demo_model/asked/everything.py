@@ -1,0 +1,92 @@
+"""All boxes and all points at once, one point, and boxes of what is not there.
+
+In: a scene and a seeded `random.Random`. Out: a `Question`; the thought names each thing and its place.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+
+from ..scenes import COLOURS, SHAPES, SIZE_PX, Scene, Thing
+from ..tasks import NOTHING_KNOWN, Question, boxes_json
+from .wordings import Wordings
+
+ALL_BOXES = Wordings(
+    ("Where is everything? Answer with bbox_2d JSON.", "Locate everything and report bbox coordinates in JSON format.",
+     "Give the boxes of all shapes as JSON.", "Find all objects. Report their bbox_2d in JSON.",
+     "Locate all shapes. Answer in JSON.", "Box everything.", "Where is everything? bbox",
+     "Detect all objects and output their bounding boxes as JSON."),
+    ("Give a bounding box for each object as JSON.", "Locate each object, output the bbox coordinates in JSON."),
+)  # fmt: skip
+ALL_POINTS = Wordings(
+    ("Point to everything. Answer with point_2d JSON.", "Give a point on each shape as JSON.",
+     "Locate all objects with points. Answer in JSON.", "Mark all shapes with point_2d in JSON format.",
+     "Point to all objects.", "Report the point coordinates of everything in JSON."),
+    ("Point at each object and answer in JSON.", "Output a point_2d for every shape."),
+)  # fmt: skip
+ONE_POINT = Wordings(
+    ("Point to the {name}.", "Point to the {name}. Answer with point_2d JSON.", "Give a point on the {name} as JSON.",
+     "Locate the {name} with a point. Answer in JSON.", "Mark the {name} with point_2d in JSON format.",
+     "Report the point coordinates of the {name} in JSON."),
+    ("Point at the {name} and answer in JSON.", "Output the point_2d of the {name}."),
+)  # fmt: skip
+ONE_BOX = Wordings(
+    ("Where is the {name}? Answer with bbox_2d JSON.", "Locate the {name}. Answer in JSON.", "Box the {name}.",
+     "Give the bounding box of the {name} as JSON.", "Detect the {name} and output its bbox_2d as JSON.",
+     "Where is the {name}? bbox", "Find the {name}. Report bbox coordinates in JSON format."),
+    ("Locate the {name}, output its bbox coordinates using JSON format.", "Draw a box around the {name}."),
+)  # fmt: skip
+
+
+def all_boxes(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
+    """Ask for the boxes of everything."""
+    text = ALL_BOXES.pick(rng, unseen=unseen)
+    return Question(
+        "all_boxes", text, placed(scene.things), boxes_json(list(scene.things)) if scene.things else NOTHING_KNOWN
+    )
+
+
+def all_points(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
+    """Ask for a point on everything."""
+    text = ALL_POINTS.pick(rng, unseen=unseen)
+    return Question(
+        "all_points", text, placed(scene.things), points_json(list(scene.things)) if scene.things else NOTHING_KNOWN
+    )
+
+
+def one_place(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
+    """Ask for the point or the box of one thing, now and then of one that is not there."""
+    wants_point = rng.random() < 0.5
+    wordings = ONE_POINT if wants_point else ONE_BOX
+    kind = "point" if wants_point else "box"
+    names = Counter(thing.name for thing in scene.things)
+    single = [thing for thing in scene.things if names[thing.name] == 1]
+    if not single or rng.random() < 0.15:
+        name = f"{rng.choice(list(COLOURS))} {rng.choice(SHAPES)}"
+        if name not in names:
+            text = wordings.pick(rng, unseen=unseen, name=name)
+            return Question(f"{kind}_none", text, f"No {name}.", f"There is no {name}.")
+    if not single:
+        return all_points(rng, scene, unseen=unseen)
+    thing = rng.choice(single)
+    answer = points_json([thing]) if wants_point else boxes_json([thing])
+    text = wordings.pick(rng, unseen=unseen, name=thing.name)
+    return Question(kind, text, f"The {thing.name} is {thing.place}.", answer)
+
+
+def placed(things: tuple[Thing, ...] | list[Thing]) -> str:
+    """Name things with their places."""
+    return ", ".join(f"{thing.name} {thing.place}" for thing in things) + "." if things else "0 objects."
+
+
+def points_json(things: list[Thing]) -> str:
+    """Write points as Qwen does: relative to 1000, here in steps of 10, inside a json fence."""
+    items = [{"point_2d": relative_point(thing), "label": thing.name} for thing in things]
+    return f"```json\n{json.dumps(items)}\n```"
+
+
+def relative_point(thing: Thing) -> list[int]:
+    """Return the middle of a thing in thousandths of the picture, rounded to tens."""
+    return [min(1000, max(0, round(value * 100 / SIZE_PX) * 10)) for value in (thing.x, thing.y)]

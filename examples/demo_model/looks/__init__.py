@@ -1,0 +1,1 @@
+"""How pictures look: fonts, backgrounds, shapes of the picture itself, and pictures of nothing known."""

@@ -1,0 +1,97 @@
+"""The stream of batches: what each step is made of, made by worker processes ahead of the training.
+
+In: the mix of kinds and a seed for each step. Out: one list of `Batch`es a step, in order.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing as mp
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any  # JSON, and mp.Queue, which is not generic at run time
+
+from tokenizers import Tokenizer
+
+from .choosing import WEIGHTS
+from .pack import Batch, Packer
+
+SEED = 1
+AHEAD = 4  # steps that wait in each worker's queue
+MIX: dict[str, Any] = {
+    "rows": {
+        "image": 4, "sign": 10, "letters": 8, "pair": 6, "video": 6, "tools": 1, "wide": 5, "wide_sign": 8, "lists": 5,
+        "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4, "copying": 2,
+    },
+    "others": {
+        "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5, "free_tools": 1.2,
+        "talk": 1.0, "refusal": 0.3, "animation": 0.5, "copying": 0.8,
+    },
+    "num_others": 2,
+    "pictures": {"image": 20, "sign": 12, "letters": 12},
+    "pictures_until": 850,
+    "heads_until": 0,
+    "others_from": 1300,
+    "noise": 0.15,
+    "minutes": 0.0,
+    "scale": 1,
+    "rate": 1.0,
+    "vision_rate": 0.8,
+    "questions": WEIGHTS,
+}  # fmt: skip
+
+
+def stream(folder: Path, *, start: int, workers: int) -> Iterator[list[Batch]]:
+    """Start worker processes and yield the batches of step `start` and of all that follow.
+
+    Args:
+        folder: Holds tokenizer.json and perhaps mix.json.
+        start: First step.
+        workers: Processes; step n is made by the same seed whatever their number.
+    """
+    queues: list[Any] = [mp.Queue(maxsize=AHEAD) for _ in range(workers)]
+    for index, queue in enumerate(queues):
+        mp.Process(target=_work, args=(folder, queue, start + index, workers), daemon=True).start()
+    step = start
+    while True:
+        yield queues[(step - start) % workers].get()
+        step += 1
+
+
+def _work(folder: Path, queue: Any, step: int, stride: int) -> None:
+    """Put every `stride`-th step's batches on the queue."""
+    packer = Packer(Tokenizer.from_file(str(folder / "tokenizer.json")))
+    while True:
+        read_mix(folder)
+        queue.put(make_step(packer, step))
+        step += stride
+
+
+def make_step(packer: Packer, step: int) -> list[Batch]:
+    """Make the batches of one step."""
+    rng = random.Random(SEED * 1_000_003 + step)
+    kinds = ["image", "sign", "letters"]
+    alone = step < MIX["pictures_until"]
+    if step >= MIX["others_from"]:
+        kinds.append("tools")
+        kinds += rng.choices(list(MIX["others"]), list(MIX["others"].values()), k=MIX["num_others"])
+    return [
+        packer.batch(
+            kind,
+            rng,
+            rows=MIX["scale"] * MIX["pictures" if alone else "rows"][kind],
+            noise=MIX["noise"],
+            mix=MIX["questions"],
+            lanes=0 if alone else None,
+        )
+        for kind in kinds
+    ]
+
+
+def read_mix(folder: Path) -> None:
+    """Bring DIR/mix.json into `MIX`."""
+    path = folder / "mix.json"
+    if path.exists():
+        for key, value in json.loads(path.read_text()).items():
+            MIX[key] = {**MIX[key], **value} if isinstance(value, dict) else value

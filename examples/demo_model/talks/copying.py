@@ -1,0 +1,57 @@
+"""Repeating a text and looking a value up: what tool calls and answers to results are made of.
+
+In: a seeded `random.Random`. Out: a `Question`. Nearly every token of the answer stands in the question, in words that
+are made up anew each time, so that nothing can be known by heart.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+
+from ..asked.wordings import Wordings
+from ..dialogue import CITIES, MESSAGES, PEOPLE
+from ..tasks import Question
+from .free_tools import ITEMS, made_up
+
+REPEAT = Wordings(
+    ("Repeat: {text}", "Say this: {text}", "Repeat after me: {text}", "Write this again: {text}", "Copy this: {text}",
+     "Say {text}", "Please repeat: {text}"),
+    ("Echo this: {text}", "Write exactly this: {text}"),
+)  # fmt: skip
+LOOK_UP = Wordings(
+    ("{data} What is {key}?", "{data} Which value has {key}?", "What is {key} in {data}?", "Read {key} from {data}",
+     "{data} Tell me {key}.", "Look up {key}: {data}"),
+    ("{data} Give me {key}.", "Find {key} in {data}"),
+)  # fmt: skip
+KEYS = (
+    "name", "city", "time", "price", "temp", "sky", "item", "place", "color", "shape", "count", "text", "id", "state",
+    "minutes", "to", "location", "query", "wind", "result",
+)  # fmt: skip
+
+
+def repeat(rng: random.Random, *, unseen: bool = False) -> Question:
+    """Ask to repeat two to eight words or numbers."""
+    text = " ".join(_word(rng) for _ in range(rng.randint(2, 8)))
+    return Question("repeat", REPEAT.pick(rng, unseen=unseen, text=text), "I repeat it.", text)
+
+
+def look_up(rng: random.Random, *, unseen: bool = False) -> Question:
+    """Ask for one value of some named ones, as JSON or as lines."""
+    keys = rng.sample(KEYS, rng.randint(2, 5))
+    words = [_word(rng) for _ in keys]
+    values = {
+        key: int(word) if word.isdigit() and rng.random() < 0.5 else word for key, word in zip(keys, words, strict=True)
+    }
+    data = json.dumps(values) if rng.random() < 0.6 else ", ".join(f"{key}: {value}" for key, value in values.items())
+    key = rng.choice(keys)
+    return Question("look_up", LOOK_UP.pick(rng, unseen=unseen, data=data, key=key), "I look it up.", str(values[key]))
+
+
+def _word(rng: random.Random) -> str:
+    way = rng.random()
+    if way < 0.45:
+        return made_up(rng) if rng.random() < 0.6 else made_up(rng).lower()
+    if way < 0.7:
+        return str(rng.randint(0, 9999)) if rng.random() < 0.7 else f"{rng.randint(0, 99)}:{rng.randint(10, 59)}"
+    return rng.choice(rng.choice((CITIES, PEOPLE, MESSAGES, ITEMS)))

@@ -1,0 +1,5 @@
+"""A talk for the tests of the chat."""
+
+from tests.unit.chat.parrot import talking
+
+__all__ = ["talking"]

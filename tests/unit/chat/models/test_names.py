@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.chat.models.names import SIZES, read_short_name
+from edge.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("name", "hub_id"),
+    [
+        ("30b", "mlx-community/Qwen3-VL-30B-A3B-Instruct-4bit"),
+        ("30B", "mlx-community/Qwen3-VL-30B-A3B-Instruct-4bit"),
+        ("8b-instruct", "mlx-community/Qwen3-VL-8B-Instruct-4bit"),
+        ("30b-thinking-4bit", "mlx-community/Qwen3-VL-30B-A3B-Thinking-4bit"),
+        ("qwen3-vl-30b-a3b-thinking-8bit", "mlx-community/Qwen3-VL-30B-A3B-Thinking-8bit"),
+        ("Qwen3VL-4b-6bit", "mlx-community/Qwen3-VL-4B-Instruct-6bit"),
+        ("235b-thinking", "mlx-community/Qwen3-VL-235B-A22B-Thinking-3bit"),
+        ("2b_thinking", "mlx-community/Qwen3-VL-2B-Thinking-4bit"),
+        ("8b-bf16", "Qwen/Qwen3-VL-8B-Instruct"),
+        ("30b-thinking-fp8", "Qwen/Qwen3-VL-30B-A3B-Thinking-FP8"),
+    ],
+)
+def test_short_names_mean_ready_folders(name: str, hub_id: str) -> None:
+    short = read_short_name(name)
+    assert short is not None
+    assert short.hub_id == hub_id
+
+
+@pytest.mark.parametrize("name", ["30b-thinking-3bit", "30b-5bit", "8b-7bit", "235b-8bit"])
+def test_bits_that_are_not_ready_come_with_the_command_that_makes_them(name: str) -> None:
+    with pytest.raises(UsageError, match=r"python -m convert mlx Qwen/Qwen3-VL-\S+ \S+ --recipe \dbit"):
+        read_short_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "7b", "30b-chat", "org/30b", "./30b", "30b-4bit-x", "model.gguf"])
+def test_other_names_are_left_to_others(name: str) -> None:
+    assert read_short_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "bits", "published_gb"),
+    [("30b", 4, 18.27), ("30b", 8, 33.53), ("32b", 4, 19.64), ("8b", 8, 9.87), ("4b", 4, 3.11), ("235b", 3, 104.02)],
+)
+def test_sizes_are_those_of_the_published_folders(size: str, bits: int, published_gb: float) -> None:
+    assert SIZES[size].weight_bytes(bits) == pytest.approx(published_gb * 1e9, rel=0.01)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.server.conftest import Caller
+
+
+def test_a_raw_prompt_goes_around_the_template(caller: Caller) -> None:
+    body = {"prompt": ["I see a red", "Hello"], "max_tokens": 5, "temperature": 0, "n": 2}
+    reply = caller.post("/v1/completions", body).json
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2, 3]
+    assert reply["choices"][0]["text"] == reply["choices"][1]["text"]
+    assert reply["usage"]["prompt_tokens"] < 12
+    events = caller.post("/v1/completions", {**body, "stream": True, "stream_options": {"include_usage": True}}).events
+    streamed = ["", "", "", ""]
+    for event in events[:-2]:
+        streamed[event["choices"][0]["index"]] += event["choices"][0]["text"]
+    assert streamed == [choice["text"] for choice in reply["choices"]]
+    assert events[-2]["usage"] | {"prompt_tokens_details": 0} == reply["usage"] | {"prompt_tokens_details": 0}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"prompt": None}, {"prompt": []}, {"prompt": [1, 2]}, {"prompt": ""}, {"prompt": "a", "n": 99}),
+        *({"prompt": "a", "echo": True}, {"prompt": "a", "suffix": "b"}, {"prompt": "a", "best_of": 3}),
+        *({"prompt": "<|image_pad|>"}, {"prompt": "\ud800"}, {"prompt": "a", "logprobs": 99}),
+    ],
+)
+def test_what_there_is_not_is_refused(caller: Caller, fields: dict[str, Any]) -> None:
+    assert caller.post("/v1/completions", {"max_tokens": 2, **fields}).status == 400

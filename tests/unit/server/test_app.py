@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+
+from tests.unit.server.conftest import Caller
+
+
+def data_url(color: str = "red", size: tuple[int, int] = (64, 48)) -> str:
+    file = io.BytesIO()
+    Image.new("RGB", size, color).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def test_health_says_what_is_loaded(caller: Caller) -> None:
+    reply = caller.get("/health")
+    assert reply.status == 200
+    assert reply.json["status"] == "ok"
+    assert reply.json["loaded"] == ["demo"]
+
+
+def test_models_are_listed(caller: Caller) -> None:
+    assert caller.get("/v1/models").json["data"][0]["id"] == "demo"
+
+
+def test_a_stream_joins_to_the_whole_answer(caller: Caller) -> None:
+    whole = caller.chat().json
+    events = caller.chat(stream=True, stream_options={"include_usage": True}).events
+    text = "".join(event["choices"][0]["delta"].get("content", "") for event in events[:-2])
+    assert text == whole["choices"][0]["message"]["content"]
+    assert events[-1] == "[DONE]"
+    assert events[-2]["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
+    assert events[-3]["choices"][0]["finish_reason"] == whole["choices"][0]["finish_reason"]
+
+
+def test_a_picture_counts_in_the_prompt(caller: Caller) -> None:
+    part = {"type": "image_url", "image_url": {"url": data_url()}}
+    message = {"role": "user", "content": [part, {"type": "text", "text": "Hi"}]}
+    plain = caller.chat().json["usage"]["prompt_tokens"]
+    assert caller.chat(messages=[message]).json["usage"]["prompt_tokens"] > plain + 4
+
+
+def test_an_unknown_path_has_an_error_of_the_protocol(caller: Caller) -> None:
+    reply = caller.get("/v1/nothing")
+    assert (reply.status, reply.json["error"]["type"]) == (404, "not_found_error")

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import EdgeError, UsageError
+from edge.server.arguments import ServerOptions
+from edge.server.running import BackgroundServer
+from tests.unit.server.conftest import Caller
+
+
+def test_a_model_that_cannot_be_loaded_is_told_to_who_starts_the_server() -> None:
+    with pytest.raises(EdgeError, match="/none/such: no such folder"):
+        BackgroundServer(ServerOptions(port=0, models=("/none/such",)))
+
+
+def test_a_port_in_use_is_told(server: BackgroundServer) -> None:
+    port = int(server.url.rpartition(":")[2])
+    with pytest.raises(UsageError, match=f"port {port} "):
+        BackgroundServer(ServerOptions(port=port, models=("demo",)))
+
+
+def test_the_url_answers(server: BackgroundServer) -> None:
+    assert Caller(server.url).get("/").status == 200
