@@ -52,9 +52,7 @@ def test_every_data_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
         (["bin/edge-convert", "--help"], "quantize a checkpoint"),
     ],
 )
-def test_the_programs_run_in_another_folder(
-    installed: Path, program: list[str], said: str, tmp_path: Path
-) -> None:
+def test_the_programs_run_in_another_folder(installed: Path, program: list[str], said: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed), "EDGE_DATA": str(tmp_path / "data")}
     words = [sys.executable, str(installed / program[0]), *program[1:]]
     done = subprocess.run(
