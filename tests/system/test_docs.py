@@ -1,4 +1,4 @@
-"""What the pages say is so: marked command blocks run as they stand, links lead somewhere, messages are the program's."""
+"""What the pages say is so: marked commands run as they stand, links lead to files, messages are the program's."""
 
 from __future__ import annotations
 
