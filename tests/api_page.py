@@ -86,7 +86,8 @@ def _entry(name: str) -> list[str]:
         return _class_entry(node, place)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return [f"### {name}", "", *_code(_signature(node)), "", *_docstring(node), "", f"In {place}."]
-    return [f"### {name}", "", *_code(ast.unparse(node)), "", f"In {place}."]
+    source = ast.get_source_segment(module.read_text(encoding="utf-8"), node) or ""
+    return [f"### {name}", "", *_code(source), "", f"In {place}."]
 
 
 def _class_entry(node: ast.ClassDef, place: str) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from edge.chat.options import ChatOptions, Think
+from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.chat"
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "seed")
@@ -165,6 +166,7 @@ def _make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version_argument(parser)
     parser.add_argument("prompt", metavar="PROMPT", nargs="*", help="the question, in quotes; without it, talk")
     _add_model_options(parser)
     media = parser.add_argument_group("what is shown (paths may also stand in a question)")

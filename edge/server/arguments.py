@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edge.errors import UsageError
+from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.server"
 EXAMPLES = """\
@@ -236,6 +237,7 @@ def _make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version_argument(parser)
     models = parser.add_argument_group("models")
     models.add_argument(
         "--model",

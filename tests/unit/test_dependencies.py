@@ -14,13 +14,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Where the module of a package is called otherwise; others are called like their package.
-MODULES = {"huggingface-hub": "huggingface_hub", "pillow": "PIL", "textual-image": "textual_image"}
+MODULES = {
+    "huggingface-hub": "huggingface_hub",
+    "markdown-it-py": "markdown_it",
+    "pillow": "PIL",
+    "textual-image": "textual_image",
+}
 # Only a folder or file named here may import from an extra; all else has to run with the core alone.
 EXTRAS = {
     "video": ("edge/prompt/media/video_file.py",),
-    "pdf": ("edge/prompt/pdf.py", "edge/chat/asking/pdf.py", "edge/prompt/media"),
+    "pdf": ("edge/prompt/media/pdf.py",),
     "mcp": ("edge/tools/server.py",),
-    "terminal": ("edge/chat",),
+    "terminal": ("edge/inline.py",),
     "server": ("edge/server",),
     "quick": ("convert/gguf/quick_search.py",),
     "reference": ("convert/verify",),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 
 import pytest
 
 from convert.__main__ import COMMANDS
 from convert.__main__ import main as convert
 from edge.__main__ import main as edge
+from edge.chat.__main__ import main as chat
 from edge.plan.__main__ import main as plan
+from edge.server.__main__ import main as server
 from edge.version import add_version_argument, describe_version
 
 LINE = re.compile(r"qwen3vl-edge \S+, mlx \d\S+, Python 3\.\d+\.\d+ on \w+\n")
@@ -28,9 +31,10 @@ def test_convert_and_its_commands_tell_it(words: list[str], capsys: pytest.Captu
     assert LINE.fullmatch(capsys.readouterr().out)
 
 
-def test_plan_tells_it(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("program", [plan, chat, server])
+def test_the_other_programs_tell_it(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        plan(["--version"])
+        program(["--version"])
     assert LINE.fullmatch(capsys.readouterr().out)
 
 
