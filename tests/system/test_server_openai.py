@@ -278,8 +278,10 @@ def test_a_stream_that_is_closed_frees_its_row(client: Client, server: ServerPro
 
 
 def test_a_client_that_leaves_without_a_stream_frees_its_row(client: Client, server: ServerProcess) -> None:
+    ends = json.loads(demo_file("generation_config.json"))["eos_token_id"]
+    barred = {str(token): -100 for token in ends}
     with pytest.raises(openai.APITimeoutError):
-        ask(client, "Count for ever.", max_completion_tokens=1900, timeout=0.3, temperature=1)
+        ask(client, "Count for ever.", max_completion_tokens=1900, timeout=0.3, temperature=1, logit_bias=barred)
     deadline = time.monotonic() + 5
     while httpx.get(f"{server.url}/health").json()["working"]:
         assert time.monotonic() < deadline, "the row still works"
