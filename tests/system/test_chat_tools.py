@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,20 @@ def get_weather(city: str) -> dict[str, int | str]:
     with Path(__file__).with_name("ran").open("a") as file:
         file.write(city)
     return {"temperature": 21, "sky": "sunny"}
+'''
+SERVER = '''
+from mcp.server import MCPServer
+
+server = MCPServer("weather")
+
+
+@server.tool()
+def get_weather(city: str) -> dict[str, int | str]:
+    """Get the weather of a city."""
+    return {"temperature": 21, "sky": "sunny"}
+
+
+server.run("stdio")
 '''
 QUESTION = "What is the weather in Paris?"
 
@@ -98,3 +113,15 @@ def test_a_broken_tool_file_is_one_line_before_a_model_is_loaded(tmp_path: Path)
     assert (done.code, done.out) == (2, "")
     assert "ZeroDivisionError" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_tools_of_a_server_run_and_events_tell_their_results(tmp_path: Path) -> None:
+    pytest.importorskip("mcp")
+    (tmp_path / "server.py").write_text(SERVER)
+    arguments = ["--temperature", "0", "--mcp", f"{sys.executable} {tmp_path}/server.py", "--yes", "--json-events"]
+    done = run_chat([*arguments, QUESTION], data=tmp_path)
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 0, done.err
+    (result,) = [event for event in events if event["event"] == "tool_result"]
+    assert (result["name"], result["is_error"]) == ("get_weather", False)
+    assert [event["event"] for event in events if event["event"] in ("prompt", "finish")] == ["prompt", "finish"] * 2

@@ -6,14 +6,18 @@ is told no tools any more, so that it answers.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.chat.asking.item import WaitingItem
+from edge.chat.asking.looking import Source
 from edge.chat.calls.consent import ask_consent, can_ask
-from edge.errors import UsageError
+from edge.errors import MediaError, UsageError
+from edge.prompt.media.source import is_data_url
 from edge.tools import Tool, ToolBox, ToolResult
 from edge.tools.rounds import MAX_ROUNDS, MAX_TOTAL_SECONDS
 from edge.units import one_line
@@ -160,18 +164,30 @@ class TalkTools:
         kind = part.get("type")
         if kind not in ("image", "video"):
             return part
-        source, line = self._talk.keeper.keep_media(WaitingItem(kind, f"result of {name}", _bytes_of(part[kind]), ""))
+        try:
+            item = WaitingItem(kind, f"result of {name}", source_of(part[kind]), "")
+        except MediaError as error:
+            return {"type": "text", "text": f"[the {kind} cannot be read: {error}]"}
+        source, line = self._talk.keeper.keep_media(item)
         if line:
             self._talk.screen.note(line)
         return {**part, kind: source if isinstance(source, bytes) else str(source)}
 
 
-def _bytes_of(source: Any) -> Any:  # Any: a source as `edge.options.Image` takes it, a `Source` afterwards
-    """Write a PIL picture as PNG; everything else is kept as it is."""
-    if not type(source).__module__.startswith("PIL."):
-        return source
-    import io
+def source_of(given: Any) -> Source:  # Any: as `edge.options.Image` takes it
+    """Make a file, bytes or a data URL of what a tool gave as a picture or video.
+
+    Raises:
+        MediaError: It is none of these and no picture, or its file is not there.
+    """
+    if isinstance(given, str) and not is_data_url(given):
+        given = Path(given).expanduser()
+    if isinstance(given, str | bytes) or (isinstance(given, Path) and given.is_file()):
+        return given
+    from PIL import Image
+
+    from edge.prompt.media.picture import load_image
 
     file = io.BytesIO()
-    source.save(file, "PNG")
+    Image.fromarray(load_image(given, label="result")).save(file, "PNG")
     return file.getvalue()

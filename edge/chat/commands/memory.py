@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.chat.commands.command import Command
-from edge.memory import GB
+from edge.chat.screen.describe import GB
 
 if TYPE_CHECKING:
     from edge.chat.talk import Talk

@@ -87,3 +87,8 @@ def test_words_that_are_not_text_do_not_break_the_error_line(capsys: pytest.Capt
     with pytest.raises(SystemExit):
         parse_arguments(["a\udcff", "b"])
     assert "\\udcff" in capsys.readouterr().err
+
+
+def test_tools_and_servers_repeat() -> None:
+    options = parse_arguments(["--tools", "builtin", "--mcp", "python s.py", "--tools", "a.py", "--yes", "hi"])
+    assert (options.tools, options.servers, options.agrees) == (("builtin", "a.py"), ("python s.py",), True)

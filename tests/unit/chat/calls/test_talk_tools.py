@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 
 import pytest
@@ -8,8 +9,10 @@ from PIL import Image
 
 from edge.chat.calls import talk_tools
 from edge.chat.calls.consent import Consent
+from edge.chat.json_output import result_json
+from edge.chat.sessions.session import Session
 from edge.events import ToolCall
-from edge.tools import Tool
+from edge.tools import Tool, ToolResult
 from edge.tools.rounds import MAX_ROUNDS
 from edge.tools.tool import function_tool
 from tests.unit.chat.parrot import Talking
@@ -143,3 +146,35 @@ def test_calls_of_a_cut_answer_do_not_run(talking: Talking, reason: str) -> None
     assert talking.talk.tools is not None
     assert talking.talk.tools.follow_up(cut) is None
     assert ran == []
+
+
+def test_a_talk_with_calls_is_saved_whole_and_its_question_can_be_asked_again(talking: Talking) -> None:
+    with_tools(talking)
+    talking.engine.calls = [[call(4)]]
+    talking.say("one")
+    assert Session(talking.folder).read().messages == talking.talk.messages
+    talking.engine.calls = [[call(5)]]
+    talking.say("/retry")
+    assert contents(talking) == ["10"]
+    talking.say("/undo")
+    assert talking.talk.messages == []
+
+
+def test_listeners_get_each_result_as_it_comes(talking: Talking) -> None:
+    with_tools(talking)
+    got: list[ToolResult] = []
+    assert talking.talk.tools is not None
+    talking.talk.tools.listeners.append(got.append)
+    talking.engine.calls = [[call(4), call(name="gone", place=1)]]
+    talking.say("one")
+    assert [(result.text[:8], result.is_error) for result in got] == [("8", False), ("Error: t", True)]
+    assert json.loads(json.dumps(result_json(got[0])))["content"] == "8"
+
+
+def test_a_picture_that_is_not_there_becomes_text_and_the_talk_is_still_saved(talking: Talking) -> None:
+    tool = Tool(function_tool(double).declaration, lambda _: {"type": "image", "image": "/gone/a.png"})
+    with_tools(talking, tool)
+    talking.engine.calls = [[call()]]
+    talking.say("paint")
+    assert "cannot be read" in str(contents(talking))
+    assert talking.talk.keeper.is_saving
