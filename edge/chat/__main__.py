@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.chat.asking.piped import Asked
     from edge.chat.sessions.session import SavedTalk
     from edge.chat.talk import Talk
+    from edge.tools import Tool
 
 DEMO_NOTICE = "This is the small embedded demo checkpoint; for the real model: python -m edge.chat --model 8b"
 
@@ -82,18 +83,33 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     if saved is not None and options.model is None and saved.model not in (None, "demo"):
         options = replace(options, model=saved.model)
     keeps = keeper.session is not None
+    closing = ExitStack()
     try:
+        tools = _open_tools(options, screen, closing)
         engine = load_engine(options, screen, keeps=keeps)
         from edge.chat.talk import Talk
 
         talk = Talk(engine, options, screen, thinks=opens_thought(engine), keeper=keeper, is_talk=is_talk)
+        if tools:
+            talk.add_tools(tools)
         talk.load = lambda name: load_engine(replace(talk.options, model=name), screen, keeps=keeps)
         try:
             return _talk(talk, saved) if is_talk else _answer(talk, asked, saved)
         finally:
             talk.engine.close()
     finally:
+        closing.close()
         keeper.close()
+
+
+def _open_tools(options: ChatOptions, screen: Screen, closing: ExitStack) -> list[Tool]:
+    """Open the tools before seconds go into loading a model."""
+    if not options.tools and not options.servers:
+        return []
+    from edge.chat.calls.sources import open_tools
+
+    with screen.waiting("opening the tools"):
+        return open_tools(options.tools, options.servers, closing=closing)
 
 
 def _answer(talk: Talk, asked: Asked, saved: SavedTalk | None) -> int:

@@ -33,6 +33,8 @@ examples:
       pages of a document; the answer obeys the JSON Schema
   python -m edge.chat --model 8b --video talk.mp4 --fps 1 --json "Summarize." | jq .answer
       machine-readable: answer, reasoning, usage, finish reason
+  python -m edge.chat --model 8b --tools builtin --yes "Add up the numbers in bill.txt."
+      the model reads below this folder and computes; without --yes each call is asked about
   python -m edge.chat --continue
       go on with the last talk, pictures and all
 
@@ -95,6 +97,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         renders_markdown=given.markdown,
         shows_stats=given.stats,
         agrees=given.yes,
+        tools=tuple(given.tools),
+        servers=tuple(given.mcp),
     )
 
 
@@ -175,6 +179,7 @@ def _make_parser() -> argparse.ArgumentParser:
     media.add_argument("--max-pixels", metavar="N", type=int, help="shrink larger pictures to N pixels (1024 a token)")
     media.add_argument("--fps", metavar="X", type=float, help="frames taken from a video per second")
     _add_answer_options(parser)
+    _add_tool_options(parser)
     _add_output_options(parser)
     talks = parser.add_argument_group("talks (saved as they go, see the first screen)")
     talks.add_argument("--continue", dest="goes_on", action="store_true", help="go on with the last talk")
@@ -198,7 +203,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
     group.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer together")
     group.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values; 4 costs quality")
-    group.add_argument("--yes", action="store_true", help="download without asking")
+    group.add_argument("--yes", action="store_true", help="download and run tools without asking")
     parser.add_argument("--system", metavar="TEXT", help="system message")
 
 
@@ -222,6 +227,20 @@ def _add_answer_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--repetition-penalty", metavar="X", type=float, help="over 1 discourages seen tokens")
     group.add_argument("--presence-penalty", metavar="X", type=float, help="1.5 is Qwen's advice for Instruct models")
     group.add_argument("--seed", metavar="N", type=int, help="same seed, same answer")
+
+
+def _add_tool_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tools (each call is shown, and asked about unless --yes)")
+    group.add_argument(
+        "--tools",
+        metavar="FILE.py",
+        action="append",
+        default=[],
+        help="typed functions the model may call; builtin: calculator, list_files, read_file; repeatable",
+    )
+    group.add_argument(
+        "--mcp", metavar="COMMAND|URL", action="append", default=[], help="tools of an MCP server; repeatable"
+    )
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ In: events and the answer. Out: text that any encoding of stdout can hold.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge.answer import Answer
@@ -25,6 +26,7 @@ from edge.events import (
 
 if TYPE_CHECKING:
     from edge.engine import Engine
+    from edge.tools import ToolResult
 
 Json = dict[str, Any]  # Any: the values differ in type
 
@@ -40,14 +42,22 @@ def write_json(value: Json, out: TextIO, *, indent: int | None = None) -> None:
     out.flush()
 
 
-def answer_json(engine: Engine, answer: Answer, prompt: PromptEvent, *, shows_reasoning: bool) -> Json:
-    """Put an answer into one object."""
+def answer_json(
+    engine: Engine,
+    answer: Answer,
+    prompt: PromptEvent,
+    *,
+    shows_reasoning: bool,
+    results: Sequence[ToolResult] = (),
+) -> Json:
+    """Put an answer, and what tools gave before it, into one object."""
     usage = answer.usage
     return {
         "model": engine.name,
         "answer": answer.text,
         "reasoning": answer.reasoning if shows_reasoning else None,
         "tool_calls": [_call_json(call) for call in answer.tool_calls],
+        "tool_results": [result_json(result) for result in results],
         "finish_reason": answer.finish.reason,
         "stop": answer.finish.stop,
         "notes": [*prompt.hints, *answer.notes],
@@ -87,6 +97,16 @@ def event_json(event: Event, *, shows_reasoning: bool) -> Json | None:
             usage = _usage_json(event.usage)
             return {"event": "finish", "finish_reason": event.reason, "stop": event.stop, "usage": usage}
     return None
+
+
+def result_json(result: ToolResult) -> Json:
+    """Put what a call gave into one object."""
+    return {
+        **_call_json(result.call),
+        "content": result.text,
+        "is_error": result.is_error,
+        "seconds": round(result.seconds, 4),
+    }
 
 
 def _usage_json(usage: Usage) -> Json:

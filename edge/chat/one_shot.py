@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 from edge.chat.asking.looking import Kind, as_source
 from edge.chat.asking.piped import Asked
 from edge.chat.border import INTERRUPTED
-from edge.chat.json_output import answer_json, event_json, write_json
+from edge.chat.json_output import answer_json, event_json, result_json, write_json
 from edge.errors import MediaError
 from edge.events import Event, PromptEvent
 
@@ -34,12 +34,14 @@ def answer_once(talk: Talk, asked: Asked, *, out: TextIO, notice: str) -> int:
     def listen(event: Event) -> None:
         if isinstance(event, PromptEvent):
             prompts.append(event)
-            if notice:
+            if notice and len(prompts) == 1:  # tool calls make further prompts
                 talk.screen.note(notice)
         if options.output == "events" and (line := event_json(event, shows_reasoning=shows_reasoning)):
             write_json(line, out)
 
     talk.listeners.append(listen)
+    if talk.tools is not None and options.output == "events":
+        talk.tools.listeners.append(lambda result: write_json({"event": "tool_result", **result_json(result)}, out))
     assert asked.text is not None, "one answer has a question"
     add_given(talk, asked.piped_media)
     if asked.is_typed:
@@ -51,7 +53,9 @@ def answer_once(talk: Talk, asked: Asked, *, out: TextIO, notice: str) -> int:
             raise MediaError("Only files were given. Add a question.")
         return INTERRUPTED
     if options.output == "json":
-        write_json(answer_json(talk.engine, talk.last, prompts[-1], shows_reasoning=shows_reasoning), out, indent=2)
+        results = talk.tools.results if talk.tools is not None else []
+        found = answer_json(talk.engine, talk.last, prompts[-1], shows_reasoning=shows_reasoning, results=results)
+        write_json(found, out, indent=2)
     return INTERRUPTED if talk.last.finish.reason == "cancelled" else 0
 
 

@@ -43,7 +43,9 @@ class ChatOptions:
         thoughts: How the thought is shown; None shows it for one answer and folds it in a talk.
         renders_markdown: Whether Markdown is laid out on a terminal.
         shows_stats: Whether costs are told.
-        agrees: Whether questions about downloads are answered with yes.
+        agrees: Whether questions about downloads and tool calls are answered with yes.
+        tools: Python files whose functions the model may call, or "builtin".
+        servers: Commands or addresses of MCP servers whose tools it may call.
     """
 
     model: str | None = None
@@ -74,6 +76,8 @@ class ChatOptions:
     renders_markdown: bool = True
     shows_stats: bool = False
     agrees: bool = False
+    tools: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
     @property
     def is_json(self) -> bool:

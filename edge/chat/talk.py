@@ -22,6 +22,7 @@ from edge.chat.asking.waiting import WaitingMedia
 from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
 from edge.chat.keeping import TalkKeeper
+from edge.chat.marks import mark_note
 from edge.chat.options import ChatOptions
 from edge.chat.screen.describe import describe_media, describe_usage, explain_cut
 from edge.chat.screen.screen import Screen
@@ -39,7 +40,9 @@ from edge.events import (
 )
 
 if TYPE_CHECKING:
+    from edge.chat.calls.talk_tools import TalkTools
     from edge.engine import Engine
+    from edge.tools import Tool
 
 FILE_CHARACTERS = 2000
 """Files are looked for in shorter lines, and not between three quotes."""
@@ -83,6 +86,7 @@ class Talk:
         follow_up: Gives the messages that follow an answer with tool calls, such as results; None ends the turn.
         request_fields: Further fields of every request, such as tools.
         listeners: Called with every event, before it is shown.
+        tools: What the model may call; None without.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class Talk:
         self.follow_up: Callable[[Answer], Sequence[Message] | None] | None = None
         self.request_fields: dict[str, Any] = {}  # Any: values of Request's fields
         self.listeners: list[Callable[[Event], None]] = []
+        self.tools: TalkTools | None = None
 
     def handle(self, line: str) -> bool:
         """Do what a line asks; False ends the talk. Failures are shown and the talk goes on."""
@@ -187,12 +192,31 @@ class Talk:
 
     def run(self, turn: Turn) -> None:
         """Run a turn, and those that follow from its tool calls."""
-        answer = self._run(turn)
-        while answer is not None and self.follow_up is not None and answer.tool_calls:
-            results = self.follow_up(answer)
-            if results is None:
-                return
-            answer = self._run(Turn(list(results), len(self.messages), [], ""))
+        try:
+            answer = self._run(turn)
+            while answer is not None and self.follow_up is not None and answer.tool_calls:
+                results = self.follow_up(answer)
+                if results is None:
+                    return
+                answer = self._run(Turn(list(results), len(self.messages), [], ""))
+        finally:
+            self.request_fields.pop("tool_choice", None)  # what ended the rounds of this question
+
+    def add_tools(self, tools: Sequence[Tool]) -> None:
+        """Let the model call tools.
+
+        Raises:
+            RequestError: A name is there twice; nothing is added.
+        """
+        from edge.chat.calls.talk_tools import TalkTools
+
+        if self.tools is None:
+            self.tools = TalkTools(self)
+        self.tools.add(tools)
+
+    def add(self, message: Message) -> None:
+        """Put a message at the end of the talk, and save it."""
+        self._remember(message)
 
     def last_question(self) -> int | None:
         """Return where the last question of the user is."""
@@ -289,6 +313,8 @@ class Talk:
         self._remember(answer.message(), finish_reason=answer.finish.reason)
         if cut := explain_cut(answer, in_talk=self.is_talk):
             self.screen.note(cut)
+        if self.is_talk and (marks := mark_note(self, answer)):
+            self.screen.note(marks)
         if self.options.shows_stats:
             self.screen.note(describe_usage(answer.usage))
 

@@ -26,7 +26,7 @@ def first_token_s(terminal: Terminal) -> float:
     return float(text.rpartition("first token ")[2].partition(" ")[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_later_turns_about_a_large_picture_begin_early(tmp_path: Path) -> None:
     samples = find_samples()
     assert samples is not None

@@ -353,7 +353,7 @@ def test_two_interrupts_end_it_at_once_and_it_goes_on(
     assert line.files(place) == expected[line.name]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @every_line
 def test_30_kills_at_random_moments_and_a_run_give_the_same_bytes(
     line: Line, sound: Path, place: Path, expected: dict[str, dict[str, str]]

@@ -80,12 +80,12 @@ def test_forced_calls_are_made(engine: edge.Engine) -> None:
     assert check_choices(engine, range(8)) >= 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_hundred_schemas_are_obeyed(engine: edge.Engine) -> None:
     assert check_schemas(engine, range(1000, 1200)) >= 100
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_hundred_forced_calls_are_made(engine: edge.Engine) -> None:
     assert check_choices(engine, range(1000, 1200)) >= 100
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from edge.chat.commands import media, output, saved, settings, turns
+from edge.chat.commands import media, memory, output, saved, seeing, settings, tools, turns
 from edge.chat.commands.command import Command
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from edge.chat.talk import Talk
 
-FAMILIES = (media.COMMANDS, turns.COMMANDS, settings.COMMANDS, saved.COMMANDS, output.COMMANDS)
+FAMILIES = (
+    media.COMMANDS,
+    turns.COMMANDS,
+    settings.COMMANDS,
+    tools.COMMANDS,
+    seeing.COMMANDS,
+    saved.COMMANDS,
+    output.COMMANDS,
+    memory.COMMANDS,
+)
 
 
 def all_commands() -> tuple[Command, ...]:

@@ -15,7 +15,18 @@ from edge.chat.options import ChatOptions
 from edge.chat.screen.screen import Screen
 from edge.chat.talk import Talk
 from edge.errors import EdgeError, MediaError, PromptError
-from edge.events import Event, FinishEvent, FinishReason, MediaUse, PromptEvent, ReasoningEvent, TextEvent, Usage
+from edge.events import (
+    Event,
+    FinishEvent,
+    FinishReason,
+    MediaUse,
+    PromptEvent,
+    ReasoningEvent,
+    TextEvent,
+    ToolCall,
+    ToolCallEvent,
+    Usage,
+)
 from edge.request import Request
 from edge.run.sample import SamplingParams
 
@@ -48,6 +59,8 @@ class Parrot:
         self.media: tuple[MediaUse, ...] = ()
         self.hints: tuple[str, ...] = ()
         self.is_closed = False
+        self.calls: list[list[ToolCall]] = []
+        self.says: str | None = None
 
     def stream(self, request: Request) -> Iterator[Event]:
         question = text_of(dict(request.messages[-1]))
@@ -71,8 +84,13 @@ class Parrot:
         if "stop early" in question:
             yield FinishEvent("cancelled", None, USAGE)
             return
+        if self.calls and self.requests[-1].tool_choice != "none":
+            for call in self.calls.pop(0):
+                yield ToolCallEvent(call)
+            yield FinishEvent("tool_calls", None, USAGE)
+            return
         yield ReasoningEvent("hm")
-        yield TextEvent(f"answer {len(self.requests)}")
+        yield TextEvent(self.says or f"answer {len(self.requests)}")
         if "fail late" in question:
             raise ValueError("failed late")
         yield FinishEvent(self.reason, None, USAGE)

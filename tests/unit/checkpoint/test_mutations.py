@@ -162,7 +162,7 @@ def test_some_hundred_broken_files(tmp_path: Path) -> None:
     run(Bench(tmp_path), 300)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_thousand_broken_files(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path, ignore_errors=True)
     tmp_path.mkdir()

@@ -147,7 +147,7 @@ def test_rows_of_random_schedules_equal_their_single_runs(seed: int) -> None:
     run_schedule(seed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(40, 300))
 def test_rows_of_many_random_schedules_equal_their_single_runs(seed: int) -> None:
     run_schedule(seed)

@@ -47,7 +47,7 @@ def play(stage: Stage, case: int) -> Talk:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_answer_follows_every_thought_at_every_budget() -> None:
     stage = Stage()
     talks = [play(stage, case) for case in range(CASES)]

@@ -1,0 +1,1 @@
+"""Tools in a talk: which there are, who lets them run, and how their results come back to the model."""
