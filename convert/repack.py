@@ -36,11 +36,21 @@ DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 _FORMAT_NAMES = {mx.float32: "F32", mx.bfloat16: "BF16", mx.float16: "F16"}
 
 
+_EPILOG = """\
+examples:
+  python -m convert repack Qwen3VL-4B-Instruct-Q4_K_M.gguf ./qwen-4b
+      the projector is found beside it
+
+An interrupted conversion stays in OUT_FOLDER.partial; the same command goes on with it.
+exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("source", metavar="X.gguf", type=Path, help="text file of a GGUF model, or any part of it")
-    parser.add_argument("out", metavar="OUT_FOLDER", type=Path, help="a new folder")
-    parser.add_argument("--mmproj", metavar="FILE", type=Path, help="the projector (default: beside the text file)")
+    parser.epilog = _EPILOG
+    parser.add_argument("source", metavar="X.gguf", type=Path, help="text file of a GGUF model, or one of its parts")
+    parser.add_argument("out", metavar="OUT_FOLDER", type=Path, help="folder to make")
+    parser.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
     parser.add_argument(
         "--dtype",
         choices=tuple(DTYPES),

@@ -35,14 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT.gguf", type=Path, help="the text file; the projector goes beside it")
-    parser.add_argument("--type", metavar="TYPE", default="Q4_K_M", help=f"one of {', '.join(FILE_TYPES)}")
+    parser.add_argument(
+        "--type", metavar="TYPE", default="Q4_K_M", help=f"one of {', '.join(FILE_TYPES)} (default Q4_K_M)"
+    )
     parser.add_argument(
         "--mmproj", metavar="TYPE", default="F16", help=f"one of {', '.join(PROJECTOR_TYPES)}, or none (default F16)"
     )
     parser.add_argument("--imatrix", metavar="FILE", type=Path, help="importance file of llama-imatrix, old or GGUF")
     parser.add_argument("--split-max-size", metavar="N[M|G]", help="cut the text file into parts of at most N bytes")
     parser.add_argument("--processes", metavar="N", type=int, help="worker processes (default: one per core)")
-    parser.add_argument("--dry-run", action="store_true", help="print types and sizes, write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 

@@ -23,7 +23,8 @@ examples:
   python -m convert verify --reference ./source --candidate a b c --prompts mine.jsonl --max-kl 0.05
 
 A prompt file has one JSON object per line: {"messages": [...]} and, if wanted, "kind", "name" and "tools".
-Exit code: 0 when all candidates stay within --max-kl and --min-top1, 1 otherwise."""
+exit status: 0 all candidates stay within --max-kl and --min-top1, 1 one does not (or a failure), 2 wrong usage, 130
+interrupted."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
