@@ -261,8 +261,10 @@ class Talk:
             answer = parts.answer()
         except BaseException as error:
             cancel.set()
-            self.screen.end_line()
-            self._rescue(turn, before, parts, error, is_admitted=is_admitted)
+            try:
+                self.screen.end_line()
+            finally:  # a window that was closed takes no more text, and its talk is kept all the same
+                self._rescue(turn, before, parts, error, is_admitted=is_admitted)
             raise
         self.screen.end_line()
         if answer.finish.reason == "cancelled" and not (answer.text or answer.reasoning or answer.tool_calls):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -127,17 +128,20 @@ class BackgroundServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except SystemExit:  # uvicorn's way to say that the application did not start
-            pass
         finally:
             self._has_started.set()
 
     async def _serve(self) -> None:
-        serving = asyncio.ensure_future(self._server._serve([self._socket]))  # serve() would take over signals
+        serving = asyncio.ensure_future(self._serve_here())
         while not self._server.started and not serving.done():
             await asyncio.sleep(0.01)
         self._has_started.set()
         await serving
+
+    async def _serve_here(self) -> None:
+        # Caught inside the task: out of it, asyncio would log it as never retrieved, long after.
+        with suppress(SystemExit):  # uvicorn's way to say that the application did not start
+            await self._server._serve([self._socket])  # serve() would take over signals
 
 
 class _Connection(H11Protocol):

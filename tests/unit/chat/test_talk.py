@@ -171,3 +171,15 @@ def test_tool_results_go_on_until_an_answer_comes(talking: Talking) -> None:
 def test_no_line_ends_the_talk(talking: Talking, line: str) -> None:
     talking.say(line, "and now?")
     assert talking.last().messages[-1] == question("and now?")
+
+
+def test_a_window_that_takes_no_more_text_does_not_cost_the_answer(
+    talking: Talking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed() -> None:
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr(talking.talk.screen, "end_line", closed)
+    with pytest.raises((OSError, ValueError)):
+        talking.talk.ask("fail late")
+    assert [message["role"] for message in talking.talk.messages] == ["user", "assistant"]
