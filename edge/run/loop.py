@@ -23,7 +23,7 @@ from edge.model.types import VisionOutput
 from edge.run.forward import DecoderModel, decode_rows, prefill_chunk
 from edge.run.job import Job
 from edge.run.memory_use import MemoryUse
-from edge.run.plan import Plan, Planner
+from edge.run.plan import NO_PLAN, Plan, Planner
 from edge.run.row import Row, Step
 from edge.run.sample import sample_rows
 from edge.run.see import Seeing, VisionModel
@@ -138,7 +138,7 @@ class Loop:
         for row in list(self._rows):
             self._fail(row, error)
         for job in self._waiting:
-            job.emit(error)
+            self._tell(job, [error])
         self._waiting.clear()
 
     # Admission ------------------------------------------------------------------------------------------------------
@@ -162,12 +162,12 @@ class Loop:
         if not self._rows:
             mx.reset_peak_memory()
         try:
-            plan = self._parts.planner.plan(job, self._rows)
+            plan = NO_PLAN if job.is_cancelled else self._parts.planner.plan(job, self._rows)
             if plan is None:
                 return False
             row = self._parts.make_row(job, plan)
         except Exception as error:  # the border of one request: whatever it is, it is this request's
-            job.emit(error)
+            self._tell(job, [error])
             return True
         self._rows.append(row)
         media = self._parts.planner.media_uses(job.prompt, start=plan.cached_tokens)
@@ -215,7 +215,7 @@ class Loop:
             self._tell_vision(row, seeing)
             if output is None:
                 return
-            del self._seeing[row]
+            self._seeing.pop(row, None)
             self._parts.seen.keep(media.vision_digest, output)
             row.vision_runs += 1
             self.vision_runs += 1
@@ -345,7 +345,7 @@ class Loop:
         """End a row with an error; what it computed may be broken and is not kept."""
         self._forget(row)
         row.fail()
-        row.job.emit(error)
+        self._tell(row.job, [error])
 
     def _forget(self, row: Row) -> None:
         self._seeing.pop(row, None)
@@ -362,7 +362,8 @@ class Loop:
         row.fail()
         return False
 
-    def _tell(self, job: Job, events: Sequence[Event]) -> bool:
+    def _tell(self, job: Job, events: Sequence[Event | Exception]) -> bool:
+        """Send events or an error; False if the outlet fails, which is nobody else's fault."""
         try:
             for event in events:
                 job.emit(event)

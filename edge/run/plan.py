@@ -51,6 +51,10 @@ class Plan:
     max_tokens: int
 
 
+NO_PLAN = Plan(memory=(), cached_tokens=0, unseen=(), chunk_tokens=1, reserved_tokens=0, max_tokens=1)
+"""Of a request that was cancelled before its turn came: it does nothing, so it needs no room either."""
+
+
 class Holder(Protocol):
     """A running row, as far as planning goes."""
 

@@ -38,7 +38,6 @@ class Seeing:
             media: What to look at.
             num_blocks: Blocks of the tower, the total of the progress.
         """
-        self.digest = media.vision_digest
         self.num_blocks = num_blocks
         self.num_done = 0
         self._blocks_per_slice = 1

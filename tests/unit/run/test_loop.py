@@ -151,7 +151,7 @@ def test_a_failing_row_ends_alone() -> None:
     assert loop.num_rows == 0
 
 
-def broken_outlet(_: object) -> None:
+def broken_outlet(*_: object) -> None:
     raise OSError("no space left on the disk")
 
 
@@ -283,3 +283,30 @@ def test_a_step_waits_for_the_device_once_after_queueing_the_next(monkeypatch: p
     for _ in range(3):
         loop.turn()
     assert order == ["queue", "read"] * 3
+
+
+def test_a_request_cancelled_while_it_waits_for_memory_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop_of_tiny()
+    first = Outlet.of(loop, TALK, max_tokens=30)
+    loop.turn()
+    monkeypatch.setattr(type(loop._parts.planner), "plan", lambda *_: None)
+    later = Outlet.of(loop, picture_prompt(), max_tokens=40)
+    loop.turn()
+    later.job.cancel.set()
+    loop.turn()
+    assert later.finish.reason == "cancelled"
+    assert loop.num_waiting == 0
+    drain(loop)
+    assert first.tokens == take(TALK, 30)
+
+
+def test_an_outlet_that_fails_at_an_error_ends_no_other_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop_of_tiny()
+    good, bad = [Outlet.of(loop, prompt, max_tokens=12) for prompt in (TALK, picture_prompt())]
+    while not bad.tokens:
+        loop.turn()
+    row = next(row for row in loop._rows if row.job is bad.job)
+    monkeypatch.setattr(row, "read", broken_outlet)
+    monkeypatch.setattr(bad.job, "emit", broken_outlet)
+    drain(loop)
+    assert good.tokens == take(TALK, 12)
