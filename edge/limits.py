@@ -20,7 +20,8 @@ class EngineLimits:
     """What an engine may use.
 
     Attributes:
-        context_tokens: Most tokens of prompt and answer together; None takes the model's.
+        context_tokens: Most tokens of prompt and answer together; None takes the model's. More than the model's, up to
+            four times, stretches its positions (YaRN).
         chunk_tokens: Tokens per prefill forward; None chooses by memory.
         max_rows: Most requests that run at a time; more wait in order.
         kv_bits: Bits of keys and values: None keeps the compute type, 8 halves it and more, 4 costs quality.

@@ -11,6 +11,7 @@ import mlx.core as mx
 
 from edge.checkpoint import door
 from edge.checkpoint.folder import default_dtype
+from edge.config_context import extend_context
 from edge.engine import Engine
 from edge.errors import WeightError
 from edge.limits import EngineLimits
@@ -35,7 +36,9 @@ def load(
             embedded demo checkpoint.
         projector: The vision file of a GGUF model; None looks beside it.
         adapter: Folder or hub id of a LoRA adapter, merged while reading; None takes one in the model's folder, if any.
-        limits: Bounds of context and caches.
+        limits: Bounds of context and caches. `context_tokens` above the model's own context stretches its positions
+            by YaRN, up to four times (1m for a model of 256k); short prompts then lose a little, so ask for it only
+            when it is needed.
         dtype: Compute type; by default bfloat16 on a GPU and float32 on the CPU.
 
     Returns:
@@ -44,11 +47,15 @@ def load(
     Raises:
         ConfigError: No such model, or one this runtime does not support.
         WeightError: Its files are missing, broken, or of another model.
+        RequestError: More context than the model can be stretched to.
         MemoryPlanError: The weights do not fit into memory.
     """
     compute_dtype = dtype or default_dtype()
     source = demo_folder() if model is None else model
     checkpoint = door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype)
+    config = extend_context(checkpoint.config, None if limits is None else limits.context_tokens)
+    if config is not checkpoint.config:
+        checkpoint = checkpoint.with_config(config)
     needed, available = checkpoint.weight_bytes(itemsize=compute_dtype.size), available_bytes()
     if needed > available:
         from edge.plan.advice import fitting_recipes  # only for the advice
@@ -66,7 +73,7 @@ def load(
         generation=checkpoint.generation,
         name="demo" if model is None else str(model),
         limits=limits,
-        identity=f"{checkpoint.identity} {compute_dtype}",
+        identity=f"{checkpoint.identity} {compute_dtype} {config.text.rope}",
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from edge.chat.options import ChatOptions, Think
+from edge.units import token_count
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.chat"
@@ -201,7 +202,13 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--models-dir", metavar="DIR", help="a folder with models (default: $EDGE_MODELS)")
     group.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
     group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
-    group.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer together")
+    group.add_argument(
+        "--context",
+        metavar="N",
+        type=token_count,
+        help="most tokens of prompt and answer together, such as 32k; above the model's own, up to four times (1m), "
+        "its positions are stretched by YaRN",
+    )
     group.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values; 4 costs quality")
     group.add_argument("--yes", action="store_true", help="download and run tools without asking")
     parser.add_argument("--system", metavar="TEXT", help="system message")

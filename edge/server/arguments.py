@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edge.errors import UsageError
+from edge.units import token_count
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.server"
@@ -257,7 +258,12 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     models.add_argument("--resident", metavar="N", type=int, default=1, help="models in memory at a time (1)")
     models.add_argument("--keep-alive", metavar="S", type=float, help="unload a model unused for S seconds (never)")
-    models.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer (the model's)")
+    models.add_argument(
+        "--context",
+        metavar="N",
+        type=token_count,
+        help="most tokens of prompt and answer, such as 32k (the model's; up to four times that, by YaRN)",
+    )
     models.add_argument("--kv-bits", metavar="N", type=int, choices=(8, 4), help="bits of keys and values")
     models.add_argument("--rows", metavar="N", type=int, default=16, help="requests that run at a time (16)")
     models.add_argument("--keep-folder", metavar="DIR", type=Path, help="keep finished turns on disk here")

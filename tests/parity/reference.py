@@ -73,10 +73,18 @@ IDS: dict[str, Any] = {  # Any: keyword arguments of a class with many
 
 @lru_cache(maxsize=8)
 def reference_model(
-    kind: Kind, *, is_tied: bool = False, is_yarn: bool = False, theta: float = 60.0, head_dim: int = 24
+    kind: Kind,
+    *,
+    is_tied: bool = False,
+    is_yarn: bool = False,
+    theta: float = 60.0,
+    head_dim: int = 24,
+    trained_tokens: int = 64,
 ) -> TorchModel:
     """Build a reference model in float32; `reference_model(kind).double()` would change it for all."""
     rope = {**(YARN if is_yarn else ROPE), "rope_theta": theta}
+    if is_yarn:
+        rope["original_max_position_embeddings"] = trained_tokens
     if head_dim == 128:
         rope["mrope_section"] = [24, 20, 20]
     text = {**TEXT, **(MOE if kind == "moe" else {}), "rope_parameters": dict(rope), "tie_word_embeddings": is_tied}
