@@ -24,6 +24,7 @@ from transformers import (
 
 from edge.checkpoint.folder import load_folder
 from edge.model.qwen3vl import Qwen3VL
+from tests.figures import note_figure
 
 torch.set_num_threads(1)
 
@@ -140,7 +141,7 @@ def relative_error(found: object, expected: object) -> float:
     """Return ||found - expected|| / ||expected|| in float64, after checking that the shapes are equal."""
     a, b = as_float64(found), as_float64(expected)
     assert a.shape == b.shape, f"shapes {a.shape} and {b.shape}"
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+    return note_figure("relative error", float(np.linalg.norm(a - b) / np.linalg.norm(b)))
 
 
 def as_float64(array: object) -> np.ndarray:
