@@ -252,7 +252,7 @@ def test_caps_on_tokens_are_errors_with_the_counts() -> None:
         processor().build(two, options=PromptOptions(max_visual_tokens=199))
     with pytest.raises(PromptError, match="at most 50 fit"):
         processor().build(messages, options=PromptOptions(max_prompt_tokens=50))
-    with pytest.raises(PromptError, match="The prompt has 6 tokens, at most 5 fit"):
+    with pytest.raises(PromptError, match="The prompt has 6 tokens, the context holds 5"):
         check_length(6, 5)
 
 
