@@ -78,6 +78,17 @@ def shown_source(name: str) -> str:
     return name if is_hub_id(name) else Path(name).expanduser().resolve().name
 
 
+def adapter_lines(source: Source) -> list[str]:
+    """Say which adapter was merged, if any."""
+    adapter = source.checkpoint.adapter
+    return [] if adapter is None else [f"The adapter of {adapter.folder} is merged into the weights."]
+
+
+def adapter_words(arguments: argparse.Namespace) -> list[str]:
+    """Write --adapter for a card, without paths of this machine."""
+    return [] if arguments.adapter is None else ["--adapter", shown_source(arguments.adapter)]
+
+
 def _open(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Source:
     return open_source(
         folder,

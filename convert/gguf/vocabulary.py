@@ -39,12 +39,13 @@ def read_tokens(folder: Path, *, num_rows: int) -> TokenList:
     Raises:
         ConfigError: Files are missing, the tokenizer is not Qwen's, or it has more tokens than rows.
     """
-    vocabulary, added = _read_files(folder)
+    vocabulary, added, stored = _read_files(folder)
     by_number = {number: text for text, number in vocabulary.items()}
     by_number |= {number: text for text, (number, _) in added.items()}
-    if max(by_number, default=0) >= num_rows:
+    highest = max([*by_number, *(number for number, _ in stored.values())], default=0)
+    if highest >= num_rows:
         raise ConfigError(
-            f"{folder}: the tokenizer has token {max(by_number)}, the embedding {num_rows} rows. "
+            f"{folder}: the tokenizer has token {highest}, the embedding {num_rows} rows. "
             "Take tokenizer and weights from the same folder."
         )
     texts, kinds = [], []
@@ -62,10 +63,11 @@ def _kind(text: str, added: Mapping[str, tuple[int, bool]]) -> int:
     return CONTROL if added[text][1] or looks_special else USER_DEFINED
 
 
-def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool]]]:
+def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool]], dict[str, tuple[int, bool]]]:
+    """Return the vocabulary, the added tokens that count, and those that tokenizer.json names."""
     path = folder / "tokenizer.json"
     raw: Json = {}
-    if path.is_file():
+    if path.exists():
         raw = read_json_object(path)
         model = raw.get("model")
         vocabulary = model.get("vocab") if isinstance(model, dict) else None
@@ -78,10 +80,11 @@ def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool
         or not all(type(number) is int for number in vocabulary.values())
     ):
         raise ConfigError(f"{path}: expected a vocabulary from token to number, found none. Download it again.")
-    added = read_added_tokens(folder, _stored_tokens(raw, path))
+    stored = _stored_tokens(raw, path)
+    added = read_added_tokens(folder, stored)
     if not added.is_own:
         _check_splitting(raw, path)
-    return vocabulary, added.numbered(vocabulary)
+    return vocabulary, added.numbered(vocabulary), stored
 
 
 def _stored_tokens(raw: Json, path: Path) -> dict[str, tuple[int, bool]]:

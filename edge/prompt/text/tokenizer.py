@@ -36,11 +36,12 @@ SPLIT_PATTERN = (
 class Tokenizer:
     """Byte-level BPE with Qwen's added tokens; safe on any thread."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, unused: Mapping[str, int] | None = None) -> None:
         """Wrap a loaded tokenizer.
 
         Args:
             backend: A `tokenizers.Tokenizer`; its treatment of special tokens is changed to plain text.
+            unused: Tokens that a file names and that do not count: they tell a tokenizer that outgrew its model.
 
         Raises:
             ConfigError: A special token strips neighbouring spaces, which Qwen's tokens do not.
@@ -56,6 +57,7 @@ class Tokenizer:
                 raise ConfigError(f"The added token {token.content!r} strips its neighbours, which is not supported.")
             if token.special:
                 self.special_ids[token.content] = token_id
+        self._unused = dict(unused or {})
         self._special_id_set = frozenset(self.special_ids.values())
         self._added_texts = {token_id: token.content for token_id, token in added.items()}
         self.added_tokens: dict[str, int] = {token.content: token_id for token_id, token in added.items()}
@@ -65,8 +67,9 @@ class Tokenizer:
 
     @property
     def highest_token(self) -> tuple[int, str]:
-        """The highest token id, and the token's text."""
-        return max(((number, token) for token, number in self._backend.get_vocab(True).items()), default=(-1, ""))
+        """The highest token id that the files name, and the token's text."""
+        vocabulary = {**self._unused, **self._backend.get_vocab(True)}
+        return max(((number, token) for token, number in vocabulary.items()), default=(-1, ""))
 
     @cached_property
     def longest_token(self) -> int:
@@ -123,8 +126,9 @@ class Tokenizer:
             ConfigError: The files are missing or cannot be read.
         """
         path = folder / "tokenizer.json"
-        if path.is_file():
-            return cls(_settle(_read_text(path), folder, where=str(path)))
+        if path.exists():
+            backend, stored = _settle(_read_text(path), folder, where=str(path))
+            return cls(backend, unused=stored)
         needed = [folder / name for name in ("vocab.json", "merges.txt")]
         missing = [item.name for item in needed if not item.is_file()]
         if missing:
@@ -222,8 +226,12 @@ def _set_own_rules(backend: Backend) -> None:
     backend.decoder = decoders.ByteLevel()
 
 
-def _settle(text: str, folder: Path, *, where: str) -> Backend:
-    """Read a tokenizer.json, with the added tokens and the splitting that count for its folder."""
+def _settle(text: str, folder: Path, *, where: str) -> tuple[Backend, dict[str, int]]:
+    """Read a tokenizer.json, with the added tokens and the splitting that count for its folder.
+
+    Returns:
+        The tokenizer, and the added tokens that tokenizer.json names, whether they count or not.
+    """
     backend = _read_backend(text, where)
     stored = {
         token.content: (number, bool(token.special)) for number, token in backend.get_added_tokens_decoder().items()
@@ -237,7 +245,7 @@ def _settle(text: str, folder: Path, *, where: str) -> Backend:
     if added.is_own and not _splits_alike(backend):
         _LOG.warning("%s: its splitting of text does not count, tokenizer_class brings its own", where)
         _set_own_rules(backend)
-    return backend
+    return backend, {token: number for token, (number, _) in stored.items()}
 
 
 def _with_added(text: str, added: AddedTokens, *, where: str) -> Backend:
@@ -285,6 +293,8 @@ def _byte_alphabet() -> dict[str, int]:
 
 def _read_text(path: Path) -> str:
     try:
+        if not path.is_file():
+            raise ConfigError(f"{path}: expected a file, found a folder, pipe or device. Download it again.")
         text = path.read_text(encoding="utf-8")
         refuse_pointer(text[:64].encode(), path)
         return text
