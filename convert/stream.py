@@ -169,15 +169,7 @@ def open_stream(
         revision,
         was_reached=True,
     )
-    for shard, size in repository.sizes.items():
-        path = folder / shard
-        if _record_of(folder, shard).is_file() and path.is_file() and path.stat().st_size == size:
-            continue  # downloaded before the work was interrupted
-        _remove_shard(folder, shard)
-        header = _fetch_header(repository, shard)
-        with explain_disk_errors(path), path.open("wb") as file:
-            file.write(header)
-            file.truncate(max(size, len(header)))
+    _write_stubs(repository, folder)
     stamps = stamp_files((adapter or folder) / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS))
     checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed, adapter=adapter)
     own = () if checkpoint.adapter is None else checkpoint.adapter.files
@@ -191,6 +183,19 @@ def open_stream(
         adapter_hashes={path.name: sha256_of(path, expected=published.get(path.name)) for path in own},
     )
     return Source(checkpoint, files)
+
+
+def _write_stubs(repository: Repository, folder: Path) -> None:
+    """Write for every shard its published header and a hole of the right length."""
+    for shard, size in repository.sizes.items():
+        path = folder / shard
+        if _record_of(folder, shard).is_file() and path.is_file() and path.stat().st_size == size:
+            continue  # downloaded before the work was interrupted
+        _remove_shard(folder, shard)
+        header = _fetch_header(repository, shard)
+        with explain_disk_errors(path), path.open("wb") as file:
+            file.write(header)
+            file.truncate(max(size, len(header)))
 
 
 def _ask_hub(repo_id: str, revision: str | None) -> Repository:
