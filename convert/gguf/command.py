@@ -94,7 +94,7 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
     import mlx.core as mx
 
     from convert.gguf.run import write_plan
-    from convert.opening import opened_source
+    from convert.opening import adapter_lines, opened_source
 
     with opened_source(arguments, arguments.out, dtype=mx.float32) as (source, claim):
         plan = _make_plan(arguments, wanted, source)
@@ -111,6 +111,8 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
     for file in plan.files:
         reused = ", the equal file that was there" if file.path in outcome.reused else ""
         print(f"{file.path}  {file.num_bytes:,} bytes{reused}")
+    for line in adapter_lines(source):
+        print(line)
     print(f"Next: {next_command(plan.files[0].path)}")
     return 0
 
@@ -128,13 +130,14 @@ def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) ->
 
 def _command_line(arguments: argparse.Namespace) -> str:
     """Write the command for the card, without paths of this machine."""
-    from convert.opening import shown_source
+    from convert.opening import adapter_words, shown_source
 
     words = ["python", "-m", "convert", "gguf", shown_source(arguments.source), "OUT.gguf"]
     words += ["--type", arguments.type, "--mmproj", arguments.mmproj]
     words += [] if arguments.imatrix is None else ["--imatrix", arguments.imatrix.name]
     words += [] if arguments.split_max_size is None else ["--split-max-size", arguments.split_max_size]
     words += ["--from-packed"] if arguments.from_packed else []
+    words += adapter_words(arguments)
     return shlex.join(words)
 
 

@@ -88,7 +88,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     from convert.final import check_out
     from convert.mlx.companions import missing_companions
     from convert.mlx.run import convert_folder, make_plan
-    from convert.opening import opened_source
+    from convert.opening import adapter_lines, opened_source
 
     out: Path = arguments.out
     check_out(out)
@@ -100,6 +100,8 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."
     )
+    for line in adapter_lines(source):
+        print(line)
     for name in missing:
         print(f"convert: note: the source has no {name}; {out} needs one to answer.", file=sys.stderr)
     print(f"Next: {next_command(out)}")
@@ -142,7 +144,7 @@ def _read_override(text: str) -> tuple[str, Format]:
 
 def _command_line(arguments: argparse.Namespace) -> str:
     """Write the command for the card, without paths of this machine."""
-    from convert.opening import shown_source
+    from convert.opening import adapter_words, shown_source
 
     words = ["python", "-m", "convert", "mlx", shown_source(arguments.source), "OUT", "--recipe", arguments.recipe]
     for flag, value in (("--bits", arguments.bits), ("--group-size", arguments.group_size), ("--mode", arguments.mode)):
@@ -151,4 +153,5 @@ def _command_line(arguments: argparse.Namespace) -> str:
         words += ["--set", text]
     words += [] if arguments.search else ["--no-search"]
     words += ["--from-packed"] if arguments.from_packed else []
+    words += adapter_words(arguments)
     return shlex.join(words)

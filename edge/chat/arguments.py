@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from edge.chat.options import ChatOptions, Think
 from edge.units import token_count
+from edge.usage import OneLineParser
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.chat"
@@ -45,15 +45,6 @@ in a talk: /help lists the commands; Ctrl-C stops an answer and keeps it; """
 exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
 """
 )
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        line = f"edge.chat: {message}. See {PROGRAM} --help."
-        print(line.encode("ascii", "backslashreplace").decode() if not line.isascii() else line, file=sys.stderr)
-        raise SystemExit(2)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
@@ -159,7 +150,7 @@ def _schema(text: str) -> dict[str, Any] | str:  # Any: JSON
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         usage="%(prog)s [--model NAME] [--image F]... [--video F]... [--pdf F]... [options] [PROMPT]",
         description="Ask a Qwen3-VL checkpoint about pictures, videos, documents and text, on this computer.",

@@ -6,6 +6,7 @@ name and shape, the model and the parts of its prompts when they are asked for. 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from edge.settings import read_generation_settings
 
 if TYPE_CHECKING:
     from edge.prompt.processor import Processor
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def open(
     if projector is not None:
         raise ConfigError(f"{path}: a projector belongs to a GGUF model, found another kind. Leave --mmproj out.")
     stored = folders.open_checkpoint(path, dtype=compute_dtype, adapter=adapter_path)
+    if stored.adapter is not None:
+        _LOG.warning("%s: the adapter is merged while reading", stored.adapter.folder)
     check_runs_in(stored.config, stored.quantized, dtype=compute_dtype, where=str(path))
     return FolderCheckpoint(path, stored.config, read_generation_settings(path), stored)
 

@@ -8,10 +8,10 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NoReturn
 
 from edge.errors import EdgeError, UsageError
 from edge.units import token_count
+from edge.usage import OneLineParser
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.plan"
@@ -24,14 +24,6 @@ examples:
 
 exit status: 0 it fits, 1 it does not (or a failure, told on stderr), 2 wrong usage.
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"edge.plan: {message}. See {PROGRAM} --help.", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +84,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Say what a Qwen3-VL checkpoint needs and whether it fits, without reading a weight.",
         epilog=EXAMPLES,

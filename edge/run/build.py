@@ -130,6 +130,7 @@ def sampling_of(generation: GenerationSettings) -> SamplingParams:
         top_p=generation.top_p,
         top_k=generation.top_k,
         repetition_penalty=generation.repetition_penalty,
+        min_p=generation.min_p,
         presence_penalty=generation.presence_penalty,
     )
 

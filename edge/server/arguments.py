@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from edge.errors import UsageError
 from edge.units import token_count
+from edge.usage import OneLineParser
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.server"
@@ -135,14 +134,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"edge.server: {message}. See {PROGRAM} --help.", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def parse_arguments(argv: Sequence[str] | None = None) -> ServerOptions:
     """Read the command line; exits with 2 and one line on stderr when its form is wrong.
 
@@ -231,7 +222,7 @@ def _alias(text: str) -> tuple[str, str]:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Serve Qwen3-VL checkpoints on this computer.",
         epilog=EXAMPLES,
