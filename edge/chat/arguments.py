@@ -96,6 +96,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         thoughts=given.thoughts,
         renders_markdown=given.markdown,
         shows_stats=given.stats,
+        shows_previews=given.previews,
         agrees=given.yes,
         tools=tuple(given.tools),
         servers=tuple(given.mcp),
@@ -256,4 +257,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--no-reasoning", dest="thoughts", action="store_const", const="hide", help=argparse.SUPPRESS)
     group.add_argument("--no-markdown", dest="markdown", action="store_false", help="the answer as the model wrote it")
+    group.add_argument(
+        "--no-previews", dest="previews", action="store_false", help="show no pictures of a question in the terminal"
+    )
     group.add_argument("--stats", action="store_true", help="tokens, speeds, first token and peak memory on stderr")

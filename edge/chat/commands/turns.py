@@ -22,7 +22,8 @@ def _retry(talk: Talk, _: str) -> None:
         talk.screen.note("(temperature is 0, so the answer will be the same: /set temperature 0.7)")
     if "seed" in sampling:
         talk.change(sampling={**sampling, "seed": int(sampling["seed"]) + 1})
-    talk.ask_again(index)
+    if not talk.answer_results():  # calls that were carried out are not repeated
+        talk.ask_again(index)
 
 
 def _edit(talk: Talk, argument: str) -> None:
