@@ -324,7 +324,7 @@ class Talk:
         for place, (source, use) in enumerate(zip(sources, event.media, strict=False)):
             is_new = place >= len(sources) - num_new
             if is_new and (self.is_talk or use.is_shrunk or self.options.shows_stats):
-                name = self.keeper.names.get(str(source), use.kind) if isinstance(source, str) else use.kind
+                name = self.keeper.name_of(source, otherwise=use.kind)
                 self.screen.note(in_options(describe_media(name, use)))
         for hint in event.hints:
             self.screen.note(in_options(hint, in_talk=self.is_talk))

@@ -41,7 +41,7 @@ def _undo(talk: Talk, _: str) -> None:
     items = []
     for part in media_parts(question):
         source = part[part["type"]]
-        name = talk.keeper.names.get(str(source), part["type"]) if isinstance(source, str) else part["type"]
+        name = talk.keeper.name_of(source, otherwise=part["type"])
         is_path = isinstance(source, str) and not source.startswith("data:")
         items.append(WaitingItem(part["type"], name, Path(source) if is_path else source, "again"))
     talk.cut(index)
