@@ -62,9 +62,10 @@ class Walk:
             self._ask(terminal, "/edit How many squares are there?")
             terminal.ask(f"{SAMPLES}/before.png {SAMPLES}/after.png")
             self._ask(terminal, "What changed between the two pictures?")
-            self._ask(terminal, f"{SAMPLES}/scene.png Where is the blue square? Answer with bbox_2d JSON.")
-            terminal.ask("/boxes 4")
             terminal.ask(f"/save {self.folder}/copy.jsonl")
+            terminal.ask("/new boxes")
+            self._ask(terminal, f"{SAMPLES}/scene.png Where is the blue square? Answer with bbox_2d JSON.")
+            terminal.ask("/boxes")
             self._leave(terminal)
         with self._terminal("--session", "tools", "--tools", str(self.folder / "weather.py")) as terminal:
             terminal.send("What is the weather in Paris?\r")

@@ -47,7 +47,7 @@ def test_every_step_of_a_talk_works_at_this_terminal(walked: Callable[[str], Wal
     assert talk.count("There is 1 circle.") == 2  # asked, and again
     assert "There is 1 square." in talk
     assert "box (174, 179) to (333, 333)" in talk
-    assert list((walk.folder / "data" / "talks" / "walk" / "media").glob("boxes-scene*.png"))
+    assert list((walk.folder / "data" / "talks" / "boxes" / "media").glob("boxes-scene*.png"))
     assert 'get_weather {"city": "Paris"}' in tools
     assert "It is sunny in Paris, 21 degrees." in tools
     assert "stopped; the answer so far is kept" in stopped
@@ -67,9 +67,8 @@ def test_only_new_tokens_are_computed_and_each_picture_is_seen_once(walked: Call
         assert not later.has_seen
     assert two.kept >= first.prompt
     assert two.has_seen
-    assert boxes.kept >= two.prompt
-    assert not boxes.has_seen  # the scene was seen in the first question
-    assert restored.kept >= boxes.prompt
+    assert not boxes.has_seen  # another talk, but the scene was seen in the first
+    assert restored.kept >= two.prompt - 4
     assert restored.prompt - restored.kept < 60
     assert not restored.has_seen
 
