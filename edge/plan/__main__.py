@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "model", metavar="MODEL", nargs="?", help="folder, .gguf file, published name such as 30b, or demo"
     )
     parser.add_argument("--context", metavar="N", type=int, help="tokens of prompt and answer (default: 8192)")
-    parser.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values")
+    parser.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
     parser.add_argument("--image", metavar="WxH", help="the largest picture, in pixels")
     parser.add_argument(
         "--mac", metavar="NAME", help='a Mac with its memory, such as "M4 16 GB" (default: this machine)'
