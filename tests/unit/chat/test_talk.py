@@ -9,6 +9,7 @@ from PIL import Image
 from edge.answer import Answer
 from edge.chat.sessions.session import Session
 from edge.events import MediaUse
+from edge.options import ImageOptions
 from tests.unit.chat.parrot import Talking, answer, question
 
 
@@ -190,7 +191,7 @@ def test_a_hint_about_small_pictures_names_what_can_be_set(talking: Talking) -> 
     assert "Give min-pixels 1048576 for better ones. (/set NAME VALUE)" in talking.say("where is the cat?")
     talking.say("/set min-pixels 1048576")
     talking.say("where is the cat?")
-    assert talking.last().image.min_pixels == 1048576
+    assert talking.last().image == ImageOptions(min_pixels=1048576)
     talking.talk.is_talk = False
     assert "Give --min-pixels 1048576" in talking.say("where?")
 
