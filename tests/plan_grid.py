@@ -75,8 +75,10 @@ class Measured:
 
 
 DEMO_GRID = [
-    *(Point(bits, tokens) for bits in (None, 8, 4) for tokens in (250, 1000, 3000)),
-    *(Point(bits, 100, side) for bits in (None, 8) for side in (8, 16, 32)),
+    *(Point(bits, tokens) for bits in (None, 8, 4) for tokens in (250, 1000)),
+    Point(None, 3000),
+    *(Point(None, 100, side) for side in (8, 16, 32)),
+    Point(8, 100, 16),
     Point(None, 1000, 16),
 ]
 SLICE_GRID = [
