@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--type", metavar="TYPE", default="Q4_K_M", help=f"one of {', '.join(FILE_TYPES)} (default Q4_K_M)"
     )
     parser.add_argument(
-        "--mmproj", metavar="TYPE", default="F16", help=f"one of {', '.join(PROJECTOR_TYPES)}, or none (default F16)"
+        "--mmproj",
+        metavar="TYPE",
+        default="F16",
+        help=f"type of the projector: {', '.join(PROJECTOR_TYPES)}, or none to leave it out (F16)",
     )
     parser.add_argument("--imatrix", metavar="FILE", type=Path, help="importance file of llama-imatrix, old or GGUF")
     parser.add_argument("--split-max-size", metavar="N[M|G]", help="cut the text file into parts of at most N bytes")

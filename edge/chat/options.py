@@ -43,6 +43,7 @@ class ChatOptions:
         thoughts: How the thought is shown; None shows it for one answer and folds it in a talk.
         renders_markdown: Whether Markdown is laid out on a terminal.
         shows_stats: Whether costs are told.
+        shows_previews: Whether pictures of a question are shown in terminals that can.
         agrees: Whether questions about downloads and tool calls are answered with yes.
         tools: Python files whose functions the model may call, or "builtin".
         servers: Commands or addresses of MCP servers whose tools it may call.
@@ -75,6 +76,7 @@ class ChatOptions:
     thoughts: ThoughtView | None = None
     renders_markdown: bool = True
     shows_stats: bool = False
+    shows_previews: bool = True
     agrees: bool = False
     tools: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()

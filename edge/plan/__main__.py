@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--context", metavar="N", type=token_count, help="tokens of prompt and answer, such as 32k or 1m (default: 8k)"
     )
-    parser.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values")
+    parser.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
     parser.add_argument("--image", metavar="WxH", help="the largest picture, in pixels")
     parser.add_argument(
         "--mac", metavar="NAME", help='a Mac with its memory, such as "M4 16 GB" (default: this machine)'

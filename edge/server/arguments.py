@@ -255,7 +255,7 @@ def _make_parser() -> argparse.ArgumentParser:
         type=token_count,
         help="most tokens of prompt and answer, such as 32k (the model's; up to four times that, by YaRN)",
     )
-    models.add_argument("--kv-bits", metavar="N", type=int, choices=(8, 4), help="bits of keys and values")
+    models.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
     models.add_argument("--rows", metavar="N", type=int, default=16, help="requests that run at a time (16)")
     models.add_argument("--keep-folder", metavar="DIR", type=Path, help="keep finished turns on disk here")
     _add_access_options(parser)
@@ -286,7 +286,7 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits, most = parser.add_argument_group("limits"), ServerLimits()
     limits.add_argument("--max-tokens", metavar="N", type=int, help="most tokens of one answer (the context)")
-    limits.add_argument("--max-visual-tokens", metavar="N", type=int, help="most picture tokens of one request")
+    limits.add_argument("--max-visual-tokens", metavar="N", type=int, help="refuse more picture and video tokens")
     limits.add_argument("--max-pictures", metavar="N", type=int, default=most.pictures, help="pictures of a request")
     limits.add_argument("--max-body-mb", metavar="N", type=int, default=most.body_bytes >> 20, help="size of a request")
     limits.add_argument("--max-waiting", metavar="N", type=int, default=most.waiting, help="requests that may wait")
