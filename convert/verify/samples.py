@@ -24,7 +24,7 @@ from edge.prompt.processor import Processor
 
 Json = Any  # a line of the prompt file
 BUILTIN = "builtin"
-_KEYS = {"name", "kind", "messages", "tools"}
+_KEYS = {"name", "kind", "messages", "tools", "unlike"}
 _MEDIA_KEYS = ("image", "video", "image_url", "video_url")
 
 
