@@ -22,7 +22,9 @@ examples:
   python -m convert verify --reference Qwen/Qwen3-VL-30B-A3B-Instruct --candidate ./30b-4bit
   python -m convert verify --reference ./source --candidate a b c --prompts mine.jsonl --max-kl 0.05
 
-A prompt file has one JSON object per line: {"messages": [...]} and, if wanted, "kind", "name" and "tools".
+A prompt file has one JSON object per line: {"messages": [...]} and, if wanted, "kind", "name", "tools" and "unlike":
+true, which sums a prompt up apart, as one that is unlike what the candidates were calibrated with.
+KLD is in nats per token, of the candidate from the original; "± " is a standard error that counts prompts, not tokens.
 exit status: 0 all candidates stay within --max-kl and --min-top1, 1 one does not (or a failure), 2 wrong usage, 130
 interrupted."""
 
@@ -87,6 +89,7 @@ def require_reference_extra() -> None:
 def _publish(arguments: argparse.Namespace, report: Report, measurement: Measurement) -> None:
     """Print the report; write cards, JSON and pictures."""
     from convert.disk import explain_disk_errors, write_text
+    from convert.verify.badge import write_badge
     from convert.verify.card import write_section
     from convert.verify.plot import plot_candidate, plot_front
     from convert.verify.report import card_section, text_report, to_json
@@ -108,7 +111,10 @@ def _publish(arguments: argparse.Namespace, report: Report, measurement: Measure
         picture = candidate.card_folder / f"{result.name}-verify.png"
         plot_candidate(result, picture)
         write_json(candidate.card_folder / f"{result.name}-verify.json", to_json(replace(report, candidates=(result,))))
-        card = write_section(candidate.card_folder, result.name, card_section(report, result, plot=picture.name))
+        badge = candidate.card_folder / f"{result.name}-kld.svg"
+        write_badge(result, badge)
+        section = card_section(report, result, plot=picture.name, badge=badge.name)
+        card = write_section(candidate.card_folder, result.name, section)
         _say(f"{card}: report written")
     _say(f"report and plots: {folder}")
 
