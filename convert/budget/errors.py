@@ -2,7 +2,7 @@
 
 In: a checkpoint and a parameter's name, or nothing. Out: relative squared errors by format. A few tens of thousand
 numbers tell a matrix's error to about two per cent, so a model of any size takes seconds, and of an expert stack only
-two experts are read. Where there are no weights to read (or only zeros), normally distributed ones are assumed.
+four experts are read. Where there are no weights to read (or only zeros), normally distributed ones are assumed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from convert.recipes import Format
 from edge.checkpoint.folder import Checkpoint
 from edge.checkpoint.names.table import Rule
 
-SAMPLE_WEIGHTS = 2**15
-_SPREAD = 2  # places in a matrix that are looked at
+SAMPLE_WEIGHTS = 2**16
+_SPREAD = 4  # places in a matrix that are looked at
 # (bits, group size) -> relative squared error of normally distributed weights with searched scales
 MODELLED: Mapping[tuple[int, int], float] = MappingProxyType(
     {
@@ -72,7 +72,8 @@ class Samples:
         row_weights = max(1, sum(prod(target.shape[1:]) for target in rule.targets))
         pieces = cut_rule(rule, piece_weights=max(row_weights, SAMPLE_WEIGHTS // _SPREAD))
         count = max(1, num_rows * row_weights // max(row_weights, SAMPLE_WEIGHTS // _SPREAD))
-        chosen = islice(pieces, count // 4, None, max(1, count // _SPREAD))
+        step = max(1, count // _SPREAD)
+        chosen = islice(pieces, step // 2, None, step)
         found = [_thinned(read_piece(self._infos, piece)[name]) for piece in islice(chosen, _SPREAD)]
         rows = mx.concatenate(found)
         mean_square = float(mx.square(rows).mean())

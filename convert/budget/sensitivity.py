@@ -33,6 +33,7 @@ _IN_LAYERS = {
     "down_proj": (0.1, 0.13),
     "mlp.gate": (0.06, 0.03),
 }
+_EARLY, _LATE = 1.2, 0.8  # an early layer's error passes through all the others
 _MERGER = {"merger.linear_fc1": 0.47, "merger.linear_fc2": 0.06}
 _VISION = 0.006
 
@@ -92,5 +93,7 @@ def usual_cost(name: str, config: ModelConfig) -> float:
     if layer is None:
         return next(cost for kind, cost in _ENDS.items() if module.endswith(kind))
     usual, first = next(costs for kind, costs in _IN_LAYERS.items() if module.endswith(kind))
-    share = usual * _USUAL_LAYERS / config.text.num_layers
-    return share + first if layer[1] == "0" else share
+    index, num_layers = int(layer[1]), config.text.num_layers
+    depth = index / max(1, num_layers - 1)
+    share = usual * _USUAL_LAYERS / num_layers * (_EARLY + (_LATE - _EARLY) * depth)
+    return share + first if index == 0 else share

@@ -29,6 +29,7 @@ from edge.memory import GB
 BITS, GROUPS = (3, 4, 5, 6, 8), (32, 64, 128)
 _VISION_BITS = {True: (4, 5, 6, 8), False: (8,)}  # with a calibration, and without
 _ROUTER_BITS = (8,)
+_HEADER_RESERVE, _MOST_TURNS = 64, 20
 _PARTS = {part: joined for joined, parts in JOINED.items() for part in parts}
 _LAYER_PART = re.compile(r"(.*\.layers\.\d+)\.(.+)\.weight")
 Overrides = Sequence[tuple[str, Format]]
@@ -134,7 +135,7 @@ def spend(market: Market, *, budget: int) -> Spending:
         UsageError: The smallest formats take more.
     """
     header_bytes = 0
-    for _ in range(4):  # the headers' length depends a little on the formats in them
+    for _ in range(_MOST_TURNS):  # the headers' length depends a little on the formats in them
         free = budget - market.fixed_bytes - header_bytes
         if least_bytes(market.units) > free:
             raise UsageError(
@@ -146,14 +147,14 @@ def spend(market: Market, *, budget: int) -> Spending:
         layout = lay_out_folder(market.config, choices)
         if layout.file_bytes <= budget:
             return Spending(choices, solution, layout.weight_bytes)
-        header_bytes = layout.file_bytes - layout.weight_bytes + 64
+        header_bytes = max(header_bytes, layout.file_bytes - layout.weight_bytes) + _HEADER_RESERVE
     raise AssertionError("headers grow by less than their reserve")
 
 
 def _choices(market: Market, solution: Solution[Format]) -> dict[str, Choice]:
     chosen = dict(market.fixed)
     for unit, members, option in zip(market.units, market.members, solution.chosen, strict=True):
-        reason = unit.name if len(unit.options) == 1 else ""
+        reason = unit.name if len(unit.options) == 1 else ""  # a unit without a choice is named by its reason
         chosen |= {name: Choice(option.key, reason) for name in members}
     return {name: chosen[name] for name in expected_parameters(market.config)}
 
@@ -188,6 +189,8 @@ def _unit(
     num_inputs = matrices[members[0]][-1]
     settings = _formats(members[0], num_inputs, is_measured=costs.is_measured)
     name = members[0].removesuffix(".weight")
+    if len(settings) == 1:
+        name = f"{num_inputs} inputs are no multiple of a group size"
     if fixed is not None:
         settings, name = [_fitting(fixed[1], num_inputs)], f"--set {fixed[0]}"
     options = [
