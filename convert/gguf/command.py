@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.arguments import add_source_arguments, next_command
+from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES, choose_file_type
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from convert.gguf.imatrix import Importance
     from convert.gguf.plan import Plan, Wanted
     from convert.source import Source
 
@@ -23,6 +25,8 @@ examples:
   python -m convert gguf Qwen/Qwen3-VL-4B-Instruct Qwen3VL-4B-Instruct-Q4_K_M.gguf --type Q4_K_M --mmproj f16
   python -m convert gguf Qwen/Qwen3-VL-30B-A3B-Instruct Qwen3VL-30B-Q4_K_M.gguf --stream
       the disk holds one shard (5 GB) and the output, not the 62 GB of the source
+  python -m convert gguf ./my-model out/my-model-16GB.gguf --fit "16 GB" --context 16384
+      the type of every tensor so that both files fit a Mac and lose as little as they can
   python -m convert gguf ./my-model out/my-model-Q8_0.gguf --type Q8_0 --dry-run
 
 An interrupted conversion stays in OUT.gguf.partial; the same command goes on with it.
@@ -35,13 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT.gguf", type=Path, help="the text file; the projector goes beside it")
+    parser.add_argument("--type", metavar="TYPE", help=f"one of {', '.join(FILE_TYPES)} (default Q4_K_M)")
     parser.add_argument(
-        "--type", metavar="TYPE", default="Q4_K_M", help=f"one of {', '.join(FILE_TYPES)} (default Q4_K_M)"
-    )
-    parser.add_argument(
-        "--mmproj", metavar="TYPE", default="F16", help=f"one of {', '.join(PROJECTOR_TYPES)}, or none (default F16)"
+        "--mmproj",
+        metavar="TYPE",
+        help=f"one of {', '.join(PROJECTOR_TYPES)}, or none (default F16; Q8_0 with --size or --fit)",
     )
     parser.add_argument("--imatrix", metavar="FILE", type=Path, help="importance file of llama-imatrix, old or GGUF")
+    add_budget_arguments(parser, what="type")
     parser.add_argument("--split-max-size", metavar="N[M|G]", help="cut the text file into parts of at most N bytes")
     parser.add_argument("--processes", metavar="N", type=int, help="worker processes (default: one per core)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
@@ -54,7 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         EdgeError: What a user can cause.
     """
-    file_type = choose_file_type(arguments.type)
+    is_budgeted = is_budget_asked(arguments)
+    if is_budgeted:
+        refuse_formats([("--type", arguments.type)])
+    arguments.mmproj = arguments.mmproj or ("Q8_0" if is_budgeted else "F16")
+    file_type = choose_file_type(arguments.type or "Q4_K_M")
     no_projector = arguments.mmproj.lower() == "none"
     projector_type = None if no_projector else choose_file_type(arguments.mmproj, PROJECTOR_TYPES)
     max_bytes = None if arguments.split_max_size is None else _read_size(arguments.split_max_size)
@@ -120,10 +129,32 @@ def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) ->
     from convert.gguf.plan import make_plan
 
     name = source.files.identity.name.rpartition("/")[2]
-    if arguments.imatrix is None:
+    importance = None if arguments.imatrix is None else read_importance(arguments.imatrix)
+    if is_budget_asked(arguments):
+        wanted, importance = _with_budget(arguments, wanted, source, importance)
+    if importance is None:
         return make_plan(source.checkpoint, wanted, name=name)
-    importance = read_importance(arguments.imatrix)
     return make_plan(source.checkpoint, wanted, name=name, importance=importance, importance_path=arguments.imatrix)
+
+
+def _with_budget(
+    arguments: argparse.Namespace, wanted: Wanted, source: Source, importance: Importance | None
+) -> tuple[Wanted, Importance | None]:
+    """Let a budget decide the types; importance stays where it helps."""
+    from convert.budget.target import read_target
+    from convert.gguf.budgeted import choose_types, helped
+    from convert.opening import is_hub_id
+
+    target = read_target(arguments, source.checkpoint.config)
+    found = choose_types(
+        source.checkpoint,
+        wanted,
+        budget=target.budget,
+        importance=importance or {},
+        has_weights=not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source)),
+    )
+    print("\n".join(found.lines(target.words, target.budget)))
+    return found.wanted, None if importance is None else helped(importance, found.wanted.types)
 
 
 def _command_line(arguments: argparse.Namespace) -> str:
@@ -131,7 +162,7 @@ def _command_line(arguments: argparse.Namespace) -> str:
     from convert.opening import shown_source
 
     words = ["python", "-m", "convert", "gguf", shown_source(arguments.source), "OUT.gguf"]
-    words += ["--type", arguments.type, "--mmproj", arguments.mmproj]
+    words += [*(budget_words(arguments) or ["--type", arguments.type or "Q4_K_M"]), "--mmproj", arguments.mmproj]
     words += [] if arguments.imatrix is None else ["--imatrix", arguments.imatrix.name]
     words += [] if arguments.split_max_size is None else ["--split-max-size", arguments.split_max_size]
     words += ["--from-packed"] if arguments.from_packed else []
