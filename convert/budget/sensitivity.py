@@ -80,7 +80,7 @@ def weigh(energies: Mapping[str, float], config: ModelConfig, weights: Weights |
 
 _WITHOUT = (
     "Bits follow each matrix's error and its kind (embedding, head and the first layer's attention weigh most), as no "
-    "calibration was given; the tower keeps 8 bits or more."
+    "calibration was given."
 )
 
 

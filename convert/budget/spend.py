@@ -65,7 +65,8 @@ class Market:
     def basis(self) -> str:
         """Say what the choice rests on."""
         errors = "measured on rows of each matrix" if self.is_measured else "modelled, as no weights were at hand"
-        return f"{self.costs.sentence} Errors of each format are {errors}."
+        tower = "" if self.costs.is_measured else " The vision tower keeps 8 bits or more, as nothing weighs it."
+        return f"{self.costs.sentence}{tower} Errors of each format are {errors}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ import argparse
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.arguments import add_source_arguments, next_command
+from convert.arguments import add_calibration_argument, add_source_arguments, next_command
 from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES, choose_file_type
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from convert.calibration.file import Calibration
     from convert.gguf.imatrix import Importance
     from convert.gguf.plan import Plan, Wanted
     from convert.source import Source
@@ -46,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(PROJECTOR_TYPES)}, or none (default F16; Q8_0 with --size or --fit)",
     )
     parser.add_argument("--imatrix", metavar="FILE", type=Path, help="importance file of llama-imatrix, old or GGUF")
+    add_calibration_argument(parser, purpose="weighs matrices for --size and --fit, and inputs at 3 bits and below")
+    parser.add_argument(
+        "--save-imatrix",
+        metavar="FILE",
+        type=Path,
+        help="write the calibration as llama.cpp's importance file",
+    )
     add_budget_arguments(parser, what="type")
     parser.add_argument("--split-max-size", metavar="N[M|G]", help="cut the text file into parts of at most N bytes")
     parser.add_argument("--processes", metavar="N", type=int, help="worker processes (default: one per core)")
@@ -60,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         EdgeError: What a user can cause.
     """
     is_budgeted = is_budget_asked(arguments)
+    if arguments.save_imatrix is not None and arguments.calibration is None:
+        raise UsageError("--save-imatrix writes what a calibration saw: add --calibration FOLDER.")
     if is_budgeted:
         refuse_formats([("--type", arguments.type)])
     arguments.mmproj = arguments.mmproj or ("Q8_0" if is_budgeted else "F16")
@@ -125,36 +136,50 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
 
 
 def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) -> Plan:
+    from convert.budget.target import read_target
+    from convert.calibration.given import given_calibration
+    from convert.gguf.budgeted import choose_types, helped
     from convert.gguf.imatrix import read_importance
     from convert.gguf.plan import make_plan
-
-    name = source.files.identity.name.rpartition("/")[2]
-    importance = None if arguments.imatrix is None else read_importance(arguments.imatrix)
-    if is_budget_asked(arguments):
-        wanted, importance = _with_budget(arguments, wanted, source, importance)
-    if importance is None:
-        return make_plan(source.checkpoint, wanted, name=name)
-    return make_plan(source.checkpoint, wanted, name=name, importance=importance, importance_path=arguments.imatrix)
-
-
-def _with_budget(
-    arguments: argparse.Namespace, wanted: Wanted, source: Source, importance: Importance | None
-) -> tuple[Wanted, Importance | None]:
-    """Let a budget decide the types; importance stays where it helps."""
-    from convert.budget.target import read_target
-    from convert.gguf.budgeted import choose_types, helped
     from convert.opening import is_hub_id
 
+    name = source.files.identity.name.rpartition("/")[2]
+    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
+    calibration = given_calibration(arguments, source, has_weights=has_weights)
+    importance: Importance = {}
+    if arguments.imatrix is not None:
+        importance = read_importance(arguments.imatrix)
+    elif calibration is not None:
+        importance = _calibrated(arguments, calibration, source)
+    where = arguments.imatrix or Path()
+    if not is_budget_asked(arguments):
+        plan = make_plan(source.checkpoint, wanted, name=name, importance=importance, importance_path=where)
+        if calibration is None or arguments.imatrix is not None:
+            return plan
+        types = {place.tensor.name: place.tensor.type for places in plan.places.values() for place in places}
+        return replace(plan, importance=helped(importance, types))
     target = read_target(arguments, source.checkpoint.config)
     found = choose_types(
         source.checkpoint,
         wanted,
         budget=target.budget,
-        importance=importance or {},
-        has_weights=not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source)),
+        weights=calibration,
+        importance=importance,
+        has_weights=has_weights,
     )
     print("\n".join(found.lines(target.words, target.budget)))
-    return found.wanted, None if importance is None else helped(importance, found.wanted.types)
+    kept = helped(importance, found.wanted.types)
+    return make_plan(source.checkpoint, found.wanted, name=name, importance=kept, importance_path=where)
+
+
+def _calibrated(arguments: argparse.Namespace, calibration: Calibration, source: Source) -> Importance:
+    """Make importance of a calibration, and write it where that is wanted."""
+    from convert.gguf.importance import importance_of, sums_of, write_importance
+
+    sums = sums_of(calibration, source.checkpoint.config)
+    if arguments.save_imatrix is not None and not arguments.dry_run:
+        write_importance(arguments.save_imatrix, sums, dataset=calibration.path.name)
+    return importance_of(sums)
 
 
 def _command_line(arguments: argparse.Namespace) -> str:
@@ -163,6 +188,7 @@ def _command_line(arguments: argparse.Namespace) -> str:
 
     words = ["python", "-m", "convert", "gguf", shown_source(arguments.source), "OUT.gguf"]
     words += [*(budget_words(arguments) or ["--type", arguments.type or "Q4_K_M"]), "--mmproj", arguments.mmproj]
+    words += [] if arguments.calibration is None else ["--calibration", Path(arguments.calibration).name]
     words += [] if arguments.imatrix is None else ["--imatrix", arguments.imatrix.name]
     words += [] if arguments.split_max_size is None else ["--split-max-size", arguments.split_max_size]
     words += ["--from-packed"] if arguments.from_packed else []

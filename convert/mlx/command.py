@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.arguments import add_source_arguments, next_command
+from convert.arguments import add_calibration_argument, add_source_arguments, next_command
 from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
 from convert.recipes import RECIPES, Format, checked_format, parse_format
 from edge.errors import UsageError
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
     )
+    add_calibration_argument(parser, purpose="weighs matrices for --size and --fit")
     add_budget_arguments(parser, what="format")
     known = parser.add_argument_group("for people who know")
     known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
@@ -158,11 +159,13 @@ def _with_budget(arguments: argparse.Namespace, settings: Settings, source: Sour
 
     if not is_budget_asked(arguments):
         return settings, None
+    from convert.calibration.given import given_calibration
     from convert.mlx.budgeted import choose_under_budget
 
     has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
+    weights = given_calibration(arguments, source, has_weights=has_weights)
     checkpoint = source.checkpoint if has_weights else None
-    return choose_under_budget(arguments, source.checkpoint.config, settings, checkpoint=checkpoint)
+    return choose_under_budget(arguments, source.checkpoint.config, settings, checkpoint=checkpoint, weights=weights)
 
 
 def _read_base(arguments: argparse.Namespace) -> Format:
@@ -195,6 +198,7 @@ def _command_line(arguments: argparse.Namespace) -> str:
         words += [] if value is None else [flag, str(value)]
     for text in arguments.set:
         words += ["--set", text]
+    words += [] if arguments.calibration is None else ["--calibration", Path(arguments.calibration).name]
     words += [] if arguments.search else ["--no-search"]
     words += ["--from-packed"] if arguments.from_packed else []
     return shlex.join(words)
