@@ -16,6 +16,7 @@ from math import prod
 from convert.budget.errors import Sampled, Samples, packing_error
 from convert.budget.sensitivity import Costs, Weights, weigh
 from convert.budget.solve import Option, Solution, Unit, least_bytes, solve
+from convert.disk import describe_bytes
 from convert.mlx.layout import lay_out_folder, parameter_bytes
 from convert.recipes import ROUTER, Choice, Format, fits_pattern, is_matrix
 from edge.checkpoint.folder import Checkpoint
@@ -24,7 +25,6 @@ from edge.checkpoint.names.joined import JOINED
 from edge.checkpoint.names.ops import Shape
 from edge.config import LayerQuantization, ModelConfig
 from edge.errors import UsageError
-from edge.memory import GB
 
 BITS, GROUPS = (3, 4, 5, 6, 8), (32, 64, 128)
 _VISION_BITS = {True: (4, 5, 6, 8), False: (8,)}  # with a calibration, and without
@@ -140,8 +140,8 @@ def spend(market: Market, *, budget: int) -> Spending:
         free = budget - market.fixed_bytes - header_bytes
         if least_bytes(market.units) > free:
             raise UsageError(
-                f"{budget / GB:.3f} GB: the smallest formats of this model take "
-                f"{(market.least_bytes + header_bytes) / GB:.3f} GB. Take a smaller model, or more memory."
+                f"{describe_bytes(budget)}: the smallest formats of this model take "
+                f"{describe_bytes(market.least_bytes + header_bytes)}. Take a smaller model, or more memory."
             )
         solution = solve(market.units, budget=free)
         choices = _choices(market, solution)

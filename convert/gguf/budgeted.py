@@ -19,6 +19,7 @@ import numpy as np
 from convert.budget.errors import Sampled, Samples
 from convert.budget.sensitivity import Costs, Weights, weigh
 from convert.budget.solve import Option, Solution, Unit, least_bytes, solve
+from convert.disk import describe_bytes
 from convert.gguf.encode import Floats, encode_rows
 from convert.gguf.imatrix import Importance
 from convert.gguf.plan import NO_IMPORTANCE, Wanted, make_plan
@@ -29,7 +30,6 @@ from edge.checkpoint.ggml.types import TYPES, BlockType
 from edge.checkpoint.names.gguf import text_table
 from edge.checkpoint.names.ops import Shape
 from edge.errors import UsageError
-from edge.memory import GB
 
 OFFERED = ("Q3_K", "IQ3_S", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")  # for rows of whole blocks of 256
 OFFERED_SHORT = ("IQ4_NL", "Q5_0", "Q5_1", "Q8_0", "BF16")  # for other rows
@@ -51,7 +51,7 @@ class BudgetedTypes:
         counts = Counter(option.key for option in self.solution.chosen)
         errors = "measured on rows of each matrix" if self.is_measured else "modelled, as no weights were at hand"
         lines = [
-            f"{words}: {budget / GB:.3f} GB for all files. {self.costs.sentence} Errors of each type are {errors}.",
+            f"{words}: {describe_bytes(budget)} for all files. {self.costs.sentence} Errors of each type are {errors}.",
             f"Types: {', '.join(f'{count} {name}' for name, count in counts.most_common())}.",
         ]
         if self.costs.is_measured and self.is_measured:
@@ -102,8 +102,8 @@ def choose_types(
     free = budget - fixed - _PADDING * len(units)
     if least_bytes(units) > free:
         raise UsageError(
-            f"{budget / GB:.3f} GB: the smallest types of this model take "
-            f"{(least_bytes(units) + budget - free) / GB:.3f} GB. Take a smaller model, or more memory."
+            f"{describe_bytes(budget)}: the smallest types of this model take "
+            f"{describe_bytes(least_bytes(units) + budget - free)}. Take a smaller model, or more memory."
         )
     solution = solve(units, budget=free)
     types = {unit.name: TYPES[option.key] for unit, option in zip(units, solution.chosen, strict=True)}

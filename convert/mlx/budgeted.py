@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from convert.budget.spend import Market, Spending, open_market, spend
 from convert.budget.target import Target, read_target
+from convert.disk import describe_bytes
 from convert.recipes import Recipe, format_name
 from edge.errors import UsageError
-from edge.memory import GB
 from edge.plan.checkpoint import Planned, Variant
 from edge.plan.report import describe
 
@@ -44,7 +44,9 @@ class Budgeted:
             config: The model.
         """
         tensor_bytes, budget = self.spending.tensor_bytes, self.target.budget
-        lines = [f"{self.target.words}: {budget / GB:.3f} GB for weights, {tensor_bytes / GB:.3f} GB of tensors."]
+        lines = [
+            f"{self.target.words}: {describe_bytes(budget)} for weights, {describe_bytes(tensor_bytes)} of tensors."
+        ]
         lines.append(self.market.basis())
         if self.market.costs.is_measured and self.market.is_measured:
             solution = self.spending.solution
