@@ -18,7 +18,7 @@ import numpy as np
 
 Key = TypeVar("Key")
 _MOST_TABULATED = 160  # units; with more of them one step is a small share of the budget
-_CELLS = 2**15
+_CELLS = 2**13
 _LEAST_GAIN = 1e-15
 
 

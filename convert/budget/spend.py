@@ -47,6 +47,7 @@ class Market:
         fixed_bytes: Their bytes.
         costs: How errors were weighed.
         is_measured: Whether errors were measured on weights.
+        samples: Rows of each matrix.
     """
 
     config: ModelConfig
@@ -56,11 +57,19 @@ class Market:
     fixed_bytes: int
     costs: Costs
     is_measured: bool
+    samples: Mapping[str, Sampled]
 
     @property
     def least_bytes(self) -> int:
         """Bytes of all tensors at the smallest formats."""
         return self.fixed_bytes + least_bytes(self.units)
+
+    def loss_of(self, formats: Mapping[str, Format]) -> float:
+        """Predict the loss of a folder whose affine formats are known by parameter; others are bfloat16."""
+        return sum(
+            self.costs.by_parameter[name] * packing_error(self.samples[name], setting, is_searched=True)
+            for name, setting in formats.items()
+        )
 
     def basis(self) -> str:
         """Say what the choice rests on."""
@@ -126,6 +135,7 @@ def open_market(
         sum(parameter_bytes(name, shapes[name], None) for name in fixed),
         costs,
         any(sampled.rows is not None for sampled in found.values()),
+        found,
     )
 
 
