@@ -80,11 +80,12 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Formats under a budget, and the loss that is expected of them."""
+    """Formats under a budget, the loss that is expected of them, and whether every matrix has its best format."""
 
     choices: Mapping[str, Choice]
     solution: Solution[Format]
     tensor_bytes: int
+    is_everything: bool
 
     @property
     def base(self) -> Format:
@@ -157,7 +158,8 @@ def spend(market: Market, *, budget: int) -> Spending:
         choices = _choices(market, solution)
         layout = lay_out_folder(market.config, choices)
         if layout.file_bytes <= budget:
-            return Spending(choices, solution, layout.weight_bytes)
+            best = sum(min(option.loss for option in unit.options) for unit in market.units)
+            return Spending(choices, solution, layout.weight_bytes, is_everything=solution.loss <= best)
         header_bytes = max(header_bytes, layout.file_bytes - layout.weight_bytes) + _HEADER_RESERVE
     raise AssertionError("headers grow by less than their reserve")
 
@@ -221,16 +223,17 @@ def _unit(
 
 
 def _formats(name: str, num_inputs: int, *, is_measured: bool) -> list[Format]:
-    """List the formats a matrix may have; bfloat16 is always one of them."""
+    """List the formats a matrix may have; the decoder's end at 8 bits, as more of them only make it slower."""
     module = name.removesuffix(".weight")
     bits: Sequence[int] = BITS
+    most: list[Format] = []
     if module.startswith("vision_tower."):
-        bits = _VISION_BITS[is_measured]
+        bits, most = _VISION_BITS[is_measured], [None]
     elif fits_pattern(ROUTER, module):
-        bits = _ROUTER_BITS
+        bits, most = _ROUTER_BITS, [None]
     groups = [group for group in GROUPS if num_inputs % group == 0]
     packed = [LayerQuantization(group_size=group, bits=count, mode="affine") for count in bits for group in groups]
-    return [*packed, None]
+    return [*packed, *most] if packed else [None]
 
 
 def _fitting(setting: Format, num_inputs: int) -> Format:

@@ -16,6 +16,7 @@ from convert.budget.target import Target, read_target
 from convert.disk import describe_bytes
 from convert.recipes import Recipe, format_name
 from edge.errors import UsageError
+from edge.plan.advice import advise
 from edge.plan.checkpoint import Planned, Variant
 from edge.plan.report import describe
 
@@ -54,6 +55,8 @@ class Budgeted:
                 f"Predicted KL of small errors: {solution.loss:.4f} nats per token; no choice of these formats under "
                 f"this budget is predicted below {solution.bound:.4f}."
             )
+        if self.spending.is_everything:
+            lines.append("Every matrix has its best format; the rest of the budget stays free.")
         if self.target.task is not None and self.target.machine is not None:
             model = Planned(name, config, ())
             found, _ = describe(model, Variant(RECIPE_NAME, tensor_bytes), self.target.task, self.target.machine)
@@ -88,10 +91,18 @@ def choose_under_budget(
     try:
         spending = spend(market, budget=target.budget)
     except UsageError as error:
-        raise UsageError(f"{target.words} leaves {error}") from None
+        raise UsageError(f"{target.words} leaves {error}{_advice(target, config, market)}") from None
     base = spending.base
     recipe = Recipe(RECIPE_NAME, f"Bits where they matter most, for {target.words}.", format_name(base))
     return replace(settings, recipe=recipe, base=base, choices=spending.choices), Budgeted(target, market, spending)
+
+
+def _advice(target: Target, config: ModelConfig, market: Market) -> str:
+    """Say what would make the smallest formats fit a Mac."""
+    if target.task is None or target.machine is None:
+        return ""
+    found = advise(config, target.task, weight_bytes=market.least_bytes, machine=target.machine)
+    return f" What would fit: {'; or '.join(found)}." if found else ""
 
 
 def published(source: str) -> tuple[str, ModelConfig] | None:

@@ -60,6 +60,14 @@ def test_files_never_take_more_than_the_budget(share: float) -> None:
     assert layout.file_bytes <= budget
 
 
+def test_the_decoder_ends_at_eight_bits_and_says_that_nothing_is_left_to_gain() -> None:
+    spending = spend(market(), budget=10**9)
+    decoder = [choice.format for name, choice in spending.choices.items() if name.endswith("proj.weight")]
+    assert spending.is_everything
+    assert not spend(market(), budget=between(market(), 0.3)).is_everything
+    assert all(setting is not None and setting.bits == 8 for setting in decoder if setting)
+
+
 def test_planned_bytes_are_the_written_ones(tmp_path: Path) -> None:
     choices = spend(market(), budget=between(market(), 0.2)).choices
     settings = replace(settings_of(), choices=choices)
@@ -72,7 +80,9 @@ def test_the_matrix_that_matters_gets_the_bits() -> None:
     choices = spend(market(), budget=between(market(), 0.15)).choices
     heavy = choices["language_model.model.layers.2.self_attn.q_proj.weight"].format
     light = choices["language_model.model.layers.1.self_attn.q_proj.weight"].format
-    assert heavy is None or (light is not None and heavy.bits > light.bits)
+    assert heavy is not None
+    assert light is not None
+    assert heavy.bits > light.bits
 
 
 def test_what_the_model_computes_as_one_has_one_format() -> None:
