@@ -48,11 +48,22 @@ class Weights(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Loss of each parameter at a relative squared error of 1, and a sentence on where the numbers are from."""
+    """Loss of each parameter at a relative squared error of 1.
+
+    Attributes:
+        by_parameter: In nats per token.
+        measured: Parameters whose loss a calibration tells; the others' is by their kind.
+        sentence: Where the numbers are from.
+    """
 
     by_parameter: Mapping[str, float]
-    is_measured: bool
+    measured: frozenset[str]
     sentence: str
+
+    @property
+    def is_measured(self) -> bool:
+        """Tell whether a calibration decided."""
+        return bool(self.measured)
 
 
 def weigh(energies: Mapping[str, float], config: ModelConfig, weights: Weights | None) -> Costs:
@@ -65,17 +76,18 @@ def weigh(energies: Mapping[str, float], config: ModelConfig, weights: Weights |
     """
     usual = {name: usual_cost(name, config) for name in energies}
     if weights is None:
-        return Costs(usual, False, _WITHOUT)
+        return Costs(usual, frozenset(), _WITHOUT)
     found = {name: weights.fisher(name) for name in energies}
     known = {name: value * energies[name] / 2 for name, value in found.items() if value is not None}
     if not known or not sum(known.values()):
-        return Costs(usual, False, f"The calibration holds no Fisher weights. {_WITHOUT}")
+        return Costs(usual, frozenset(), f"The calibration holds no Fisher weights. {_WITHOUT}")
     # What was not measured gets its usual cost, at the scale of what was.
     scale = sum(known.values()) / sum(usual[name] for name in known)
     costs = {name: known.get(name, scale * usual[name]) for name in energies}
     missing = len(energies) - len(known)
-    sentence = f"Bits follow the calibration's Fisher weights ({len(known)} matrices"
-    return Costs(costs, True, f"{sentence}; {missing} that it lacks by their kind)." if missing else f"{sentence}).")
+    rest = f"; {missing} that it lacks by their kind" if missing else ""
+    sentence = f"Bits follow the calibration's Fisher weights ({len(known)} matrices{rest})."
+    return Costs(costs, frozenset(known), sentence)
 
 
 _WITHOUT = (

@@ -27,7 +27,7 @@ from edge.config import LayerQuantization, ModelConfig
 from edge.errors import UsageError
 
 BITS, GROUPS = (3, 4, 5, 6, 8), (32, 64, 128)
-_VISION_BITS = {True: (4, 5, 6, 8), False: (8,)}  # with a calibration, and without
+_VISION_BITS = {True: (4, 5, 6, 8), False: (8,)}  # where a calibration weighs it, and where not
 _ROUTER_BITS = (8,)
 _HEADER_RESERVE, _MOST_TURNS = 64, 20
 _PARTS = {part: joined for joined, parts in JOINED.items() for part in parts}
@@ -74,7 +74,8 @@ class Market:
     def basis(self) -> str:
         """Say what the choice rests on."""
         errors = "measured on rows of each matrix" if self.is_measured else "modelled, as no weights were at hand"
-        tower = "" if self.costs.is_measured else " The vision tower keeps 8 bits or more, as nothing weighs it."
+        is_weighed = any(name.startswith("vision_tower.") for name in self.costs.measured)
+        tower = "" if is_weighed else " The vision tower keeps 8 bits or more, as nothing weighs it."
         return f"{self.costs.sentence}{tower} Errors of each format are {errors}."
 
 
@@ -200,7 +201,7 @@ def _unit(
 ) -> Unit[Format]:
     fixed = _override(members[0], overrides)
     num_inputs = matrices[members[0]][-1]
-    settings = _formats(members[0], num_inputs, is_measured=costs.is_measured)
+    settings = _formats(members[0], num_inputs, is_measured=members[0] in costs.measured)
     name = members[0].removesuffix(".weight")
     if len(settings) == 1:
         name = f"{num_inputs} inputs are no multiple of a group size"
