@@ -22,7 +22,7 @@ from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes, quantize_rows
 from convert.partial import Claim
 from convert.pieces import Infos, Piece, cut_checkpoint, read_piece, step_of
-from convert.recipes import Format, Recipe, choose_formats, format_name
+from convert.recipes import Choice, Format, Recipe, choose_formats, format_name
 from convert.source import Source
 from convert.work import Job, run_job
 from edge.config import ModelConfig
@@ -41,6 +41,7 @@ class Settings:
         is_searched: Whether affine scales are searched.
         shard_bytes: Bound of one output file.
         command: The command line for the card.
+        choices: How every parameter is stored, where a budget has decided it; else the recipe does.
     """
 
     recipe: Recipe
@@ -49,6 +50,7 @@ class Settings:
     is_searched: bool = True
     shard_bytes: int = SHARD_BYTES
     command: str = ""
+    choices: Mapping[str, Choice] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ def make_plan(config: ModelConfig, settings: Settings) -> Plan:
     Raises:
         UsageError: An override fits nothing.
     """
-    choices = choose_formats(config, base=settings.base, recipe=settings.recipe, overrides=settings.overrides)
+    choices = settings.choices
+    if choices is None:
+        choices = choose_formats(config, base=settings.base, recipe=settings.recipe, overrides=settings.overrides)
     return Plan(config, lay_out_folder(config, choices, shard_bytes=settings.shard_bytes))
 
 
