@@ -24,6 +24,9 @@ examples:
   python -m convert mlx Qwen/Qwen3-VL-30B-A3B-Instruct ./out --recipe 3bit --dry-run
       only the plan: bytes, and Macs it fits
   python -m convert mlx ./source ./out --recipe 4bit --set 'self_attn.*=8bit' --set 'layers.0=bf16'
+  python -m convert calibrate ./source ./source.calib
+  python -m convert mlx ./source ./out --recipe 4bit --calibration ./source.calib
+      the same size and format, with a fraction of the loss
 
 An interrupted conversion stays in OUT.partial; the same command goes on with it.
 exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
@@ -41,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE.calib",
+        type=Path,
+        help="of `convert calibrate`: rounding errors are made good where it loses least of what the model sees",
     )
     known = parser.add_argument_group("for people who know")
     known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
@@ -66,7 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--shard-gb {arguments.shard_gb}: expected 0.001 to 1000.")
     if arguments.out is None and not arguments.dry_run:
         raise UsageError("OUT is missing: name the folder to make, or add --dry-run.")
+    if arguments.calibration is not None and not arguments.search:
+        raise UsageError("--calibration searches scales anew for what it compensates. Leave --no-search out.")
     # Late: --help and wrong usage answer at once.
+    from convert.calibration.file import Calibration
     from convert.mlx.run import Settings
     from edge.memory import GB
 
@@ -75,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         base=base,
         overrides=overrides,
         is_searched=arguments.search,
+        calibration=None if arguments.calibration is None else Calibration.open(arguments.calibration),
         shard_bytes=int(arguments.shard_gb * GB),
         command=_command_line(arguments),
     )
@@ -150,5 +163,6 @@ def _command_line(arguments: argparse.Namespace) -> str:
     for text in arguments.set:
         words += ["--set", text]
     words += [] if arguments.search else ["--no-search"]
+    words += [] if arguments.calibration is None else ["--calibration", arguments.calibration.name]
     words += ["--from-packed"] if arguments.from_packed else []
     return shlex.join(words)
