@@ -6,7 +6,7 @@ In: what a client asks, as `edge.Request`s. Out: events or whole answers. An end
     return ServerSentEvents(write(asking), asking=asking)      # a stream: the response closes the asking
     ... or ...
     async with asking:
-        answers = await asking.answers()                       # whole answers; ClientGone when nobody waits
+        all_events = await asking.all_events()                 # whole answers; ClientGone when nobody waits
 
 where `make(engine)` builds the requests on a worker thread. Whatever happens to the client, its rows are freed.
 """
@@ -21,7 +21,6 @@ from typing import Self, TypeVar
 
 from starlette.requests import Request as HttpRequest
 
-from edge.answer import Answer, join_events
 from edge.engine import Engine
 from edge.events import Event, FinishEvent
 from edge.request import Request
@@ -63,10 +62,6 @@ class Asking:
             return
         async for item in _merged(self.runs):
             yield item
-
-    async def answers(self) -> list[Answer]:
-        """Wait for all answers; raises as `all_events`."""
-        return [join_events(events) for events in await self.all_events()]
 
     async def all_events(self) -> list[list[Event]]:
         """Wait for all events of all runs.

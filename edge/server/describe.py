@@ -9,6 +9,12 @@ TEXT: Json = {"type": "string"}
 WHOLE: Json = {"type": "integer", "minimum": 0}
 OBJECT: Json = {"type": "object"}
 NULL: Json = {"type": "null"}
+WARNINGS: Json = {
+    "type": "array",
+    "minItems": 1,
+    "items": TEXT,
+    "description": "What the reader should know: hints, pictures made smaller, how an answer was cut.",
+}
 FLAG: Json = {"type": ["boolean", "null"]}
 
 

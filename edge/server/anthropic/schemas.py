@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from edge.server.describe import FLAG, NULL, OBJECT, TEXT, WHOLE, either, list_of, object_of, operation
+from edge.server.describe import FLAG, NULL, OBJECT, TEXT, WARNINGS, WHOLE, either, list_of, object_of, operation
 
 Json = Any
 _TEXTS: Json = {"type": "array", "items": object_of({"type": {"const": "text"}, "text": TEXT})}
@@ -55,7 +55,8 @@ SCHEMAS: dict[str, Json] = {
             "stop_reason": {"enum": _STOP_REASONS},
             "stop_sequence": {"type": ["string", "null"]},
             "usage": object_of({"input_tokens": WHOLE, "output_tokens": WHOLE, "cache_read_input_tokens": WHOLE}),
-        }
+        },
+        warnings=WARNINGS,
     ),
     "AnthropicCount": object_of({"input_tokens": WHOLE}),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from edge.server.describe import FLAG, NULL, OBJECT, TEXT, WHOLE, either, list_of, object_of, operation
+from edge.server.describe import FLAG, NULL, OBJECT, TEXT, WARNINGS, WHOLE, either, list_of, object_of, operation
 
 Json = Any
 LINES = "application/x-ndjson"
@@ -42,6 +42,7 @@ _END: dict[str, Json] = {
     "prompt_eval_count": WHOLE,
     "eval_count": WHOLE,
     "logprobs": list_of(OBJECT),
+    "warnings": WARNINGS,
 }
 _HEAD: dict[str, Json] = {"model": TEXT, "created_at": TEXT, "done": {"type": "boolean"}}
 _CALL: Json = object_of({"id": TEXT, "function": object_of({"index": WHOLE, "name": TEXT, "arguments": OBJECT})})
