@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from edge.run.sample import SAMPLING_BOUNDS
 
 Json = Any
 TEXT: Json = {"type": "string"}
@@ -31,6 +34,19 @@ def list_of(items: Json) -> dict[str, Json]:
 def either(*schemas: Json) -> dict[str, Json]:
     """Describe a value that may be of several kinds."""
     return {"anyOf": list(schemas)}
+
+
+def sampling(name: str, *, low: float | None = None) -> dict[str, Json]:
+    """Describe a sampling setting, or null, by the engine's own bounds.
+
+    Args:
+        name: The engine's name of it.
+        low: The least number here, where it has a further meaning to a protocol; None takes the engine's.
+    """
+    bounds = SAMPLING_BOUNDS[name]
+    described: dict[str, Json] = {"type": ["integer" if bounds.is_whole else "number", "null"]}
+    described["exclusiveMinimum" if bounds.is_low_open else "minimum"] = bounds.low if low is None else low
+    return described if bounds.high == math.inf else {**described, "maximum": bounds.high}
 
 
 def ref(name: str) -> dict[str, str]:

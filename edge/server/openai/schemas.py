@@ -5,29 +5,34 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from edge.server.describe import NULL, OBJECT, TEXT, WARNINGS, WHOLE, either, list_of, object_of, operation, ref
+from edge.server.describe import (
+    NULL,
+    OBJECT,
+    TEXT,
+    WARNINGS,
+    WHOLE,
+    either,
+    list_of,
+    object_of,
+    operation,
+    ref,
+    sampling,
+)
 
 Json = Any
 
 
-def _number(low: float, high: float | None = None) -> dict[str, Json]:
-    bounds = {"minimum": low} if high is None else {"minimum": low, "maximum": high}
-    return {"type": ["number", "null"], **bounds}
-
-
 _SAMPLING: dict[str, Json] = {
-    "temperature": _number(0),
-    "top_p": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
-    "top_k": {"type": ["integer", "null"], "minimum": -1},
-    "min_p": _number(0, 1),
-    "presence_penalty": _number(-2, 2),
-    "frequency_penalty": _number(-2, 2),
-    "repetition_penalty": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    **{
+        name: sampling(name)
+        for name in ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
+    },
+    "top_k": sampling("top_k", low=-1),  # all tokens
     "seed": {"type": ["integer", "null"]},
     "logit_bias": {
         "type": ["object", "null"],
         "propertyNames": {"pattern": "^[0-9]{1,9}$"},
-        "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+        "additionalProperties": {**sampling("logit_bias"), "type": "number"},
     },
 }
 _COMMON: dict[str, Json] = {
