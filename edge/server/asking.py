@@ -70,7 +70,11 @@ class Asking:
             ApiError: A run failed.
             ClientGone: The client closed its connection.
         """
-        return await until_gone(self.http, asyncio.gather(*(_all_of(run) for run in self.runs)))
+
+        async def gather() -> list[list[Event]]:  # a task, unlike a bare gather, tells nobody that it was cancelled
+            return await asyncio.gather(*(_all_of(run) for run in self.runs))
+
+        return await until_gone(self.http, gather())
 
     async def open(self, name: str | None, make: Make, *, keep_alive_s: float | None = None) -> None:
         """Get everything that is needed; `begin` calls it."""

@@ -26,6 +26,13 @@ def object_of(required: dict[str, Json], **optional: Json) -> dict[str, Json]:
     return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
 
 
+STREAMS: dict[str, Json] = {
+    "text/event-stream": object_of({"data": TEXT}, event=TEXT),
+    "application/x-ndjson": OBJECT,
+}
+"""What one event, or one line, of a stream is."""
+
+
 def list_of(items: Json) -> dict[str, Json]:
     """Describe a list."""
     return {"type": "array", "items": items}
@@ -68,7 +75,7 @@ def operation(
     """
     content: dict[str, Json] = {"application/json": {"schema": ref(answer)}} if answer else {}
     if stream:
-        content[stream] = {"schema": TEXT}
+        content[stream] = {"schema": STREAMS[stream]}
     responses: dict[str, Json] = {"200": {"description": "Done.", "content": content}} if answer else {}
     responses["default"] = {"description": "Refused.", "content": {"application/json": {"schema": ref(error)}}}
     described: dict[str, Json] = {"summary": summary, "responses": responses}

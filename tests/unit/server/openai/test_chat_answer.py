@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge.events import FinishEvent, NoteEvent, PromptEvent
+from edge.events import Event, FinishEvent, NoteEvent, PromptEvent
 from edge.server.openai.chat_answer import stream_chat, whole_body
 from tests.unit.server.recorded import EVENTS, RecordedAsking, finish, sent
 
@@ -74,7 +74,7 @@ def test_two_choices_are_told_apart_and_what_is_said_once_comes_with_the_last_en
 
 
 def test_hints_and_notes_come_as_warnings_with_the_end() -> None:
-    events = [PromptEvent(12, 5, (), ("a hint",)), NoteEvent("a note"), finish("repetition")]
+    events: list[Event] = [PromptEvent(12, 5, (), ("a hint",)), NoteEvent("a note"), finish("repetition")]
     last = stream(events)[-3]
     assert last["warnings"] == ["a hint", "a note"]
     assert last["choices"][0]["finish_reason"] == "length"

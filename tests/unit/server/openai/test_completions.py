@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge.events import NoteEvent, ReasoningEvent, TextEvent
+from edge.events import Event, NoteEvent, ReasoningEvent, TextEvent
 from edge.server.arguments import ServerLimits
 from edge.server.openai.completions import read_completion_request, stream_completion
 from tests.unit.server.conftest import Caller
@@ -21,7 +21,13 @@ def test_a_stream_equals_the_recorded_one_event_by_event() -> None:
     request = read_completion_request(
         {"prompt": "Hi", "stream": True, "stream_options": {"include_usage": True}}, limits=ServerLimits()
     )
-    events = [PROMPT, ReasoningEvent("<think>"), TextEvent("One"), NoteEvent("a note"), finish("repetition")]
+    events: list[Event] = [
+        PROMPT,
+        ReasoningEvent("<think>"),
+        TextEvent("One"),
+        NoteEvent("a note"),
+        finish("repetition"),
+    ]
     asking: Any = RecordedAsking(events)
     usage = {
         "prompt_tokens": 12,
