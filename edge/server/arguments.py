@@ -39,6 +39,7 @@ class ServerLimits:
 
     Attributes:
         body_bytes: Largest request body.
+        all_bodies_bytes: What the bodies of all requests under way may take together.
         body_s: Seconds in which a body must have come.
         head_s: Seconds in which the head of a request must have come.
         send_s: Seconds in which a client must take what is written to it.
@@ -55,6 +56,7 @@ class ServerLimits:
     """
 
     body_bytes: int = 64 << 20
+    all_bodies_bytes: int = 1 << 30
     body_s: float = 60.0
     head_s: float = 10.0
     send_s: float = 60.0
