@@ -21,6 +21,7 @@ from edge.run.loop import Loop, LoopParts
 from edge.run.plan import Plan, Planner
 from edge.run.row import Row
 from edge.run.sample import Sampler, SamplingParams
+from edge.run.speculate import Guesser, most_guessed
 from edge.run.thought import plan_thought
 from edge.settings import GenerationSettings
 from edge.text.answer import AnswerReader
@@ -42,8 +43,8 @@ class Speech:
     end_token_ids: frozenset[int]
     default_sampling: SamplingParams
 
-    def make_row(self, job: Job, plan: Plan, *, vocab_size: int) -> Row:
-        """Make the row of a planned job."""
+    def make_row(self, job: Job, plan: Plan, *, vocab_size: int, guesser: Guesser | None = None) -> Row:
+        """Make the row of a planned job; without a guesser nothing is guessed."""
         request, tokenizer = job.request, self.processor.result().tokenizer
         thinks = job.prompt.opens_reasoning
         sampling = request.sampling
@@ -63,6 +64,7 @@ class Speech:
             ),
             thought=plan_thought(request, max_tokens=plan.max_tokens, encode=tokenizer.encode) if thinks else None,
             end_token_ids=self.end_token_ids,
+            guesser=guesser,
         )
 
 
@@ -107,8 +109,13 @@ def make_loop(
         store=store,
     )
 
+    barred = speech.end_token_ids | {config.image_token_id, config.video_token_id, config.vision_start_token_id}
+    most = most_guessed(num_heads=config.text.num_heads, num_kv_heads=config.text.num_kv_heads)
+
     def make_row(job: Job, plan: Plan) -> Row:
-        return speech.make_row(job, plan, vocab_size=config.text.vocab_size)
+        wanted = limits.speculate if job.request.speculate is None else job.request.speculate
+        guesser = Guesser(job.prompt.token_ids, barred=barred, most=most) if wanted and most else None
+        return speech.make_row(job, plan, vocab_size=config.text.vocab_size, guesser=guesser)
 
     parts = LoopParts(
         model=model,

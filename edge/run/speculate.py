@@ -1,0 +1,180 @@
+"""Decide how many tokens each row guesses in a step, so that the step gives more tokens for its time.
+
+In: rows with a pending token, measured costs. Out: each row's `guess`, cut to what pays. How often a row's guesses
+are right is measured by how long a run of tokens was found: a run of ten is nearly always right, one of two seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from edge.run.costs import StepCosts
+from edge.run.lookup import NO_GUESS, Guess, Lookup
+
+MOST_ATTENTION_ROWS = 32
+"""MLX's attention of a decode step takes so many queries x heads per kv head."""
+MOST_QUERIES = 8
+TRIAL_MATCH = 6
+"""Costs are tried out where so many tokens read the same."""
+LEAST_GAIN = 1.05
+# Shortest run -> how likely each guessed token is right before anything was measured.
+_FIRST_RATES = {2: 0.3, 3: 0.45, 4: 0.6, 8: 0.8}
+_FIRST_WEIGHT, _MOST_WEIGHT = 2.0, 24.0
+
+
+class Guesser:
+    """The guesses of one row: where they come from, and how often they were right.
+
+    Attributes:
+        most: Tokens that may be guessed in a step.
+        num_guessed: Tokens guessed so far.
+        num_right: How many of them were right.
+    """
+
+    def __init__(self, prompt_token_ids: np.ndarray, *, barred: frozenset[int], most: int) -> None:
+        """Start guessing.
+
+        Args:
+            prompt_token_ids: (L,).
+            barred: Tokens that are never guessed: those that end an answer or stand for a picture.
+            most: Tokens to guess in a step.
+        """
+        self.most = most
+        self.num_guessed = 0
+        self.num_right = 0
+        self._lookup = Lookup(prompt_token_ids)
+        self._prompt_tokens = len(prompt_token_ids)
+        self._barred = barred
+        self._rates = {shortest: (rate * _FIRST_WEIGHT, _FIRST_WEIGHT) for shortest, rate in _FIRST_RATES.items()}
+
+    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
+        """Guess what follows an answer so far and its pending token, if that was read."""
+        held = len(self._lookup) - self._prompt_tokens
+        if held < len(answer_ids):
+            self._lookup.extend(answer_ids[held:])
+        guess = self._lookup.find(pending, most=most)
+        stop = next((i for i, token_id in enumerate(guess.token_ids) if token_id in self._barred), most)
+        return Guess(guess.token_ids[:stop], guess.matched) if stop else NO_GUESS
+
+    def expected(self, guess: Guess) -> list[float]:
+        """Say how many tokens will be right when the first 0, 1, 2... tokens of a guess are tried."""
+        right, tried = self._rates[_shortest(guess.matched)] if guess.token_ids else (0.0, 1.0)
+        rate = right / tried
+        sums = [0.0]
+        for index in range(len(guess.token_ids)):
+            sums.append(sums[-1] + rate ** (index + 1))
+        return sums
+
+    def note(self, guess: Guess, num_right: int) -> None:
+        """Take what became of a guess: so many tokens were right, the one after them was wrong if there was one."""
+        tried = min(num_right + 1, len(guess.token_ids))
+        self.num_guessed += len(guess.token_ids)
+        self.num_right += num_right
+        key = _shortest(guess.matched)
+        right, weight = self._rates[key][0] + num_right, self._rates[key][1] + tried
+        fade = min(1.0, _MOST_WEIGHT / weight)  # what was long ago counts less
+        self._rates[key] = (right * fade, weight * fade)
+
+
+class GuessingRow(Protocol):
+    """A row, as far as guessing goes."""
+
+    guesser: Guesser | None
+    guess: Guess
+    token_ids: list[int]
+
+    @property
+    def guess_room(self) -> int:
+        """Tokens that may be guessed now."""
+        ...
+
+    @property
+    def pending_id(self) -> int | None:
+        """The pending token, if it was read."""
+        ...
+
+    def read_pending(self) -> int:
+        """Wait for the pending token."""
+        ...
+
+    def cut_guess(self, guess: Guess) -> Guess:
+        """Leave out what the row's rules forbid."""
+        ...
+
+
+def plan_guesses(rows: Sequence[GuessingRow], costs: StepCosts) -> None:
+    """Set the `guess` of each row that takes the next step; it is empty where guessing does not pay."""
+    num_rows, num_guessed, num_expected = len(rows), 0, 0.0
+    is_trial = costs.allows_trial(num_rows)
+    for row in rows:
+        row.guess = NO_GUESS
+        guesser = row.guesser
+        most = 0 if guesser is None else min(guesser.most, row.guess_room)
+        if guesser is None or most < 1 or not (is_trial or _may_pay(num_rows, most, costs)):
+            continue
+        pays = _Decision(guesser, costs, num_rows, num_guessed, num_expected, is_trial)
+        if row.pending_id is None:
+            # The pending token is still being computed: it is waited for only where it has likely been guessed.
+            ahead = guesser.look(row.token_ids, None, most=most + 1)
+            if not pays.best(Guess(ahead.token_ids[1:], ahead.matched)).token_ids:
+                continue
+        guess = guesser.look(row.token_ids, row.read_pending(), most=most)
+        row.guess = pays.best(row.cut_guess(guess))
+        if row.guess.token_ids:
+            num_guessed += len(row.guess.token_ids)
+            num_expected += guesser.expected(row.guess)[-1]
+
+
+def most_guessed(*, num_heads: int, num_kv_heads: int) -> int:
+    """Return how many tokens a row may guess in a step beside its pending one."""
+    return max(1, min(MOST_QUERIES, MOST_ATTENTION_ROWS * num_kv_heads // num_heads)) - 1
+
+
+class _Decision:
+    """How many guessed tokens of one row pay, beside those that other rows of the step have guessed."""
+
+    def __init__(
+        self,
+        guesser: Guesser,
+        costs: StepCosts,
+        num_rows: int,
+        num_guessed: int,
+        num_expected: float,
+        is_trial: bool,
+    ) -> None:
+        self._guesser, self._costs, self._is_trial = guesser, costs, is_trial
+        self._num_rows, self._num_guessed, self._num_expected = num_rows, num_guessed, num_expected
+
+    def best(self, guess: Guess) -> Guess:
+        """Cut a guess to the tokens that give most tokens for the time of the step."""
+        if self._is_trial and self._num_guessed == 0 and guess.matched >= TRIAL_MATCH:
+            return guess
+        now = self._speed(self._num_expected, self._num_guessed)
+        best_count, best_speed = 0, now * LEAST_GAIN if now is not None else None
+        if best_speed is None:
+            return NO_GUESS
+        for count, expected in enumerate(self._guesser.expected(guess)):
+            speed = self._speed(self._num_expected + expected, self._num_guessed + count)
+            if count and speed is not None and speed > best_speed:
+                best_count, best_speed = count, speed
+        return Guess(guess.token_ids[:best_count], guess.matched) if best_count else NO_GUESS
+
+    def _speed(self, num_expected: float, num_guessed: int) -> float | None:
+        ratio = self._costs.ratio(self._num_rows, num_guessed)
+        return None if ratio is None else (self._num_rows + num_expected) / ratio
+
+
+def _may_pay(num_rows: int, most: int, costs: StepCosts) -> bool:
+    """Tell whether a step could win if all its guesses were right; a look into the past is spared where not."""
+    for count in range(1, most + 1):
+        ratio = costs.ratio(num_rows, count)
+        if ratio is not None and (num_rows + count) / num_rows > ratio * LEAST_GAIN:
+            return True
+    return False
+
+
+def _shortest(matched: int) -> int:
+    return max(shortest for shortest in _FIRST_RATES if shortest <= max(matched, min(_FIRST_RATES)))
