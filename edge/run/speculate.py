@@ -19,7 +19,8 @@ MOST_ATTENTION_ROWS = 32
 MOST_QUERIES = 8
 TRIAL_MATCH = 6
 """Costs are tried out where so many tokens read the same."""
-LEAST_GAIN = 1.05
+LEAST_GAIN = 0.05
+"""A guess has to win so much of one row's speed: measured times are never exact."""
 # Shortest run -> how likely each guessed token is right before anything was measured.
 _FIRST_RATES = {2: 0.3, 3: 0.45, 4: 0.6, 8: 0.8}
 _FIRST_WEIGHT, _MOST_WEIGHT = 2.0, 24.0
@@ -153,9 +154,9 @@ class _Decision:
         if self._is_trial and self._num_guessed == 0 and guess.matched >= TRIAL_MATCH:
             return guess
         now = self._speed(self._num_expected, self._num_guessed)
-        best_count, best_speed = 0, now * LEAST_GAIN if now is not None else None
-        if best_speed is None:
+        if now is None:
             return NO_GUESS
+        best_count, best_speed = 0, now * (1.0 + LEAST_GAIN / self._num_rows)
         for count, expected in enumerate(self._guesser.expected(guess)):
             speed = self._speed(self._num_expected + expected, self._num_guessed + count)
             if count and speed is not None and speed > best_speed:
@@ -171,7 +172,7 @@ def _may_pay(num_rows: int, most: int, costs: StepCosts) -> bool:
     """Tell whether a step could win if all its guesses were right; a look into the past is spared where not."""
     for count in range(1, most + 1):
         ratio = costs.ratio(num_rows, count)
-        if ratio is not None and (num_rows + count) / num_rows > ratio * LEAST_GAIN:
+        if ratio is not None and num_rows + count > ratio * (num_rows + LEAST_GAIN):
             return True
     return False
 
