@@ -88,6 +88,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         schema=given.schema,
         context=given.context,
         kv_bits=given.kv_bits,
+        draft=given.draft,
+        speculates=given.speculates,
         save=given.save,
         session=given.session,
         goes_on=given.goes_on,
@@ -203,6 +205,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
     group.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer together")
     group.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values; 4 costs quality")
+    group.add_argument("--draft", metavar="NAME", help="a small model of the same vocabulary that guesses tokens ahead")
+    group.add_argument(
+        "--no-speculate", dest="speculates", action="store_false", help="one token a step, and no guesses"
+    )
     group.add_argument("--yes", action="store_true", help="download and run tools without asking")
     parser.add_argument("--system", metavar="TEXT", help="system message")
 

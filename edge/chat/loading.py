@@ -31,7 +31,7 @@ def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
     limits = make_limits(options, keeps=keeps)
     if options.model is None:
         with screen.waiting("loading the demo"):
-            return load(projector=options.projector, adapter=options.adapter, limits=limits)
+            return load(projector=options.projector, adapter=options.adapter, draft=options.draft, limits=limits)
     from edge.chat.models.choose import choose_model
     from edge.chat.models.found import find_in_cache
 
@@ -47,7 +47,7 @@ def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
     is_here = Path(model).expanduser().exists() or find_in_cache(str(model)) is not None
     # A download shows its own progress.
     with screen.waiting(f"loading {options.model}") if is_here else nullcontext():
-        return load(model, projector=options.projector, adapter=options.adapter, limits=limits)
+        return load(model, projector=options.projector, adapter=options.adapter, draft=options.draft, limits=limits)
 
 
 def _agrees(screen: Screen, text: str) -> bool:

@@ -57,15 +57,18 @@ class StepCosts:
         self._idle_turns = 0
         if num_right < num_guessed:
             self._rest_turns = WAIT_TURNS
-        follows_wide = last is not None and last[0] == num_rows and last[1] > 0
-        seconds = now - (last[2] if last is not None and follows_wide else self._started_s)
-        plain = self._plain[num_rows]
-        if len(plain) >= PLAIN_SAMPLES:
-            self._wide[num_rows][num_guessed].append(seconds / median(plain))
+        plain_s = self.plain_seconds(num_rows)
+        if plain_s:
+            self._wide[num_rows][num_guessed].append((now - self._started_s) / plain_s)
 
     def disturb(self) -> None:
         """Something else ran in between: the next plain turn is not measured."""
         self._last = None
+
+    def plain_seconds(self, num_rows: int) -> float:
+        """Say how long a step without guesses takes; 0 while it is not known."""
+        plain = self._plain[num_rows]
+        return median(plain) if len(plain) >= PLAIN_SAMPLES else 0.0
 
     def ratio(self, num_rows: int, num_guessed: int) -> float | None:
         """Say what a step with guesses costs in plain steps of as many rows; None where it is not known yet.
@@ -88,7 +91,7 @@ class StepCosts:
 
     def allows_trial(self, num_rows: int) -> bool:
         """Tell whether a wide step may be tried for the sake of knowing its cost."""
-        if len(self._plain[num_rows]) < PLAIN_SAMPLES:
+        if not self.plain_seconds(num_rows):
             return False
         is_known = self.ratio(num_rows, 1) is not None
         return self._idle_turns >= AGAIN_TURNS if is_known else self._rest_turns == 0

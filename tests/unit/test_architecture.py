@@ -37,6 +37,8 @@ LAYERS = {
     "edge.run.sample": 5,
     "edge.run.lookup": 5,
     "edge.run.costs": 5,
+    "edge.run.draft": 5,
+    "edge.run.forward": 5,
     "edge.run.speculate": 5,
     "edge.run.constrain": 5,
     "edge.run.grammar": 5,

@@ -123,8 +123,8 @@ class Outlet:
             self.finish_place = next(self.ends)
 
 
-def bare_loop(model: Qwen3VL, limits: EngineLimits) -> Loop:
-    """A loop without a thread, of a model with no end token."""
+def bare_loop(model: Qwen3VL, limits: EngineLimits, *, draft: Qwen3VL | None = None) -> Loop:
+    """A loop without a thread, of a model with no end token, and perhaps a draft."""
     processor: Future[Any] = Future()
     processor.set_result(GivenPrompts())
     return make_loop(
@@ -133,6 +133,7 @@ def bare_loop(model: Qwen3VL, limits: EngineLimits) -> Loop:
         speech=Speech(processor, frozenset(), GREEDY),
         limits=limits,
         context_tokens=model.config.text.max_position_embeddings,
+        read_draft=None if draft is None else lambda: draft,
     )
 
 

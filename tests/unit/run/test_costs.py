@@ -71,15 +71,6 @@ def test_a_turn_beside_other_work_is_not_measured(clock: Clock) -> None:
     assert costs.ratio(1, 3) == pytest.approx(1.5)
 
 
-def test_a_wide_step_does_not_count_the_wait_for_the_plain_one_before(clock: Clock) -> None:
-    costs = measured(clock, {})
-    for _ in range(3):
-        turn(costs, clock, 1.0)
-        clock.now += 1.0  # the pending token is waited for before the turn's step begins
-        turn(costs, clock, 1.2, guessed=3, right=3)
-    assert costs.ratio(1, 3) == pytest.approx(1.2)
-
-
 def test_trials_wait_for_plain_times_and_pause_after_a_wrong_guess(clock: Clock) -> None:
     assert not StepCosts().allows_trial(1)
     costs = measured(clock, {})
