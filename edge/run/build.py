@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
@@ -26,6 +27,9 @@ from edge.run.speculate import DraftGuesser, Guesser, most_guessed
 from edge.run.thought import plan_thought
 from edge.settings import GenerationSettings
 from edge.text.answer import AnswerReader
+
+if TYPE_CHECKING:
+    from edge.kv.disk import PrefixStore
 
 ModelReader = Callable[[], Qwen3VL]
 
@@ -95,12 +99,7 @@ def make_loop(
     draft = None if read_draft is None else _make_draft(read_draft())
     kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
-    store = None
-    if identity is not None and limits.keep_folder is not None:
-        from edge.kv.disk import PrefixStore
-
-        kept_as = f"{identity} kv_bits={limits.kv_bits}"
-        store = PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
+    store = None if identity is None else _make_store(limits, identity)
     planner = Planner(
         config,
         precision=_precision_of(model),
@@ -113,7 +112,6 @@ def make_loop(
         seen=seen,
         store=store,
     )
-
     make_guesser = _guesser_maker(config, speech=speech, limits=limits, draft=draft)
 
     def make_row(job: Job, plan: Plan) -> Row:
@@ -130,6 +128,15 @@ def make_loop(
         max_rows=limits.max_rows,
     )
     return Loop(parts)
+
+
+def _make_store(limits: EngineLimits, identity: str) -> PrefixStore | None:
+    if limits.keep_folder is None:
+        return None
+    from edge.kv.disk import PrefixStore
+
+    kept_as = f"{identity} kv_bits={limits.kv_bits}"
+    return PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
 
 
 def _make_draft(model: Qwen3VL) -> DraftModel:
