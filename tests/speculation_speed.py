@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
@@ -26,7 +25,6 @@ import numpy as np
 from mlx.utils import tree_map
 from numpy.typing import NDArray
 
-import edge.run.costs
 from edge.answer import AnswerParts
 from edge.checkpoint import door
 from edge.checkpoint.build import empty_model
@@ -43,6 +41,7 @@ from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.request import Request
 from edge.run.build import Speech, make_loop
+from edge.run.costs import StepCosts
 from edge.run.job import Job
 from edge.run.loop import Loop
 from examples.make_slice import slice_config
@@ -188,13 +187,12 @@ def main() -> None:
     parser.add_argument("--busy", action="store_true", help="count the processor's seconds: others work here too")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.busy else time.perf_counter
-    edge.run.costs.time = SimpleNamespace(perf_counter=clock)  # type: ignore[assignment]  # costs by the same clock
     if arguments.layers is None:
         demo = door.open(demo_folder())
         runner = Runner(Dictated(demo.read_model(default_dtype()).model), demo.read_processor(), clock)
     else:
         runner = Runner(Dictated(random_model(arguments.layers)), processor("instruct"), clock)
-    measured = runner.loop.costs
+    measured = StepCosts(clock)
     for name, (question, whole) in texts().items():
         answer = whole[: 3 * arguments.tokens]
         runner.loop.costs = FreeCosts()

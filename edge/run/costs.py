@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from statistics import median
 
 TRIALS = 3
@@ -23,7 +24,9 @@ WAIT_TURNS = 64
 class StepCosts:
     """Seconds of decode steps by rows and by guessed tokens; on the model thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Measure with a clock that gives seconds."""
+        self._clock = clock
         self._plain: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=9))
         self._wide: defaultdict[int, defaultdict[int, deque[float]]] = defaultdict(
             lambda: defaultdict(lambda: deque(maxlen=5))
@@ -35,7 +38,7 @@ class StepCosts:
 
     def start(self) -> None:
         """Begin a turn: its guesses are made, its step is not."""
-        self._started_s = time.perf_counter()
+        self._started_s = self._clock()
 
     def end(self, num_rows: int, num_guessed: int, num_right: int = 0) -> None:
         """End a turn that began with `start`.
@@ -45,7 +48,7 @@ class StepCosts:
             num_guessed: Guessed tokens of all of them.
             num_right: How many of these were right.
         """
-        now = time.perf_counter()
+        now = self._clock()
         last, self._last = self._last, (num_rows, num_guessed, now)
         self._rest_turns = max(0, self._rest_turns - 1)
         self._idle_turns += 1

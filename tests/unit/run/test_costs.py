@@ -16,10 +16,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("edge.run.costs.time.perf_counter", clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 def turn(costs: StepCosts, clock: Clock, seconds: float, *, guessed: int = 0, right: int = 0, rows: int = 1) -> None:
@@ -30,7 +28,7 @@ def turn(costs: StepCosts, clock: Clock, seconds: float, *, guessed: int = 0, ri
 
 def measured(clock: Clock, wide: dict[int, list[float]], *, plain: float = 1.0) -> StepCosts:
     """Costs after plain turns and some wide ones."""
-    costs = StepCosts()
+    costs = StepCosts(clock)
     for _ in range(6):
         turn(costs, clock, plain)
     for guessed, times in wide.items():
