@@ -32,6 +32,7 @@ class StepCosts:
             lambda: defaultdict(lambda: deque(maxlen=5))
         )
         self._started_s = 0.0
+        self._ratios: dict[tuple[int, int], float | None] = {}
         self._last: tuple[int, int, float] | None = None
         self._rest_turns = 0
         self._idle_turns = 0
@@ -63,6 +64,7 @@ class StepCosts:
         plain_s = self.plain_seconds(num_rows)
         if plain_s:
             self._wide[num_rows][num_guessed].append((now - self._started_s) / plain_s)
+            self._ratios.clear()
 
     def disturb(self) -> None:
         """Something else ran in between: the next plain turn is not measured."""
@@ -78,6 +80,19 @@ class StepCosts:
 
         What was not tried lies on the line between its neighbours; 0 guesses cost 1.
         """
+        key = num_rows, num_guessed
+        if key not in self._ratios:
+            self._ratios[key] = self._ratio(num_rows, num_guessed)
+        return self._ratios[key]
+
+    def allows_trial(self, num_rows: int) -> bool:
+        """Tell whether a wide step may be tried for the sake of knowing its cost."""
+        if not self.plain_seconds(num_rows):
+            return False
+        is_known = self.ratio(num_rows, 1) is not None
+        return self._idle_turns >= AGAIN_TURNS if is_known else self._rest_turns == 0
+
+    def _ratio(self, num_rows: int, num_guessed: int) -> float | None:
         known = {0: 1.0} | {
             number: median(samples) for number, samples in self._wide[num_rows].items() if len(samples) >= TRIALS
         }
@@ -91,10 +106,3 @@ class StepCosts:
             below, above = sorted(known)[-2:]  # go on as steeply as between the last two
         slope = (known[above] - known[below]) / (above - below)
         return known[below] + slope * (num_guessed - below)
-
-    def allows_trial(self, num_rows: int) -> bool:
-        """Tell whether a wide step may be tried for the sake of knowing its cost."""
-        if not self.plain_seconds(num_rows):
-            return False
-        is_known = self.ratio(num_rows, 1) is not None
-        return self._idle_turns >= AGAIN_TURNS if is_known else self._rest_turns == 0

@@ -12,7 +12,7 @@ import pytest
 import edge
 from edge.run.loop import Loop
 from examples.demo_model.held_out import cases
-from tests.unit.run.guessing import FreeCosts
+from tests.unit.run.guessing import CheapCosts
 from tests.unit.run.schemas import random_schema, random_tools
 
 Told = list[tuple[Any, ...]]  # Any: fields of answers
@@ -22,14 +22,14 @@ TEXTS = ("tool", "tool_result", "in_a_row", "six_turns", "copying")
 
 @pytest.fixture(scope="module", params=[None, pytest.param(8, marks=pytest.mark.long)], ids=["plain", "8 bits"])
 def engine(request: pytest.FixtureRequest) -> Iterator[edge.Engine]:
-    """The demo, on a machine where each guess seems to pay."""
+    """The demo, on a machine where likely guesses seem to pay."""
     with edge.load(limits=edge.EngineLimits(max_rows=4, kv_bits=request.param)) as engine:
-        engine._thread.call(_make_free)
+        engine._thread.call(_make_cheap)
         yield engine
 
 
-def _make_free(loop: Loop) -> None:
-    loop.costs = FreeCosts()
+def _make_cheap(loop: Loop) -> None:
+    loop.costs = CheapCosts()
 
 
 def held_out(task: str, number: int) -> list[edge.Request]:
