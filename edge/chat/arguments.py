@@ -90,6 +90,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         schema=given.schema,
         context=given.context,
         kv_bits=given.kv_bits,
+        draft=given.draft,
+        speculates=given.speculates,
         save=given.save,
         session=given.session,
         goes_on=given.goes_on,
@@ -222,6 +224,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "its positions are stretched by YaRN",
     )
     group.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help=KV_BITS_HELP)
+    group.add_argument("--draft", metavar="NAME", help="a small model of the same vocabulary that guesses tokens ahead")
+    group.add_argument(
+        "--no-speculate", dest="speculates", action="store_false", help="one token a step, and no guesses"
+    )
     group.add_argument("--yes", action="store_true", help="download and run tools without asking")
 
 

@@ -33,23 +33,24 @@ def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
     limits = make_limits(options, keeps=keeps and _can_keep(screen))
     if options.model is None or is_demo(options.model):
         with screen.waiting("loading the demo"):
-            return load(projector=options.projector, adapter=options.adapter, limits=limits)
+            return load(projector=options.projector, adapter=options.adapter, draft=options.draft, limits=limits)
     from edge.chat.models.choose import choose_model
     from edge.chat.models.found import find_in_cache
 
     asks = screen.err.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not options.agrees
     if not screen.err.is_terminal:
         _silence_downloads()
-    model = choose_model(
-        options.model,
-        models_dir=options.models_dir,
-        agree=(lambda text: _agrees(screen, text)) if asks else None,
-        note=screen.note,
-    )
+
+    def choose(name: str) -> str | Path:
+        agree = (lambda text: _agrees(screen, text)) if asks else None
+        return choose_model(name, models_dir=options.models_dir, agree=agree, note=screen.note)
+
+    model = choose(options.model)
+    draft = None if options.draft is None else choose(options.draft)
     is_here = Path(model).expanduser().exists() or find_in_cache(str(model)) is not None
     # A download shows its own progress.
     with screen.waiting(f"loading {options.model}") if is_here else nullcontext():
-        return load(model, projector=options.projector, adapter=options.adapter, limits=limits)
+        return load(model, projector=options.projector, adapter=options.adapter, draft=draft, limits=limits)
 
 
 def _can_keep(screen: Screen) -> bool:

@@ -109,6 +109,10 @@ class SamplingParams:
                 )
 
 
+SamplerState = tuple[mx.array, mx.array | None]
+"""The random key and the counts of generated tokens at one point of an answer."""
+
+
 class Sampler:
     """One request's sampler: its parameters, its random key and the tokens it has accepted."""
 
@@ -140,6 +144,15 @@ class Sampler:
         """Count a token that became part of the answer; (1,) int32, may be unevaluated."""
         if self._counts is not None:
             self._counts = self._counts.at[token].add(1)
+
+    @property
+    def state(self) -> SamplerState:
+        """Where it stands, to come back to with `restore`."""
+        return self._key, self._counts
+
+    def restore(self, state: SamplerState) -> None:
+        """Go back to where it stood: tokens accepted and keys used since then never were."""
+        self._key, self._counts = state
 
     @property
     def takes_the_best(self) -> bool:

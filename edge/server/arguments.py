@@ -92,6 +92,8 @@ class ServerOptions:
         allows_remote_media: Whether pictures are fetched from public http(s) addresses.
         context_tokens: Most tokens of prompt and answer; None takes the model's.
         kv_bits: Bits of keys and values; None keeps the compute type.
+        draft: A small model that guesses tokens ahead, for all models.
+        speculates: Whether tokens are guessed and checked several in one step, where that is faster.
         rows: Most requests that run at a time.
         keep_folder: Where finished turns are kept on disk; None keeps them in memory only.
         grace_s: Seconds that running answers get when the server is told to stop.
@@ -114,6 +116,8 @@ class ServerOptions:
     allows_remote_media: bool = False
     context_tokens: int | None = None
     kv_bits: int | None = None
+    draft: str | None = None
+    speculates: bool = True
     rows: int = 16
     keep_folder: Path | None = None
     grace_s: float = 10.0
@@ -169,6 +173,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ServerOptions:
         allows_remote_media=given.allow_remote_media,
         context_tokens=given.context,
         kv_bits=given.kv_bits,
+        draft=given.draft,
+        speculates=given.speculates,
         rows=given.rows,
         keep_folder=given.keep_folder,
         grace_s=given.grace,
@@ -258,6 +264,8 @@ def _make_parser() -> argparse.ArgumentParser:
         help="most tokens of prompt and answer, such as 32k (the model's; up to four times that, by YaRN)",
     )
     models.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
+    models.add_argument("--draft", metavar="M", help="a small model of the same vocabulary that guesses tokens ahead")
+    models.add_argument("--no-speculate", dest="speculates", action="store_false", help="one token a step, no guesses")
     models.add_argument("--rows", metavar="N", type=int, default=16, help="requests that run at a time (16)")
     models.add_argument("--keep-folder", metavar="DIR", type=Path, help="keep finished turns on disk here")
     _add_access_options(parser)

@@ -118,6 +118,7 @@ def make_limits(options: ChatOptions, *, keeps: bool = False) -> EngineLimits:
     return EngineLimits(
         context_tokens=options.context,
         kv_bits=options.kv_bits,
+        speculate=options.speculates,
         keep_folder=kept_folder() if keeps else None,
     )
 

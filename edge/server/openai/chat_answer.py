@@ -198,7 +198,9 @@ def usage_body(usages: Sequence[Usage]) -> dict[str, Json]:
 
 def timings_body(usage: Usage) -> dict[str, Json]:
     """Return counts and speeds as llama.cpp's server tells them, which several programs show."""
+    guesses = {"draft_n": usage.guessed_tokens, "draft_n_accepted": usage.accepted_tokens}
     return {
+        **(guesses if usage.guessed_tokens else {}),
         "cache_n": usage.cached_tokens,
         "prompt_n": usage.prompt_tokens - usage.cached_tokens,
         "prompt_ms": round(1000 * (usage.prefill_s + usage.vision_s), 3),

@@ -82,6 +82,7 @@ SCHEMAS: dict[str, Json] = {
         response_format={"type": ["object", "null"]},
         reasoning_effort=_EFFORT,
         thinking_budget={"type": ["integer", "null"], "minimum": 0},
+        speculate={"type": ["boolean", "null"]},
         stream_options={"type": ["object", "null"]},
     ),
     "ChatCompletion": object_of(
@@ -164,6 +165,7 @@ SCHEMAS: dict[str, Json] = {
         parallel_tool_calls={"type": ["boolean", "null"]},
         text={"type": ["object", "null"]},
         reasoning={"type": ["object", "null"]},
+        speculate={"type": ["boolean", "null"]},
         include={"type": ["array", "null"], "items": TEXT},
         metadata={"type": ["object", "null"]},
     ),

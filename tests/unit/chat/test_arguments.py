@@ -24,6 +24,12 @@ def test_only_given_sampling_values_are_passed_on() -> None:
     assert options.sampling == {"temperature": 0.0, "top_k": 5, "seed": 3}
 
 
+def test_guesses_are_on_unless_told_otherwise() -> None:
+    assert parse_arguments([]).speculates
+    options = parse_arguments(["--no-speculate", "--draft", "2b"])
+    assert (options.speculates, options.draft) == (False, "2b")
+
+
 @pytest.mark.parametrize(
     "argv", [["--nonsense"], ["--top-k", "many", "hi"], ["a", "b"], ["--max-tok", "3", "hi"], ["--image"]]
 )
