@@ -25,7 +25,7 @@ from .tasks import Question
 
 LANE_TOKENS = {
     "image": 128, "sign": 76, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128,
-    "wide_sign": 76, "lists": 240, "plain": 64, "free_tools": 300, "talk": 150, "refusal": 80, "animation": 128,
+    "wide_sign": 76, "lists": 330, "plain": 64, "free_tools": 340, "talk": 150, "refusal": 80, "animation": 128,
     "copying": 192,
 }  # fmt: skip
 LANES = {
@@ -150,7 +150,7 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
         way = rng.random()
         if texts and way < 0.8:
             name = rng.choice(texts)
-            question, arguments = dialogue.text_call(rng, name)
+            question, arguments = dialogue.text_call(rng, name, names)
             yield turn(rng, question)
             if rng.random() < 0.4:
                 result, reply = dialogue.tool_result(rng, name, arguments)
