@@ -17,7 +17,7 @@ from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.run.job import Job
-from edge.run.loop import Loop, LoopParts
+from edge.run.loop import Loop, LoopParts, Model
 from edge.run.plan import Plan, Planner
 from edge.run.row import Row
 from edge.run.sample import Sampler, SamplingParams
@@ -111,7 +111,7 @@ def make_loop(
         return speech.make_row(job, plan, vocab_size=config.text.vocab_size)
 
     parts = LoopParts(
-        model=model,
+        model=_replaying(model),
         num_blocks=config.vision.depth,
         planner=planner,
         kept=kept,
@@ -132,6 +132,15 @@ def sampling_of(generation: GenerationSettings) -> SamplingParams:
         repetition_penalty=generation.repetition_penalty,
         presence_penalty=generation.presence_penalty,
     )
+
+
+def _replaying(model: Qwen3VL) -> Model:
+    """Return the model as the loop calls it: on a GPU short forwards are replayed."""
+    if mx.default_device().type != mx.DeviceType.gpu:
+        return model
+    from edge.model.step import ShortForwards
+
+    return ShortForwards(model)
 
 
 def _precision_of(model: Qwen3VL) -> Precision:

@@ -51,9 +51,9 @@ class ScriptedModel:
         assert last_only
         rows = []
         for row, layers in zip(token_ids, memory, strict=True):
-            keys = mx.broadcast_to(row.astype(mx.float32)[None, None, :, None], (1, 2, row.size, 16))
+            both = mx.broadcast_to(row.astype(mx.float32)[None, None, :, None], (1, 4, row.size, 16))
             for layer in layers:
-                layer.append(keys, keys)
+                layer.append(both)
             history = np.array(layers[0].state[0][0, 0, :, 0]).astype(int).tolist()
             turn = len(history) - 1 - history[::-1].index(TURN)
             wanted = self.scripts[tuple(history[:turn])](history)
