@@ -30,6 +30,8 @@ class EngineLimits:
         keep_folder: Where finished turns are kept on disk too, so that a later engine goes on without a prefill;
             None keeps them in memory only.
         keep_folder_bytes: Bytes they may take there; the oldest go first.
+        wire: Keep weights, keys and values in memory that macOS does not page out. Off by default: under load and at
+            the largest limit, wiring was what made macOS panic.
 
     Raises:
         RequestError: A value is out of range; its `field` names it.
@@ -44,6 +46,7 @@ class EngineLimits:
     vision_cache_bytes: int = VISION_CACHE_BYTES
     keep_folder: Path | None = None
     keep_folder_bytes: int = DISK_BYTES
+    wire: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -61,5 +64,7 @@ class EngineLimits:
             if not isinstance(self.keep_folder, str | Path):
                 raise RequestError(f"keep_folder: expected a path, found {self.keep_folder!r}.", field="keep_folder")
             object.__setattr__(self, "keep_folder", Path(self.keep_folder))
+        if not isinstance(self.wire, bool):
+            raise RequestError(f"wire: expected True or False, found {self.wire!r}.", field="wire")
         if self.kv_bits not in (None, 8, 4):
             raise RequestError(f"kv_bits: expected 8 or 4, or None, found {self.kv_bits!r}.", field="kv_bits")

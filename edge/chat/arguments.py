@@ -88,6 +88,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         schema=given.schema,
         context=given.context,
         kv_bits=given.kv_bits,
+        wires=given.wire,
         save=given.save,
         session=given.session,
         goes_on=given.goes_on,
@@ -203,6 +204,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
     group.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer together")
     group.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values; 4 costs quality")
+    group.add_argument("--wire", action="store_true", help="Mac only: keep the model from being paged out (risky)")
     group.add_argument("--yes", action="store_true", help="download and run tools without asking")
     parser.add_argument("--system", metavar="TEXT", help="system message")
 

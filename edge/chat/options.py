@@ -35,6 +35,7 @@ class ChatOptions:
         schema: JSON Schema that answers obey, or "json".
         context: Most tokens of prompt and answer together.
         kv_bits: Bits of keys and values.
+        wires: Whether macOS may not page the model out.
         save: A new file that gets the messages too, as JSON lines.
         session: Name of the saved talk to go on with, or of a new one.
         goes_on: Go on with the last saved talk.
@@ -67,6 +68,7 @@ class ChatOptions:
     schema: dict[str, Any] | str | None = None  # Any: JSON
     context: int | None = None
     kv_bits: Literal[8, 4] | None = None
+    wires: bool = False
     save: Path | None = None
     session: str | None = None
     goes_on: bool = False

@@ -87,6 +87,10 @@ def make_loop(
     """
     mx.set_cache_limit(SPARE_BYTES)
     model = read_model()
+    if limits.wire:
+        from edge.run.wire import wire
+
+        wire(num_model_bytes(model) + limits.kept_bytes + SPARE_BYTES)
     kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
     store = None

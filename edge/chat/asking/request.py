@@ -118,6 +118,7 @@ def make_limits(options: ChatOptions, *, keeps: bool = False) -> EngineLimits:
     return EngineLimits(
         context_tokens=options.context,
         kv_bits=options.kv_bits,
+        wire=options.wires,
         keep_folder=data_folder() / "kept" if keeps else None,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
@@ -120,10 +122,11 @@ def test_a_projection_in_parts_gives_the_outputs_of_one_matrix() -> None:
     mlp, switch = MLP(64, 96), SwitchGLU(64, 96, 5)
     rows = mx.random.normal((7, 1, 64), key=mx.random.key(1))
     experts = mx.random.randint(0, 5, (7, 2), key=mx.random.key(2)).astype(mx.uint32)
-    for module, run in (
+    runs: list[tuple[MLP | SwitchGLU, Callable[[], mx.array]]] = [
         (mlp, lambda: mlp(rows, residual=mx.zeros_like(rows))),
         (switch, lambda: switch(rows, experts)),
-    ):
+    ]
+    for module, run in runs:
         randomize(module)
         whole, expected = module.gate_up_proj.weight, run()
         split_modules(module, {"gate_up_proj": (100, 92)})
