@@ -92,6 +92,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         kv_bits=given.kv_bits,
         draft=given.draft,
         speculates=given.speculates,
+        wires=given.wire,
         save=given.save,
         session=given.session,
         goes_on=given.goes_on,
@@ -228,6 +229,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-speculate", dest="speculates", action="store_false", help="one token a step, and no guesses"
     )
+    group.add_argument("--wire", action="store_true", help="Mac only: keep the model from being paged out (risky)")
     group.add_argument("--yes", action="store_true", help="download and run tools without asking")
 
 

@@ -37,6 +37,7 @@ class ChatOptions:
         kv_bits: Bits of keys and values.
         draft: A small model that guesses tokens ahead.
         speculates: Whether tokens are guessed and checked several in one step, where that is faster.
+        wires: Whether macOS may not page the model out.
         save: A new file that gets the messages too, as JSON lines.
         session: Name of the saved talk to go on with, or of a new one.
         goes_on: Go on with the last saved talk.
@@ -72,6 +73,7 @@ class ChatOptions:
     kv_bits: Literal[8, 4] | None = None
     draft: str | None = None
     speculates: bool = True
+    wires: bool = False
     save: Path | None = None
     session: str | None = None
     goes_on: bool = False

@@ -29,7 +29,7 @@ from edge.kv.layer import LayerMemory, RowMemory
 from edge.kv.make import memory_form, restore_memory
 from edge.kv.prefix import PrefixKey, SpanKey
 
-FORMAT_VERSION = "edge-kv-1"
+FORMAT_VERSION = "edge-kv-2"
 TEMPORARY_SUFFIX = ".tmp"
 
 _SUM_BYTES = hashlib.sha256().digest_size

@@ -70,12 +70,12 @@ class PackedMemory:
         """Codes, scales and biases of the tokens held, (1, 2 * K, S, X) each; empty before the first `append`."""
         return tuple(buffer[:, :, : self._num_tokens] for buffer in self._buffers)
 
-    def append(self, keys: mx.array, values: mx.array) -> None:
-        """Quantize and add the keys and values of new tokens, (1, K, L, Dh) each."""
-        new = mx.concatenate([keys, values], axis=1).astype(mx.float32)  # (1, 2 * K, L, Dh); scales take its type
+    def append(self, keys_values: mx.array) -> None:
+        """Quantize and add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
+        new = keys_values.astype(mx.float32)  # scales take its type
         packed = mx.quantize(new, group_size=self.group_size, bits=self.bits)
         self._buffers = write_tokens(self._buffers, packed, start=self._num_tokens)
-        self._num_tokens += keys.shape[2]
+        self._num_tokens += keys_values.shape[2]
 
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
         """Attend from the newest L tokens, (1, H, L, Dh), to all tokens held; returns the same shape and type."""

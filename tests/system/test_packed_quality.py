@@ -96,7 +96,7 @@ def test_packed_keys_and_values_cost_little(bits: Literal[8, 4], most_kl: float,
 def test_bytes_per_token_are_those_planned(bits: KvBits) -> None:
     text = model().config.text
     memory = make_memory(text, kv_bits=bits)
-    keys = mx.zeros((1, text.num_kv_heads, 512, text.head_dim))
+    both = mx.zeros((1, 2 * text.num_kv_heads, 512, text.head_dim))
     for layer in memory:
-        layer.append(keys, keys)
+        layer.append(both)
     assert row_bytes(memory) == 512 * bytes_per_token(text, kv_bits=bits, itemsize=4)

@@ -119,6 +119,7 @@ def make_limits(options: ChatOptions, *, keeps: bool = False) -> EngineLimits:
         context_tokens=options.context,
         kv_bits=options.kv_bits,
         speculate=options.speculates,
+        wire=options.wires,
         keep_folder=kept_folder() if keeps else None,
     )
 
