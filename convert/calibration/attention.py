@@ -15,7 +15,7 @@ import numpy as np
 from convert.calibration.arithmetic import rms_norm, rms_norm_back, softmax, softmax_back
 from convert.calibration.moments import Floats
 from edge.config import TextConfig
-from edge.model.rope import Rope, apply_rope, attention_scale
+from edge.model.rope import Rope, attention_scale, turn_heads
 
 Gradient = tuple[Floats, Floats]  # of a matrix: what came back to its outputs (L, out), and its inputs (L, in)
 
@@ -45,7 +45,7 @@ class AttentionSide:
         self._qkv = np.concatenate([weights[f"self_attn.{name}_proj.weight"] for name in ("q", "k", "v")])
         counts = ((config.num_heads, "q"), (config.num_kv_heads, "k"))
         rows = [np.tile(weights[f"self_attn.{name}_norm.weight"], (count, 1)) for count, name in counts]
-        self._head_norm = mx.array(np.concatenate(rows)[:, None])  # (H + K, 1, Dh)
+        self._head_norm = mx.array(np.concatenate(rows))  # (H + K, Dh)
         self._scale = np.float32(attention_scale(config.rope, config.head_dim))
 
     def attend(self, hidden: Floats, rope: Rope) -> Attended:
@@ -132,5 +132,5 @@ class AttentionSide:
         return np.array(self._norm_and_turn(mx.array(heads), rope))
 
     def _norm_and_turn(self, heads: mx.array, rope: Rope) -> mx.array:
-        normed = mx.fast.rms_norm(heads, None, self._config.rms_norm_eps) * self._head_norm
-        return apply_rope(rope, normed[None])[0]
+        normed = mx.fast.rms_norm(heads, None, self._config.rms_norm_eps)
+        return turn_heads(rope, normed[None], weight=self._head_norm, raw=heads[None], num_turned=len(heads))[0]
