@@ -56,6 +56,7 @@ class Engine:
         name: str,
         limits: EngineLimits | None = None,
         identity: str | None = None,
+        read_draft: ModelReader | None = None,
     ) -> None:
         """Put the parts together; `edge.load` reads them from a checkpoint.
 
@@ -67,6 +68,7 @@ class Engine:
             name: What the model is called.
             limits: Bounds of context, rows and caches.
             identity: What weights these are, for finished turns kept on disk; None keeps none there.
+            read_draft: Reads a small model that guesses tokens ahead.
         """
         self.config = config
         self.name = name
@@ -81,7 +83,13 @@ class Engine:
         given, context = self.limits, self.context_tokens
         self._thread = ModelThread(
             lambda: make_loop(
-                read_model, config=config, speech=speech, limits=given, context_tokens=context, identity=identity
+                read_model,
+                config=config,
+                speech=speech,
+                limits=given,
+                context_tokens=context,
+                identity=identity,
+                read_draft=read_draft,
             )
         )
         # The thread must not hold the engine, or no engine would ever be let go.

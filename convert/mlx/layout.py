@@ -151,6 +151,11 @@ def lay_out_folder(
     return FolderLayout(tuple(shards), ordered, choices, shapes)
 
 
+def parameter_bytes(name: str, shape: Shape, setting: Format) -> int:
+    """Return the bytes of a parameter in a format, all its parts together and without headers."""
+    return _sketch_bytes(_sketch(name, shape, setting, "BF16"))
+
+
 Sketch = dict[str, tuple[str, str, tuple[int, ...]]]  # part -> name, dtype, shape
 
 

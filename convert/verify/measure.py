@@ -14,6 +14,7 @@ import torch
 
 from convert.disk import check_space
 from convert.interrupt import explain_interrupt
+from convert.recipes import Format
 from convert.source import mark_files
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
@@ -159,6 +160,17 @@ class Measurement:
             versions={name: importlib.metadata.version(name) for name in ("torch", "transformers", "mlx")},
             candidates=results,
         )
+
+    def affine_formats(self) -> dict[str, dict[str, Format]]:
+        """Return candidate -> parameter -> format of those that are MLX folders in affine formats alone."""
+        found: dict[str, dict[str, Format]] = {}
+        for candidate in self.candidates:
+            if candidate.is_gguf:
+                continue
+            packed = open_checkpoint(candidate.card_folder).quantized
+            if packed and all(form.mode == "affine" for form in packed.values()):
+                found[candidate.name] = {f"{module}.weight": form for module, form in packed.items()}
+        return found
 
     def may_have_card(self, candidate: Candidate) -> bool:
         """Tell whether a report may be written beside a candidate: not into the reference, nor into a download."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import mlx.core as mx
 
@@ -21,7 +21,7 @@ from edge.checkpoint.build import check_runs_in
 from edge.checkpoint.files.hub import resolve_model
 from edge.checkpoint.folder import LoadedModel, default_dtype, load_checkpoint
 from edge.checkpoint.opened import Checkpoint
-from edge.config import LayerQuantization
+from edge.config import LayerQuantization, ModelConfig
 from edge.errors import ConfigError
 from edge.settings import read_generation_settings
 
@@ -58,6 +58,10 @@ class FolderCheckpoint(Checkpoint):
     def read_model(self, dtype: mx.Dtype) -> LoadedModel:
         """Read all parameters; floats become `dtype`."""
         return load_checkpoint(self.stored, dtype=dtype)
+
+    def with_config(self, config: ModelConfig) -> Self:
+        """Return the same folder with another configuration of equal tensors."""
+        return replace(self, config=config, stored=replace(self.stored, config=config))
 
     def _read_processor(self) -> Processor:
         from edge.prompt.processor import Processor

@@ -285,6 +285,8 @@ def test_boxes_on_a_small_picture_give_a_hint() -> None:
     assert processor().build(user(image(small), "What is this?")).hints == ()
     assert processor().build(user(image(large), "Draw bounding boxes.")).hints == ()
     assert processor().build(user("Draw bounding boxes.")).hints == ()
+    limited = user(image(small, max_pixels=200_000), "Draw bounding boxes.")
+    assert processor().build(limited).hints == ()  # a limit forbids what the hint would say
 
 
 def test_a_picture_the_template_drops_is_an_error() -> None:
