@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, cast
 from convert.interrupt import INTERRUPTED, end_at_second_interrupt, end_program
 from edge.errors import EdgeError
 from edge.units import one_line
-from edge.usage import OneLineParser
+from edge.usage import OneLineParser, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m convert"
@@ -43,6 +43,7 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command; return its exit code."""
+    write_notes("convert")
     words = list(sys.argv[1:] if argv is None else argv)
     name = _make_overview().parse_args(words[:1]).command
     module_name, sentence = COMMANDS[name]

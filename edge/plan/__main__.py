@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from edge.errors import EdgeError, UsageError
 from edge.units import token_count
-from edge.usage import OneLineParser
+from edge.usage import OneLineParser, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.plan"
@@ -28,6 +28,7 @@ exit status: 0 it fits, 1 it does not (or a failure, told on stderr), 2 wrong us
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan what the command line asks for; return the exit status."""
+    write_notes("edge.plan")
     given = _parser().parse_args(argv)
     try:
         return _plan(given)

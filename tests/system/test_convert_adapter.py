@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_an_adapter_is_merged(line: Line, sound: Path, source: Path, place: Path
     changed = {name for name in made if made[name] != without.get(name)}
     assert any(name.endswith((".safetensors", ".gguf")) for name in changed)
     assert set(made) == set(without)
+
+
+def test_worker_processes_merge_as_one_does(source: Path, place: Path, tmp_path: Path) -> None:
+    add_adapter(source)
+    assert run(GGUF, source, place) == (0, "")
+    (tmp_path / "two").mkdir()
+    two = replace(GGUF, options=("--type", "Q8_0", "--processes", "2"))
+    assert run(two, source, tmp_path / "two") == (0, "")
+    assert two.files(tmp_path / "two") == GGUF.files(place)
 
 
 def test_an_adapter_beside_a_gguf_file_is_not_left_out_without_a_word(

@@ -70,7 +70,8 @@ def test_an_adapter_is_merged_into_a_stream_as_into_the_folder(repository: Path,
     with FakeHub(contents(repository)).running() as hub:
         words = (REPOSITORY, tmp_path / "out", "--stream", "--adapter", adapter)
         given = run_convert(*words, environment=settings(hub, tmp_path))
-    with FakeHub(contents(repository) | contents(adapter)).running() as hub:
+    faults = {"adapter_model.safetensors": ["503", "reset"], "adapter_config.json": ["503"]}
+    with FakeHub(contents(repository) | contents(adapter), faults=faults).running() as hub:
         inside = run_convert(REPOSITORY, tmp_path / "in", "--stream", environment=settings(hub, tmp_path / "b"))
     assert (given.returncode, given.stderr, inside.returncode, inside.stderr) == (0, "", 0, "")
     merged, *streamed = (files_of(tmp_path / name, but=("README.md",)) for name in ("local", "out", "in"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -10,6 +11,7 @@ from convert.__main__ import main as convert_main
 from edge.chat.arguments import parse_arguments as parse_chat
 from edge.plan.__main__ import main as plan_main
 from edge.server.arguments import parse_arguments as parse_server
+from edge.usage import _Notes
 
 NAMES = ["--x", "\x1b]0;owned\x07.png", "a\nb", "\u202egnp.exe", "y" * 9000]
 
@@ -33,3 +35,11 @@ def test_names_of_others_reach_no_terminal_as_they_are(
     assert shown.endswith(" --help.\n")
     assert shown[:-1].isprintable()
     assert len(shown) < 600
+
+
+def test_notes_about_names_of_others_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.makeLogRecord({"msg": "%s counts", "args": ("\x1b]0;owned\x07\n" * 99,)})
+    _Notes("convert").emit(record)
+    shown = capsys.readouterr().err
+    assert shown.startswith("convert: note: \\x1b]0;owned\\x07 ")
+    assert shown[:-1].isprintable()

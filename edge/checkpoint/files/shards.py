@@ -64,6 +64,10 @@ class SafetensorsFile:
         """
         return read_rows(self.tensors[name], name, start, stop, file=self._file)
 
+    def __reduce__(self) -> tuple[type[SafetensorsFile], tuple[Path]]:
+        """Let another process open the file for itself: a converter's workers merge adapters."""
+        return SafetensorsFile, (self.path,)
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSource:

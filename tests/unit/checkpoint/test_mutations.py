@@ -166,12 +166,12 @@ def run(bench: Bench, num_files: int) -> None:
     for _ in range(num_files):
         path, data, opens = bench.broken()
         path.write_bytes(data)
-        start = time.monotonic()
+        start = time.process_time()
         message = message_of(opens)
         num_refused += bool(message)
         assert len(message) <= MOST_CHARACTERS
         assert message.isprintable()
-        assert time.monotonic() - start < MOST_SECONDS
+        assert time.process_time() - start < MOST_SECONDS
         path.write_bytes(bench.kept[path])
     assert num_refused > num_files // 4
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < MOST_BYTES
@@ -199,7 +199,7 @@ def test_equal_names_in_a_header_are_found_in_linear_time(tmp_path: Path) -> Non
     )
     shard = next(folder.glob("*.safetensors"))
     shard.write_bytes(len(header).to_bytes(8, "little") + header)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(EdgeError, match="'t59999' appears twice"):
         door.open(folder)
-    assert time.monotonic() - start < MOST_SECONDS
+    assert time.process_time() - start < MOST_SECONDS
