@@ -202,7 +202,8 @@ def test_idle_connections_do_not_keep_others_out_for_long(attacked: Caller) -> N
 
 
 def test_a_fields_name_cannot_write_a_header(attacked: Caller) -> None:
-    reply = attacked.chat(**{"a\r\nSet-Cookie: b=c": 1, "\u2028": 1})
+    names: dict[str, Json] = {"a\r\nSet-Cookie: b=c": 1, "\u2028": 1}
+    reply = attacked.chat("Hi", **names)
     assert reply.status == 200
     assert "set-cookie" not in reply.headers
     assert reply.headers["x-ignored-fields"] == "a??Set-Cookie: b=c, ?"
