@@ -286,3 +286,8 @@ def test_one_key_cannot_take_all_seats_by_many_threads(attacked: Caller) -> None
     for thread in threads:
         thread.join()
     assert set(statuses) <= {200, 429, 503}
+
+
+@pytest.mark.parametrize("source", ["data:image/png;base64,\ud800", "data:,\udfff", "\ud800", "file:///\ud800"])
+def test_half_a_character_in_a_pictures_address_is_refused(attacked: Caller, source: str) -> None:
+    assert ask_about(attacked, source).status == 400
