@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.server.arguments import ServerOptions
 from edge.server.body import release_body, too_large
 from edge.server.errors import ApiError, ClientGone, to_api_error
+from edge.server.json_body import JsonBody
 from edge.server.log import log_event, log_fault
 from edge.server.metrics import Metrics
 
@@ -98,7 +99,7 @@ class Guard:
 
     def error_response(self, path: str, error: ApiError) -> Response:
         """Write an error down as the path's protocol does."""
-        return JSONResponse(self._error_body(path, error), status_code=error.status, headers=error.headers)
+        return JsonBody(self._error_body(path, error), status_code=error.status, headers=error.headers)
 
     def _check(self, scope: Scope, headers: Headers) -> Response | None:
         """Refuse what may not come in; answer what a browser asks beforehand."""

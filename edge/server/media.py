@@ -131,6 +131,8 @@ class MediaDoor:
         """
         if not isinstance(source, str) or not source:
             raise _wrong(where, f"expected a data URL, found {type(source).__name__}")
+        if not source.isascii() and any("\ud800" <= one <= "\udfff" for one in source):
+            raise _wrong(where, "expected a data URL, found text with half a character in it")
         scheme = source[:8].partition(":")[0].lower()
         if scheme == "data":
             return source

@@ -197,7 +197,7 @@ def usage_body(usages: Sequence[Usage]) -> dict[str, Json]:
 
 
 def timings_body(usage: Usage) -> dict[str, Json]:
-    """Return counts and speeds as llama.cpp's server tells them, which several programs show."""
+    """Return counts and speeds as llama.cpp's server tells them, which several programs show, and the memory held."""
     guesses = {"draft_n": usage.guessed_tokens, "draft_n_accepted": usage.accepted_tokens}
     return {
         **(guesses if usage.guessed_tokens else {}),
@@ -208,6 +208,7 @@ def timings_body(usage: Usage) -> dict[str, Json]:
         "predicted_n": usage.completion_tokens,
         "predicted_ms": round(1000 * usage.decode_s, 3),
         "predicted_per_second": round(usage.decode_tokens_per_s, 3),
+        "memory_bytes": usage.peak_bytes,
     }
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from edge.engine import Engine
 from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, Usage
@@ -22,6 +22,7 @@ from edge.server.body import read_json
 from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.fields import Fields
+from edge.server.json_body import JsonBody
 from edge.server.openai.chat_answer import Heading, usage_body
 from edge.server.openai.chat_request import NO_EFFECT, read_format, read_stop, siblings
 from edge.server.openai.errors import error_body
@@ -133,7 +134,7 @@ async def completions(http: Request) -> Response:
         ends = [event for events in all_events for event in events if isinstance(event, FinishEvent)]
         usage = _usage([end.usage for end in ends], request.choices)
         more = Warnings(event for events in all_events for event in events).body
-        return JSONResponse(heading.body("text_completion", choices, usage=usage, **more), headers=headers)
+        return JsonBody(heading.body("text_completion", choices, usage=usage, **more), headers=headers)
 
 
 async def stream_completion(asking: Asking, request: CompletionRequest) -> AsyncIterator[bytes]:

@@ -11,7 +11,13 @@ Json = Any
 WORDS: list[Json] = [
     *(None, True, -1, 0, 1, 3, 2**70, 1.5, 1e308, "", "auto", "\ud800", "a\x00b", "<|im_end|>", "9" * 300, [], {}),
     *([None], [[]], {"": {}}, ["x"] * 100, {"a" * 300: 1}, {"type": "function"}, {"url": "http://127.0.0.1/"}),
-    *({"type": "image_url", "image_url": {"url": "data:,"}}, {"type": "text"}, {"$ref": "#"}, "data:image/png;base64,"),
+    *(
+        {"type": "image_url", "image_url": {"url": "data:,"}},
+        {"type": "text"},
+        {"$ref": "#"},
+        "data:image/png;base64,",
+        "data:,\ud800",
+    ),
 ]
 """What is put in the place of something else."""
 _SCHEMA = {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"]}

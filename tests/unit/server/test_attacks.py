@@ -202,10 +202,11 @@ def test_idle_connections_do_not_keep_others_out_for_long(attacked: Caller) -> N
 
 
 def test_a_fields_name_cannot_write_a_header(attacked: Caller) -> None:
-    reply = attacked.chat(**{"a\r\nSet-Cookie: b=c": 1, "\u2028": 1})
+    names: dict[str, Json] = {"a\r\nSet-Cookie: b=c": 1, "\u2027": 1, " x ": 1, "": 1}
+    reply = attacked.chat("Hi", **names)
     assert reply.status == 200
     assert "set-cookie" not in reply.headers
-    assert reply.headers["x-ignored-fields"] == "a??Set-Cookie: b=c, ?"
+    assert reply.headers["x-ignored-fields"] == 'a??Set-Cookie: b=c, ?, x, ""'
 
 
 def test_a_path_cannot_write_a_line_of_the_log(attacked: Caller, caplog: pytest.LogCaptureFixture) -> None:
@@ -285,3 +286,8 @@ def test_one_key_cannot_take_all_seats_by_many_threads(attacked: Caller) -> None
     for thread in threads:
         thread.join()
     assert set(statuses) <= {200, 429, 503}
+
+
+@pytest.mark.parametrize("source", ["data:image/png;base64,\ud800", "data:,\udfff", "\ud800", "file:///\ud800"])
+def test_half_a_character_in_a_pictures_address_is_refused(attacked: Caller, source: str) -> None:
+    assert ask_about(attacked, source).status == 400

@@ -18,6 +18,7 @@ TIMINGS = {
     "predicted_n": 9,
     "predicted_ms": 1500.0,
     "predicted_per_second": 5.333,
+    "memory_bytes": 1,
 }
 USAGE = {
     "prompt_tokens": 12,
