@@ -14,6 +14,7 @@ A block's file holds, for each of its sites (`attention`, `mixed`, `mlp`, `middl
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from edge.errors import ConfigError, WeightError
 
 FORMAT = 1  # raise it when the files change their meaning
 RECORD = "calibration.json"
+BUILTIN = "builtin"
 _MOST_KEPT = 4  # arrays of a layer that stay in memory: its experts come one after another
 _AGAIN = "Make it again with `python -m convert calibrate`."
 Array = NDArray[Any]  # float32, or bits and numbers
@@ -77,6 +79,18 @@ class Calibration:
             return cls(path, record)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ConfigError(f"{path / RECORD}: a part of the record is missing or broken. {_AGAIN}") from None
+
+    @property
+    def digest(self) -> str:
+        """Tell this calibration from every other: the record holds the sha256 of all files."""
+        return hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """Name it for cards: its tokens and where its prompts came from."""
+        prompts = self.record["prompts"]
+        source = "built-in prompts" if prompts["source"] == BUILTIN else "prompts of the maker's own"
+        return f"a calibration on {prompts['tokens']:,} tokens of {source}"
 
     def has(self, tensor: str) -> bool:
         """Tell whether a parameter's inputs were seen."""

@@ -24,7 +24,7 @@ from convert.calibration.identity import CalibratedModel
 from convert.calibration.loss import Head, embedding_square
 from convert.calibration.moments import Floats, pack_triangle
 from convert.calibration.plan import plan_run
-from convert.calibration.sites import EMBEDDING, HEAD, HEAD_BLOCK, LAYER, layer_block
+from convert.calibration.sites import EMBEDDING, HEAD, HEAD_BLOCK, LAYER, MIDDLE, layer_block
 from convert.calibration.store import RunStore
 from convert.calibration.tables import read_rows_of, read_whole
 from convert.calibration.vision import place_features, run_vision
@@ -52,7 +52,9 @@ class Settings:
     has_fisher: bool = True
 
 
-def calibrate(source: Source, samples: SampleSet, out: Path, *, settings: Settings, say: Say) -> None:
+def calibrate(
+    source: Source, samples: SampleSet, out: Path, *, settings: Settings, say: Say
+) -> dict[str, dict[str, int]]:
     """Make a calibration, or go on with an unfinished one.
 
     Args:
@@ -61,6 +63,9 @@ def calibrate(source: Source, samples: SampleSet, out: Path, *, settings: Settin
         out: Final name of the folder.
         settings: What was asked for.
         say: Told what is done.
+
+    Returns:
+        By layer, the experts that saw too few tokens for moments of their own, and how many they saw.
 
     Raises:
         UsageError: OUT exists, or its unfinished folder belongs to other settings.
@@ -90,8 +95,11 @@ def calibrate(source: Source, samples: SampleSet, out: Path, *, settings: Settin
         fisher = run.run()
         source.files.check_unchanged()
         run.store.clear_states()
-        run.store.write_record(RECORD, _record(source, samples, settings, fisher, fisher_tokens))
+        record = _record(source, samples, settings, fisher, fisher_tokens)
+        few = run.few()
+        run.store.write_record(RECORD, record | {"few": few, "files": run.store.hashes()})
         output.finish([RECORD])
+    return few
 
 
 def choose_fisher(samples: Sequence[Sample]) -> list[int]:
@@ -149,6 +157,16 @@ class _Run:
         for index in range(last, -1, -1):
             self._backward(index)
         return self._fisher()
+
+    def few(self) -> dict[str, dict[str, int]]:
+        """Return by layer the experts that saw fewer tokens than a quarter of their inputs, and how many."""
+        found: dict[str, dict[str, int]] = {}
+        for index in range(self._text.num_layers):
+            if self._text.is_sparse_layer(index):
+                counts = self.store.load_one(layer_block(index), f"{MIDDLE}.counts").tolist()
+                own = {str(expert): count for expert, count in enumerate(counts) if 4 * count < self._text.hidden_size}
+                found |= {str(index): own} if own else {}
+        return found
 
     def _any_state(self) -> bool:
         names = [_EMBEDDED, *(layer_block(index) for index in range(self._text.num_layers))]

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from convert.disk import OutputError, explain_disk_errors
+from convert.source import sha256_of
 
 Arrays = Mapping[str, NDArray[Any]]  # Any: of any dtype
 _STATES = "state-"  # how the names of files begin that the finished folder does not hold
@@ -50,6 +51,16 @@ class RunStore:
     def load(self, name: str) -> dict[str, NDArray[Any]]:  # Any: as above
         """Read arrays."""
         return load_file(self._path(name))
+
+    def load_one(self, name: str, key: str) -> NDArray[Any]:  # Any: as above
+        """Read one array."""
+        with safe_open(self._path(name), framework="numpy") as file:
+            array: NDArray[Any] = file.get_tensor(key)  # Any: as above
+        return array
+
+    def hashes(self) -> dict[str, str]:
+        """Return the sha256 of every file of arrays."""
+        return {path.name: sha256_of(path) for path in sorted(self._folder.glob("*.safetensors"))}
 
     def save_state(self, name: str, arrays: Arrays) -> None:
         """Write arrays that only the run needs."""

@@ -32,6 +32,9 @@ examples:
   python -m convert mlx ./source ./out --size 4bit
       the bytes of plain 4 bits, spent where they matter most
   python -m convert mlx ./source ./out --recipe 4bit --set 'self_attn.*=8bit' --set 'layers.0=bf16'
+  python -m convert calibrate ./source ./source.calib
+  python -m convert mlx ./source ./out --recipe 4bit --calibration ./source.calib
+      the same size and format, with a fraction of the loss
 
 An interrupted conversion stays in OUT.partial; the same command goes on with it.
 exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
@@ -50,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
     )
-    add_calibration_argument(parser, purpose="weighs matrices for --size and --fit")
+    add_calibration_argument(
+        parser,
+        purpose="makes good each rounding where it loses least of that, and weighs matrices for --size and --fit",
+    )
     add_budget_arguments(parser, what="format")
     known = parser.add_argument_group("for people who know")
     known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
@@ -81,7 +87,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--shard-gb {arguments.shard_gb}: expected 0.001 to 1000.")
     if arguments.out is None and not arguments.dry_run:
         raise UsageError("OUT is missing: name the folder to make, or add --dry-run.")
+    if arguments.calibration is not None and not arguments.search:
+        raise UsageError("--calibration searches scales anew for what it compensates. Leave --no-search out.")
     # Late: --help and wrong usage answer at once.
+    from convert.calibration.file import Calibration
     from convert.mlx.run import Settings
     from edge.memory import GB
 
@@ -90,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         base=base,
         overrides=overrides,
         is_searched=arguments.search,
+        calibration=None if arguments.calibration is None else Calibration.open(arguments.calibration),
         shard_bytes=int(arguments.shard_gb * GB),
         command=_command_line(arguments),
     )
@@ -159,11 +169,12 @@ def _with_budget(arguments: argparse.Namespace, settings: Settings, source: Sour
 
     if not is_budget_asked(arguments):
         return settings, None
-    from convert.calibration.given import given_calibration
     from convert.mlx.budgeted import choose_under_budget
 
     has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    weights = given_calibration(arguments, source, has_weights=has_weights)
+    weights = settings.calibration
+    if weights is not None and has_weights:
+        weights.model.check(source.checkpoint, source.files.identity, where=weights.path)
     checkpoint = source.checkpoint if has_weights else None
     return choose_under_budget(arguments, source.checkpoint.config, settings, checkpoint=checkpoint, weights=weights)
 
@@ -198,7 +209,7 @@ def _command_line(arguments: argparse.Namespace) -> str:
         words += [] if value is None else [flag, str(value)]
     for text in arguments.set:
         words += ["--set", text]
-    words += [] if arguments.calibration is None else ["--calibration", Path(arguments.calibration).name]
+    words += [] if arguments.calibration is None else ["--calibration", arguments.calibration.name]
     words += [] if arguments.search else ["--no-search"]
     words += ["--from-packed"] if arguments.from_packed else []
     return shlex.join(words)

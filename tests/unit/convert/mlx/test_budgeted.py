@@ -11,19 +11,7 @@ from tests.unit.convert.mlx.conversion import write_source
 
 
 def test_a_published_model_is_planned_for_a_mac_from_its_name(capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        "mlx",
-        "30b",
-        "--fit",
-        "24 GB",
-        "--context",
-        "32768",
-        "--kv-bits",
-        "8",
-        "--image",
-        "2048x2048",
-        "--dry-run",
-    ]
+    work = ["--context", "32768", "--kv-bits", "8", "--image", "2048x2048"]
     assert main(["mlx", "30b", "--fit", "24 GB", *work, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "Errors of each format are modelled" in said
