@@ -14,10 +14,11 @@ from typing import NoReturn, Protocol, cast
 
 from convert.interrupt import INTERRUPTED, end_at_second_interrupt, end_program
 from edge.errors import EdgeError
+from edge.units import one_line
+from edge.usage import OneLineParser
 from edge.version import add_version_argument
 
 PROGRAM = "python -m convert"
-_MOST_LETTERS = 480  # of an error
 # sub-command -> module and the sentence shown in --help
 COMMANDS = {
     "mlx": ("convert.mlx.command", "quantize a checkpoint for this runtime and for mlx-vlm"),
@@ -44,14 +45,6 @@ class Command(Protocol):
         ...
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"convert: {message}. See {self.prog} --help.", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command; return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -59,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module_name, sentence = COMMANDS[name]
     try:
         command = cast(Command, importlib.import_module(module_name))
-        parser = _Parser(
+        parser = OneLineParser(
             prog=f"{PROGRAM} {name}",
             description=f"{sentence[0].upper()}{sentence[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with end_at_second_interrupt():
             return command.run(parser.parse_args(words[1:]))
     except EdgeError as error:
-        print(f"convert: {_one_line(error)}", file=sys.stderr)
+        print(f"convert: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt or 'Interrupted.'}", file=sys.stderr)  # behind the terminal's ^C
@@ -82,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("EDGE_DEBUG"):
             raise
         print(
-            f"convert: internal error, please report: {type(error).__name__}: {_one_line(error)} "
+            f"convert: internal error, please report: {type(error).__name__}: {one_line(str(error))} "
             "(EDGE_DEBUG=1 shows where)",
             file=sys.stderr,
         )
@@ -91,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make_overview() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:11}{sentence}" for name, (_, sentence) in COMMANDS.items())
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         usage=f"%(prog)s {'|'.join(COMMANDS)} [options]",
         description="Make a checkpoint smaller, or check one that was made.",
@@ -102,13 +95,6 @@ def _make_overview() -> argparse.ArgumentParser:
     add_version_argument(parser)
     parser.add_argument("command", choices=tuple(COMMANDS), help=argparse.SUPPRESS)
     return parser
-
-
-def _one_line(error: Exception) -> str:
-    """Write an error for a terminal: one line of bounded length, without what a terminal would act on."""
-    text = " ".join(str(error).split())
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-    return shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 200]} ... {shown[-190:]}"
 
 
 def run_program() -> NoReturn:

@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -55,6 +56,7 @@ class Engine:
         name: str,
         limits: EngineLimits | None = None,
         identity: str | None = None,
+        read_draft: ModelReader | None = None,
     ) -> None:
         """Put the parts together; `edge.load` reads them from a checkpoint.
 
@@ -66,6 +68,7 @@ class Engine:
             name: What the model is called.
             limits: Bounds of context, rows and caches.
             identity: What weights these are, for finished turns kept on disk; None keeps none there.
+            read_draft: Reads a small model that guesses tokens ahead.
         """
         self.config = config
         self.name = name
@@ -80,7 +83,13 @@ class Engine:
         given, context = self.limits, self.context_tokens
         self._thread = ModelThread(
             lambda: make_loop(
-                read_model, config=config, speech=speech, limits=given, context_tokens=context, identity=identity
+                read_model,
+                config=config,
+                speech=speech,
+                limits=given,
+                context_tokens=context,
+                identity=identity,
+                read_draft=read_draft,
             )
         )
         # The thread must not hold the engine, or no engine would ever be let go.
@@ -211,14 +220,18 @@ class Engine:
         return len(self.build_prompt(request).token_ids)
 
     def build_prompt(self, request: Request) -> Prompt:
-        """Build the prompt of a request without running it; raises like `stream`."""
+        """Build the prompt of a request without running it; raises like `stream`, but may be longer than fits."""
+        return self._build_prompt(request, most_tokens=None)
+
+    def _build_prompt(self, request: Request, *, most_tokens: int | None) -> Prompt:
         if not isinstance(request, Request):
             raise RequestError(
                 f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
             )
         if request.raw_prompt is not None:
-            return self.processor.build_raw(request.raw_prompt)
-        return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
+            return self.processor.build_raw(request.raw_prompt, max_tokens=most_tokens)
+        options = replace(request.prompt_options, max_prompt_tokens=most_tokens)
+        return self.processor.build(request.messages, tools=request.prompt_tools, options=options)
 
     def memory(self) -> MemoryUse:
         """Tell what memory was planned and is used: weights, keys and values, kept turns, spare buffers, the peak."""
@@ -249,7 +262,7 @@ class Engine:
     def _make_job(self, request: Request, emit: Emit) -> Job:
         """Build and check everything about a request that needs no model."""
         started = time.perf_counter()
-        prompt = self.build_prompt(request)
+        prompt = self._build_prompt(request, most_tokens=self.context_tokens)
         self._check_length(prompt, request)
         constraint = self._constrain(request, follows_thought=prompt.opens_reasoning)
         return Job(request, prompt, constraint, emit, started)

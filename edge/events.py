@@ -53,6 +53,8 @@ class Usage:
         first_token_s: Seconds from the request to its first token (or to its end, if there was none).
         decode_s: Seconds from the first token to the last.
         peak_bytes: Most memory MLX held since the engine was last idle, weights included.
+        guessed_tokens: Tokens that were guessed and checked by the model beside the one that was next.
+        accepted_tokens: How many of these were right: so many steps were saved.
     """
 
     prompt_tokens: int
@@ -67,6 +69,8 @@ class Usage:
     first_token_s: float
     decode_s: float
     peak_bytes: int
+    guessed_tokens: int = 0
+    accepted_tokens: int = 0
 
     @property
     def prefill_tokens_per_s(self) -> float:

@@ -20,9 +20,12 @@ class EngineLimits:
     """What an engine may use.
 
     Attributes:
-        context_tokens: Most tokens of prompt and answer together; None takes the model's.
+        context_tokens: Most tokens of prompt and answer together; None takes the model's. More than the model's, up to
+            four times, stretches its positions (YaRN).
         chunk_tokens: Tokens per prefill forward; None chooses by memory.
         max_rows: Most requests that run at a time; more wait in order.
+        speculate: Guess tokens from what stands in the prompt and the answer so far, and let the model check several
+            in one step, where measuring says that this is faster; a request may say otherwise.
         kv_bits: Bits of keys and values: None keeps the compute type, 8 halves it and more, 4 costs quality.
         kept_bytes: Keys and values kept between turns (the newest turn is always kept).
         kept_turns: Turns kept.
@@ -38,6 +41,7 @@ class EngineLimits:
     context_tokens: int | None = None
     chunk_tokens: int | None = None
     max_rows: int = MAX_ROWS
+    speculate: bool = True
     kv_bits: Literal[8, 4] | None = None
     kept_bytes: int = KEPT_BYTES
     kept_turns: int = KEPT_TURNS
@@ -61,5 +65,7 @@ class EngineLimits:
             if not isinstance(self.keep_folder, str | Path):
                 raise RequestError(f"keep_folder: expected a path, found {self.keep_folder!r}.", field="keep_folder")
             object.__setattr__(self, "keep_folder", Path(self.keep_folder))
+        if not isinstance(self.speculate, bool):
+            raise RequestError(f"speculate: expected True or False, found {self.speculate!r}.", field="speculate")
         if self.kv_bits not in (None, 8, 4):
             raise RequestError(f"kv_bits: expected 8 or 4, or None, found {self.kv_bits!r}.", field="kv_bits")

@@ -5,17 +5,24 @@ The weights are read on the engine's model thread, tokenizer and templates besid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
 from edge.checkpoint import door
 from edge.checkpoint.folder import default_dtype
+from edge.checkpoint.opened import Checkpoint
+from edge.config_context import extend_context
 from edge.engine import Engine
 from edge.errors import WeightError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
+
+if TYPE_CHECKING:
+    from edge.prompt.processor import Processor
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 
@@ -25,6 +32,7 @@ def load(
     *,
     projector: str | Path | None = None,
     adapter: str | Path | None = None,
+    draft: str | Path | None = None,
     limits: EngineLimits | None = None,
     dtype: mx.Dtype | None = None,
 ) -> Engine:
@@ -35,7 +43,11 @@ def load(
             embedded demo checkpoint.
         projector: The vision file of a GGUF model; None looks beside it.
         adapter: Folder or hub id of a LoRA adapter, merged while reading; None takes one in the model's folder, if any.
-        limits: Bounds of context and caches.
+        draft: A small model of the same vocabulary that guesses tokens ahead, as `model` is named; the answers stay
+            the same.
+        limits: Bounds of context and caches. `context_tokens` above the model's own context stretches its positions
+            by YaRN, up to four times (1m for a model of 256k); short prompts then lose a little, so ask for it only
+            when it is needed.
         dtype: Compute type; by default bfloat16 on a GPU and float32 on the CPU.
 
     Returns:
@@ -44,30 +56,55 @@ def load(
     Raises:
         ConfigError: No such model, or one this runtime does not support.
         WeightError: Its files are missing, broken, or of another model.
+        RequestError: More context than the model can be stretched to.
         MemoryPlanError: The weights do not fit into memory.
     """
     compute_dtype = dtype or default_dtype()
     source = demo_folder() if model is None else model
-    checkpoint = door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype)
-    needed, available = checkpoint.weight_bytes(itemsize=compute_dtype.size), available_bytes()
-    if needed > available:
-        from edge.plan.advice import fitting_recipes  # only for the advice
-
-        advice = fitting_recipes(checkpoint.config, available=available)
-        check_weights_fit(needed, available=available, folder=str(checkpoint.path), advice=advice)
+    tokens = None if limits is None else limits.context_tokens
+    checkpoint = _with_context(door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype), tokens)
+    second = None if draft is None else door.open(draft, dtype=compute_dtype)  # far beyond its context it guesses badly
+    _check_fit([one for one in (checkpoint, second) if one is not None], itemsize=compute_dtype.size)
 
     def read_model() -> Qwen3VL:
         return checkpoint.read_model(compute_dtype).model
 
     return Engine(
         read_model=read_model,
-        read_processor=checkpoint.read_processor,
+        read_processor=lambda: _read_processor(checkpoint, second, name=str(draft)),
         config=checkpoint.config,
         generation=checkpoint.generation,
         name="demo" if model is None else str(model),
         limits=limits,
-        identity=f"{checkpoint.identity} {compute_dtype}",
+        identity=f"{checkpoint.identity} {compute_dtype} {checkpoint.config.text.rope}",
+        read_draft=None if second is None else lambda: second.read_model(compute_dtype).model,
     )
+
+
+def _with_context(checkpoint: Checkpoint, context_tokens: int | None) -> Checkpoint:
+    """Stretch a checkpoint's positions where more tokens are asked for than it takes."""
+    config = extend_context(checkpoint.config, context_tokens)
+    return checkpoint if config is checkpoint.config else checkpoint.with_config(config)
+
+
+def _check_fit(opened: Sequence[Checkpoint], *, itemsize: int) -> None:
+    """Refuse weights that do not fit: those of the first checkpoint with those of its draft, if there is one."""
+    needed, available = sum(one.weight_bytes(itemsize=itemsize) for one in opened), available_bytes()
+    if needed > available:
+        from edge.plan.advice import fitting_recipes  # only for the advice
+
+        advice = fitting_recipes(opened[0].config, available=available)
+        check_weights_fit(needed, available=available, folder=str(opened[0].path), advice=advice)
+
+
+def _read_processor(checkpoint: Checkpoint, draft: Checkpoint | None, *, name: str) -> Processor:
+    processor = checkpoint.read_processor()
+    if draft is not None:
+        from edge.run.draft import check_draft  # only for drafts
+
+        tokenizers = processor.tokenizer, draft.read_processor().tokenizer
+        check_draft((checkpoint.config, draft.config), tokenizers, name=name)
+    return processor
 
 
 def demo_folder() -> Path:

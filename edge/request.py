@@ -44,6 +44,8 @@ class Request:
             a thinking_budget). 0 keeps none: the model may think to the end.
         loop_guard: Close a thought, and end an answer, that repeats itself exactly: three times, and over at least
             512 tokens.
+        speculate: Whether tokens are guessed and checked several in one step; None as `EngineLimits.speculate` says.
+            The answer is the same either way.
         image: Limits for all pictures.
         video: Limits and rates for all videos.
         template_variables: Variables for the checkpoint's chat template, such as {"add_vision_id": True}.
@@ -71,6 +73,7 @@ class Request:
     thinking_budget: int | None = None
     answer_tokens: int | None = None
     loop_guard: bool = True
+    speculate: bool | None = None
     image: ImageOptions | Json | None = None
     video: VideoOptions | Json | None = None
     template_variables: Json = field(default_factory=dict)
@@ -120,6 +123,8 @@ class Request:
             _check_kind("grammar", self.grammar, Mapping, "a mapping")
         for name in ("parallel_tool_calls", "token_ids", "allow_files"):
             _check_kind(name, getattr(self, name), bool, "True or False")
+        if self.speculate is not None:
+            _check_kind("speculate", self.speculate, bool, "True or False")
         _check_kind("cancel", self.cancel, threading.Event, "a threading.Event")
         set_field = object.__setattr__  # frozen: mappings become classes once, here
         set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))

@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mmproj",
         metavar="TYPE",
-        help=f"one of {', '.join(PROJECTOR_TYPES)}, or none (default F16; Q8_0 with --size or --fit)",
+        help=f"type of the projector: {', '.join(PROJECTOR_TYPES)}, or none to leave it out (F16; Q8_0 with --size or "
+        "--fit)",
     )
     parser.add_argument("--imatrix", metavar="FILE", type=Path, help="importance file of llama-imatrix, old or GGUF")
     add_calibration_argument(parser, purpose="weighs matrices for --size and --fit, and inputs at 3 bits and below")
@@ -114,7 +115,7 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
     import mlx.core as mx
 
     from convert.gguf.run import write_plan
-    from convert.opening import opened_source
+    from convert.opening import adapter_lines, opened_source
 
     with opened_source(arguments, arguments.out, dtype=mx.float32) as (source, claim):
         plan = _make_plan(arguments, wanted, source)
@@ -131,6 +132,8 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
     for file in plan.files:
         reused = ", the equal file that was there" if file.path in outcome.reused else ""
         print(f"{file.path}  {file.num_bytes:,} bytes{reused}")
+    for line in adapter_lines(source):
+        print(line)
     print(f"Next: {next_command(plan.files[0].path)}")
     return 0
 
@@ -184,7 +187,7 @@ def _calibrated(arguments: argparse.Namespace, calibration: Calibration, source:
 
 def _command_line(arguments: argparse.Namespace) -> str:
     """Write the command for the card, without paths of this machine."""
-    from convert.opening import shown_source
+    from convert.opening import adapter_words, shown_source
 
     words = ["python", "-m", "convert", "gguf", shown_source(arguments.source), "OUT.gguf"]
     words += [*(budget_words(arguments) or ["--type", arguments.type or "Q4_K_M"]), "--mmproj", arguments.mmproj]
@@ -192,6 +195,7 @@ def _command_line(arguments: argparse.Namespace) -> str:
     words += [] if arguments.imatrix is None else ["--imatrix", arguments.imatrix.name]
     words += [] if arguments.split_max_size is None else ["--split-max-size", arguments.split_max_size]
     words += ["--from-packed"] if arguments.from_packed else []
+    words += adapter_words(arguments)
     return shlex.join(words)
 
 

@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
     )
-    add_calibration_argument(
-        parser,
-        purpose="makes good each rounding where it loses least of that, and weighs matrices for --size and --fit",
+    purpose = (
+        "makes rounding errors good where it loses least of what the model sees, weighs matrices for --size, --fit"
     )
+    add_calibration_argument(parser, purpose=purpose)
     add_budget_arguments(parser, what="format")
     known = parser.add_argument_group("for people who know")
     known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
@@ -113,7 +113,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     from convert.final import check_out
     from convert.mlx.companions import missing_companions
     from convert.mlx.run import convert_folder, make_plan
-    from convert.opening import opened_source
+    from convert.opening import adapter_lines, opened_source
 
     out: Path = arguments.out
     check_out(out)
@@ -126,6 +126,8 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."
     )
+    for line in adapter_lines(source):
+        print(line)
     if budgeted is not None:
         print("\n".join(budgeted.lines(source.files.identity.name, plan.config)))
     for name in missing:
@@ -201,7 +203,7 @@ def _read_override(text: str) -> tuple[str, Format]:
 
 def _command_line(arguments: argparse.Namespace) -> str:
     """Write the command for the card, without paths of this machine."""
-    from convert.opening import shown_source
+    from convert.opening import adapter_words, shown_source
 
     words = ["python", "-m", "convert", "mlx", shown_source(arguments.source), "OUT"]
     words += budget_words(arguments) or ["--recipe", arguments.recipe]
@@ -212,4 +214,5 @@ def _command_line(arguments: argparse.Namespace) -> str:
     words += [] if arguments.calibration is None else ["--calibration", arguments.calibration.name]
     words += [] if arguments.search else ["--no-search"]
     words += ["--from-packed"] if arguments.from_packed else []
+    words += adapter_words(arguments)
     return shlex.join(words)

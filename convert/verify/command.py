@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-kl", type=_limit, metavar="X", help="fail when a mean KL is above X nats per token")
     parser.add_argument("--min-top1", type=_limit, metavar="Y", help="fail when top-1 agreement is below Y (0 to 1)")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where states are kept, to resume and to share")
+    parser.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter that the candidates were made with")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="where report.md, .json and the plots go")
     parser.add_argument(
         "--front", action="store_true", help="draw and list size against KL with what budgets of bytes would reach"
@@ -70,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         prompts=arguments.prompts,
         dtype=arguments.dtype,
         work=arguments.work,
+        adapter=arguments.adapter,
     )
     report = measurement.run(say=_say)
     _publish(arguments, report, measurement)

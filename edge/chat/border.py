@@ -24,6 +24,7 @@ OPTIONS = {
     "presence_penalty": "--presence-penalty",
     "context_tokens": "--context",
     "kv_bits": "--kv-bits",
+    "draft": "--draft",
     "temperature": "--temperature",
     "seed": "--seed",
     "stop": "--stop",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
@@ -16,14 +17,19 @@ from edge.limits import EngineLimits
 from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
+from edge.run.draft import DraftModel
 from edge.run.job import Job
 from edge.run.loop import Loop, LoopParts
 from edge.run.plan import Plan, Planner
 from edge.run.row import Row
 from edge.run.sample import Sampler, SamplingParams
+from edge.run.speculate import DraftGuesser, Guesser, most_guessed
 from edge.run.thought import plan_thought
 from edge.settings import GenerationSettings
 from edge.text.answer import AnswerReader
+
+if TYPE_CHECKING:
+    from edge.kv.disk import PrefixStore
 
 ModelReader = Callable[[], Qwen3VL]
 
@@ -42,8 +48,8 @@ class Speech:
     end_token_ids: frozenset[int]
     default_sampling: SamplingParams
 
-    def make_row(self, job: Job, plan: Plan, *, vocab_size: int) -> Row:
-        """Make the row of a planned job."""
+    def make_row(self, job: Job, plan: Plan, *, vocab_size: int, guesser: Guesser | None = None) -> Row:
+        """Make the row of a planned job; without a guesser nothing is guessed."""
         request, tokenizer = job.request, self.processor.result().tokenizer
         thinks = job.prompt.opens_reasoning
         sampling = request.sampling
@@ -63,6 +69,7 @@ class Speech:
             ),
             thought=plan_thought(request, max_tokens=plan.max_tokens, encode=tokenizer.encode) if thinks else None,
             end_token_ids=self.end_token_ids,
+            guesser=guesser,
         )
 
 
@@ -74,6 +81,7 @@ def make_loop(
     limits: EngineLimits,
     context_tokens: int,
     identity: str | None = None,
+    read_draft: ModelReader | None = None,
 ) -> Loop:
     """Read a model and build its loop; on the model thread.
 
@@ -84,31 +92,30 @@ def make_loop(
         limits: Bounds of the engine.
         context_tokens: Most tokens of prompt and answer together.
         identity: What weights these are, for turns kept on disk; None keeps none there.
+        read_draft: Gives a small model that guesses tokens ahead.
     """
     mx.set_cache_limit(SPARE_BYTES)
     model = read_model()
+    draft = None if read_draft is None else _make_draft(read_draft())
     kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
-    store = None
-    if identity is not None and limits.keep_folder is not None:
-        from edge.kv.disk import PrefixStore
-
-        kept_as = f"{identity} kv_bits={limits.kv_bits}"
-        store = PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
+    store = None if identity is None else _make_store(limits, identity)
     planner = Planner(
         config,
         precision=_precision_of(model),
         kv_bits=limits.kv_bits,
         context_tokens=context_tokens,
         chunk_tokens=limits.chunk_tokens,
-        weight_bytes=num_model_bytes(model),
+        weight_bytes=num_model_bytes(model) + (0 if draft is None else draft.weight_bytes),
+        more_token_bytes=0 if draft is None else draft.token_bytes,
         kept=kept,
         seen=seen,
         store=store,
     )
+    make_guesser = _guesser_maker(config, speech=speech, limits=limits, draft=draft)
 
     def make_row(job: Job, plan: Plan) -> Row:
-        return speech.make_row(job, plan, vocab_size=config.text.vocab_size)
+        return speech.make_row(job, plan, vocab_size=config.text.vocab_size, guesser=make_guesser(job))
 
     parts = LoopParts(
         model=model,
@@ -123,6 +130,38 @@ def make_loop(
     return Loop(parts)
 
 
+def _make_store(limits: EngineLimits, identity: str) -> PrefixStore | None:
+    if limits.keep_folder is None:
+        return None
+    from edge.kv.disk import PrefixStore
+
+    kept_as = f"{identity} kv_bits={limits.kv_bits}"
+    return PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
+
+
+def _make_draft(model: Qwen3VL) -> DraftModel:
+    itemsize, weight_bytes = _precision_of(model).itemsize, num_model_bytes(model)
+    return DraftModel(model, model.config, itemsize=itemsize, weight_bytes=weight_bytes)
+
+
+def _guesser_maker(
+    config: ModelConfig, *, speech: Speech, limits: EngineLimits, draft: DraftModel | None
+) -> Callable[[Job], Guesser | None]:
+    """Say how the guesser of a job is made; None for a job that wants no guesses."""
+    barred = speech.end_token_ids | {config.image_token_id, config.video_token_id, config.vision_start_token_id}
+    most = most_guessed(num_heads=config.text.num_heads, num_kv_heads=config.text.num_kv_heads)
+
+    def make(job: Job) -> Guesser | None:
+        is_wanted = limits.speculate if job.request.speculate is None else job.request.speculate
+        if not is_wanted or not most:
+            return None
+        if draft is None:
+            return Guesser(job.prompt.token_ids, barred=barred, most=most)
+        return DraftGuesser(job.prompt, draft=draft, barred=barred, most=most, vocab_size=config.text.vocab_size)
+
+    return make
+
+
 def sampling_of(generation: GenerationSettings) -> SamplingParams:
     """Return the checkpoint's own defaults."""
     return SamplingParams(
@@ -130,6 +169,7 @@ def sampling_of(generation: GenerationSettings) -> SamplingParams:
         top_p=generation.top_p,
         top_k=generation.top_k,
         repetition_penalty=generation.repetition_penalty,
+        min_p=generation.min_p,
         presence_penalty=generation.presence_penalty,
     )
 

@@ -169,6 +169,17 @@ class Constraint:
             self._mask = self._compute_mask()
         return self._mask
 
+    def count_allowed(self, token_ids: Sequence[int]) -> int:
+        """Count how many tokens from the first on may come one after the other; nothing is accepted.
+
+        The count may be too low where newlines may still precede the answer, and is never too high.
+        """
+        if self._has_ended or not token_ids or not self.allowed()[token_ids[0]] or self._newlines_left:
+            return 0
+        usable = self._vocabulary.usable
+        stop = next((i for i, token_id in enumerate(token_ids) if not usable[token_id]), len(token_ids))
+        return int(self._matcher.validate_tokens([int(token_id) for token_id in token_ids[:stop]]))
+
     def accept(self, token_id: int) -> None:
         """Go on past a token that was taken.
 

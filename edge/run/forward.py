@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.kv.layer import RowMemory
+from edge.kv.side_by_side import SideBySide
 from edge.model.types import VisionOutput, VisualRows
 from edge.prompt.build import Prompt, Span
 
@@ -89,6 +90,34 @@ def decode_rows(
         last_only=True,
     )
     return logits[:, -1]
+
+
+def check_rows(
+    model: DecoderModel, tokens: Sequence[mx.array], positions: Sequence[int], memories: Sequence[RowMemory]
+) -> list[mx.array]:
+    """Compute one or more tokens of each row, all rows in one forward: a pending token and the guesses behind it.
+
+    Args:
+        model: The model.
+        tokens: (L,) int32 per row, L as it likes, may be unevaluated.
+        positions: Rotary position of each row's first token.
+        memories: Extended by this call.
+
+    Returns:
+        Logits of all tokens, (L, V) per row.
+    """
+    lengths = [row.size for row in tokens]
+    rows = np.concatenate([first + np.arange(length) for first, length in zip(positions, lengths, strict=True)])
+    together: RowMemory = memories[0]
+    if len(memories) > 1:
+        together = [SideBySide(layers, lengths) for layers in zip(*memories, strict=True)]
+    logits = model(
+        mx.concatenate(list(tokens))[None],
+        positions=np.broadcast_to(rows.astype(np.int32), (3, 1, len(rows))),
+        memory=[together],
+    )[0]
+    stops = np.cumsum(lengths).tolist()
+    return [logits[stop - length : stop] for stop, length in zip(stops, lengths, strict=True)]
 
 
 def visual_rows(

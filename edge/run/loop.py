@@ -14,19 +14,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import mlx.core as mx
-import numpy as np
 
 from edge.events import Event, FinishReason, NoteEvent, ProgressEvent, PromptEvent
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.model.types import VisionOutput
-from edge.run.forward import DecoderModel, decode_rows, prefill_chunk
+from edge.run.checked import Checked, read_checked
+from edge.run.costs import StepCosts
+from edge.run.forward import DecoderModel, prefill_chunk
 from edge.run.job import Job
+from edge.run.lookup import NO_GUESS
 from edge.run.memory_use import MemoryUse
 from edge.run.plan import NO_PLAN, Plan, Planner
-from edge.run.row import Row, Step
-from edge.run.sample import sample_rows
+from edge.run.row import Row
 from edge.run.see import Seeing, VisionModel
+from edge.run.speculate import plan_guesses
+from edge.run.step import Following, queue_step
 
 if TYPE_CHECKING:
     from edge.kv.disk import PrefixStore
@@ -76,6 +79,7 @@ class Loop:
         self._early: deque[Row] = deque()
         self._seeing: dict[Row, Seeing] = {}
         self._num_steps = 0
+        self.costs = StepCosts()
         self.vision_runs = 0
 
     @property
@@ -103,6 +107,7 @@ class Loop:
             self._end(row, "cancelled")
         self._admit()
         if self._early:
+            self.costs.disturb()
             self._advance(self._next_early())
         self._decode([row for row in self._rows if row.stage == "decode"])
 
@@ -260,64 +265,58 @@ class Loop:
         for row in rows:
             row.force()
         going = [row for row in rows if not row.is_last]
-        steps: dict[Row, Step | mx.array] = {}
+        plan_guesses(going, self.costs)
+        guessing = [row for row in going if row.guess.token_ids]
+        num_guessed = sum(len(row.guess.token_ids) for row in guessing)
+        self.costs.start()
+        steps: dict[Row, Following] = {}
         if going:
             try:
-                steps = self._queue_step(going)
+                steps = queue_step(self._parts.model, going)
             except Exception:  # which row it was is found out by running each alone
                 steps = self._queue_alone(going)
-        for row in rows:
+        num_read = -sum(len(row.token_ids) + 1 for row in guessing)
+        for row in sorted(rows, key=guessing.__contains__):  # a row that guesses waits for this step, not the last
             if row.stage == "decode":
                 self._read(row, steps.get(row))
+        num_read += sum(len(row.token_ids) for row in guessing)
+        self.costs.end(len(going), num_guessed, num_read)
         self._num_steps += 1
         if self._num_steps % CLEAR_EVERY_STEPS == 0:
             mx.clear_cache()
 
-    def _queue_step(self, rows: Sequence[Row]) -> dict[Row, Step | mx.array]:
-        """Start computing the next token of each row; logits where it cannot be chosen before the pending is read."""
-        pending = [row.pending for row in rows if row.pending is not None]
-        logits = decode_rows(
-            self._parts.model,
-            [step.token for step in pending],
-            [row.next_position for row in rows],
-            [row.memory for row in rows],
-        )
-        for row in rows:
-            row.num_cached += 1
-            row.count_pending()
-        steps = _choose(rows, logits)
-        waiting = [step for step in steps.values() if isinstance(step, mx.array)]
-        mx.async_eval([array for step in steps.values() if isinstance(step, Step) for array in step.arrays] + waiting)
-        return steps
-
-    def _queue_alone(self, rows: Sequence[Row]) -> dict[Row, Step | mx.array]:
+    def _queue_alone(self, rows: Sequence[Row]) -> dict[Row, Following]:
         """Take back a step that failed and run each row by itself; those that fail again end."""
         for row in rows:
+            row.guess = NO_GUESS
             row.num_cached = row.prompt_tokens + len(row.token_ids)
             for layer in row.memory:
                 layer.trim(max(0, layer.num_tokens - row.num_cached))
-        steps: dict[Row, Step | mx.array] = {}
+        steps: dict[Row, Following] = {}
         for row in rows:
             try:
-                steps |= self._queue_step([row])
+                steps |= queue_step(self._parts.model, [row])
             except Exception as error:  # the border of one request
                 self._fail(row, error)
         return steps
 
-    def _read(self, row: Row, following: Step | mx.array | None) -> None:
+    def _read(self, row: Row, following: Following | None) -> None:
         """Read a row's pending token, tell what it says, and put the following one in its place."""
         pending = row.pending
         assert pending is not None, "a row in the decode stage has a pending token"
         try:
-            token_id = int(np.array(pending.token)[0])  # the one wait for the device in a step
-            events = row.read(token_id, pending)
+            events = row.read(row.read_pending(), pending)
+            if row.stage != "done" and isinstance(following, Checked):
+                events += read_checked(row, following)
             if row.stage == "done":
+                row.note_guess(0)
                 self._end(row, None, events)
                 return
             if isinstance(following, mx.array):
                 following = row.choose(following)
                 mx.async_eval(following.arrays)
-            row.pending = following
+            if not isinstance(following, Checked):
+                row.pending = following
         except Exception as error:  # the border of one request
             self._fail(row, error)
             return
@@ -371,11 +370,3 @@ class Loop:
             job.cancel.set()
             return False
         return True
-
-
-def _choose(rows: Sequence[Row], logits: mx.array) -> dict[Row, Step | mx.array]:
-    """Choose the next token of each row from logits (B, V); its logits where the pending token must be read first."""
-    if any(row.waits_for_token for row in rows):
-        return {row: logits[i] if row.waits_for_token else row.choose(logits[i]) for i, row in enumerate(rows)}
-    tokens = sample_rows([row.sampler for row in rows], logits)
-    return {row: row.step_of(tokens[i : i + 1], logits[i]) for i, row in enumerate(rows)}

@@ -87,6 +87,7 @@ class Planner:
         kept: PrefixPool,
         seen: VisionMemory,
         store: PrefixStore | None = None,
+        more_token_bytes: int = 0,
     ) -> None:
         """Take the model's sizes and what is kept beside it.
 
@@ -100,6 +101,7 @@ class Planner:
             kept: Finished turns in memory.
             seen: Vision outputs.
             store: Finished turns on disk.
+            more_token_bytes: What a draft remembers of each token beside.
         """
         self._config = config
         self._precision = precision
@@ -112,6 +114,7 @@ class Planner:
         self._store = store
         self.last: MemoryPlan | None = None
         self.token_bytes = bytes_per_token(config.text, kv_bits=kv_bits, itemsize=precision.itemsize)
+        self.token_bytes += more_token_bytes
 
     def plan(self, job: Job, rows: Sequence[Holder]) -> Plan | None:
         """Plan a request beside the rows that run.

@@ -20,8 +20,10 @@ from edge.kv.layer import RowMemory
 from edge.kv.prefix import PrefixKey
 from edge.model.types import VisionOutput
 from edge.run.job import Job
+from edge.run.lookup import NO_GUESS, Guess
 from edge.run.plan import Plan
 from edge.run.sample import Sampler, TokenLogprobs, logprobs_of
+from edge.run.speculate import Guesser
 from edge.run.thought import ROOM_TOKENS, Thought
 from edge.text.answer import AnswerReader
 from edge.text.repetition import LoopGuard
@@ -36,12 +38,16 @@ class Step:
     Attributes:
         token: On the device, perhaps not evaluated.
         logprobs: Of this token and the most likely ones; None for a forced token.
+        token_id: The token once it was read from the device.
         is_counted: Whether the sampler has counted it for its penalties.
+        is_settled: Whether it was found that no other token must come in its place.
     """
 
     token: mx.array
     logprobs: TokenLogprobs | None = None
+    token_id: int | None = None
     is_counted: bool = False
+    is_settled: bool = False
 
     @property
     def arrays(self) -> list[mx.array]:
@@ -71,8 +77,9 @@ class Row:
         reader: AnswerReader,
         thought: Thought | None,
         end_token_ids: frozenset[int],
+        guesser: Guesser | None = None,
     ) -> None:
-        """Start a planned job; `thought` is None where the prompt opens none."""
+        """Start a planned job; `thought` is None where the prompt opens none, `guesser` where nothing is guessed."""
         self.job = job
         self.plan = plan
         self.memory: RowMemory = plan.memory
@@ -82,6 +89,8 @@ class Row:
         self.unseen = list(plan.unseen)
         self.vision_runs = 0
         self.pending: Step | None = None
+        self.guesser = guesser
+        self.guess = NO_GUESS
         self.sampler = sampler
         self.reader = reader
         self.reserved_tokens = plan.reserved_tokens
@@ -122,6 +131,18 @@ class Row:
         return len(self.token_ids) + 1 >= self.max_tokens
 
     @property
+    def pending_id(self) -> int | None:
+        """The pending token, if it was read from the device."""
+        return None if self.pending is None else self.pending.token_id
+
+    @property
+    def guess_room(self) -> int:
+        """Tokens that may be guessed after the pending one: reserved ones, with one to be chosen after the last."""
+        if self._forced or (self._thought is not None and self._thought.is_closing):
+            return 0
+        return min(self.max_tokens - len(self.token_ids) - 2, self.reserved_tokens - self.num_cached - 1)
+
+    @property
     def waits_for_token(self) -> bool:
         """Whether the next token cannot be chosen before the pending one was read."""
         return self.job.constraint is not None or self._must_speak
@@ -147,12 +168,16 @@ class Row:
 
     def force(self) -> None:
         """Put the token that must come next, if there is one, in place of the pending one, which nothing has used."""
+        if self.pending is not None and self.pending.is_settled:
+            return
         forced = self._forced.pop(0) if self._forced else None
         if forced is None and self._thought is not None:
             forced = self._thought.next_forced(self.reader)
             self._must_speak = self._must_speak or (forced is not None and self._rules_speech)
         if forced is not None:
-            self.pending = Step(mx.array([forced], dtype=mx.int32))
+            self.pending = Step(mx.array([forced], dtype=mx.int32), token_id=forced)
+        if self.pending is not None:
+            self.pending.is_settled = True
 
     def close_thought(self, note: str) -> bool:
         """Close an open thought with the next token; False if there is none, or if that has begun."""
@@ -171,6 +196,30 @@ class Row:
         """Put a chosen token (1,) and what was asked about it together."""
         top = self.job.request.top_logprobs
         return Step(token, None if top is None else logprobs_of(logits, token, top=top))
+
+    def read_pending(self) -> int:
+        """Wait for the pending token; nothing is done with it yet."""
+        pending = self.pending
+        assert pending is not None, "a row in the decode stage has a pending token"
+        if pending.token_id is None:
+            pending.token_id = int(np.array(pending.token)[0])  # the one wait for the device in a step
+        return pending.token_id
+
+    def cut_guess(self, guess: Guess) -> Guess:
+        """Leave out what cannot come after the pending token: anything after an end, what the constraint forbids."""
+        token_ids, constraint = guess.token_ids, self.job.constraint
+        if self.pending_id in self._end_token_ids:
+            return NO_GUESS
+        if constraint is not None and not self.reader.is_reasoning:
+            token_ids = token_ids[: max(0, constraint.count_allowed((self.read_pending(), *token_ids)) - 1)]
+        return Guess(token_ids, guess.matched) if token_ids else NO_GUESS
+
+    def note_guess(self, num_right: int) -> None:
+        """Forget the guesses that were wrong and what was computed for them."""
+        if self.guesser is not None and self.guess.token_ids:
+            self.guesser.note(self.guess, num_right)
+        self.guess = NO_GUESS
+        self._drop_unread()
 
     def count_pending(self) -> None:
         """Let the sampler count the pending token, once."""
@@ -248,13 +297,18 @@ class Row:
 
     def _take_back(self) -> None:
         """Drop the end token that was read, computed or not, and go on: out of the thought, or into the answer."""
-        extra = self.num_cached - self.prompt_tokens - len(self.token_ids)
-        for layer in self.memory:
-            layer.trim(extra)
-        self.num_cached -= extra
+        self._drop_unread()
         if not self.close_thought("The model would have ended inside its thought; it was closed for an answer."):
             assert self._thought is not None, "only a thought is followed by a silent end"
             self._forced = list(self._thought.gap_token_ids)  # the next choice leaves end tokens out
+
+    def _drop_unread(self) -> None:
+        """Cut the memory to the tokens that were read."""
+        extra = self.num_cached - self.prompt_tokens - len(self.token_ids)
+        if extra > 0:
+            for layer in self.memory:
+                layer.trim(extra)
+            self.num_cached -= extra
 
     def _find_loop(self, token_id: int) -> str | None:
         """Notice that the tail repeats itself: close the thought or end the answer, and say so."""
@@ -286,6 +340,8 @@ class Row:
             first_token_s=first_at - job.submitted_s,
             decode_s=now - first_at,
             peak_bytes=int(mx.get_peak_memory()),
+            guessed_tokens=0 if self.guesser is None else self.guesser.num_guessed,
+            accepted_tokens=0 if self.guesser is None else self.guesser.num_right,
         )
 
 

@@ -45,6 +45,11 @@ class Thought:
         self._note: str | None = None
         self._has_begun = False
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether its end is being put in: some tokens of it have been, and some are left."""
+        return self._budget.is_closing
+
     def close(self, note: str) -> bool:
         """Close it with the next token, and say why; False when that has begun before."""
         if not self._budget.close():

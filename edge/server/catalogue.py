@@ -104,8 +104,9 @@ def load_entry(entry: ModelEntry, options: ServerOptions) -> Engine:
         max_rows=options.rows,
         kv_bits=options.kv_bits,  # type: ignore[arg-type]  # EngineLimits checks it
         keep_folder=options.keep_folder,
+        speculate=options.speculates,
     )
-    return load(entry.source, projector=entry.projector, limits=limits)
+    return load(entry.source, projector=entry.projector, draft=options.draft, limits=limits)
 
 
 def _named(source: str, *, projector: Path | None) -> ModelEntry:

@@ -47,6 +47,10 @@ class Fields:
         value = self._take(name, bool)
         return default if value is None else bool(value)
 
+    def wish(self, name: str) -> bool | None:
+        """Take true or false, or None where the client leaves it to the server."""
+        return self._take(name, bool)  # type: ignore[no-any-return]  # checked there
+
     def whole(self, name: str) -> int | None:
         """Take a whole number; 3.0 counts as 3."""
         value = self._left.get(name)

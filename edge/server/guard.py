@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.server.arguments import ServerOptions
-from edge.server.body import too_large
+from edge.server.body import release_body, too_large
 from edge.server.errors import ApiError, ClientGone, to_api_error
 from edge.server.log import log_event, log_fault
 from edge.server.metrics import Metrics
@@ -91,6 +91,7 @@ class Guard:
                 raise
             await self.error_response(scope["path"], api_error)(scope, receive, tell)
         finally:
+            release_body(scope)
             client, seconds = scope.get("client"), round(time.perf_counter() - started, 4)
             log_event("request", client=client[0] if client else None, s=seconds, **record)
             self._metrics.count(record, seconds, endpoint=_endpoint_name(scope))

@@ -19,6 +19,7 @@ from edge.limits import EngineLimits
         ("max_rows", True),
         ("kept_turns", -1),
         ("kv_bits", 6),
+        ("speculate", "often"),
         ("kept_bytes", "5"),
         ("vision_cache_bytes", -1),
         ("keep_folder", 5),

@@ -26,6 +26,7 @@ MESSAGES = [{"role": "user", "content": "hi"}]
         ("tools", [1]),
         ("tool_choice", ""),
         ("parallel_tool_calls", "no"),
+        ("speculate", 1),
         ("grammar", "x"),
         ("sampling", "greedy"),
         ("sampling", {"warmth": 1}),

@@ -112,13 +112,14 @@ def make_limits(options: ChatOptions, *, keeps: bool = False) -> EngineLimits:
     Raises:
         RequestError: One is wrong.
     """
-    from edge.chat.sessions.folder import data_folder
+    from edge.chat.sessions.folder import kept_folder
     from edge.limits import EngineLimits
 
     return EngineLimits(
         context_tokens=options.context,
         kv_bits=options.kv_bits,
-        keep_folder=data_folder() / "kept" if keeps else None,
+        speculate=options.speculates,
+        keep_folder=kept_folder() if keeps else None,
     )
 
 

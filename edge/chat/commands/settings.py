@@ -24,9 +24,15 @@ OTHERS: dict[str, Callable[[str], Any]] = {  # Any: the values differ in type
     "thoughts": str,
     "markdown": lambda text: SWITCH[text.lower()],
     "stats": lambda text: SWITCH[text.lower()],
+    "previews": lambda text: SWITCH[text.lower()],
 }
-FIELDS = {"markdown": "renders_markdown", "stats": "shows_stats"}
-DEFAULTS: dict[str, Any] = {"stop": (), "renders_markdown": True, "shows_stats": False}  # Any: as above
+FIELDS = {"markdown": "renders_markdown", "stats": "shows_stats", "previews": "shows_previews"}
+DEFAULTS: dict[str, Any] = {
+    "stop": (),
+    "renders_markdown": True,
+    "shows_stats": False,
+    "shows_previews": True,
+}  # Any: as above
 
 
 def setting_names() -> list[str]:

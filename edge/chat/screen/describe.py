@@ -15,11 +15,12 @@ def describe_usage(usage: Usage) -> str:
     """Say what a request cost."""
     computed = usage.prompt_tokens - usage.cached_tokens
     kept = f" ({usage.cached_tokens} kept)" if usage.cached_tokens else ""
+    guesses = f" ({usage.accepted_tokens} of {usage.guessed_tokens} guesses right)" if usage.guessed_tokens else ""
     vision = f" · vision {usage.vision_s:.2f} s" if usage.vision_runs else ""
     return (
         f"prompt {usage.prompt_tokens} tokens{kept}{vision}"
         f" · prefill {computed} in {usage.prefill_s:.2f} s, {usage.prefill_tokens_per_s:.0f} tokens/s"
-        f" · answer {usage.completion_tokens} tokens, {usage.decode_tokens_per_s:.1f} tokens/s"
+        f" · answer {usage.completion_tokens} tokens, {usage.decode_tokens_per_s:.1f} tokens/s{guesses}"
         f" · first token {usage.first_token_s:.2f} s · peak {usage.peak_bytes / GB:.2f} GB"
     )
 

@@ -30,9 +30,9 @@ async def messages(http: Request) -> Response:
         pieces = stream_message(asking, is_thought_shown=is_shown)
         return MessageEvents(pieces, asking=asking, headers=headers)
     async with asking:
-        (answer,) = await asking.answers()
+        (events,) = await asking.all_events()
         body = message_body(
-            answer,
+            events,
             model=asking.model.entry.name,
             context_tokens=asking.engine.context_tokens,
             is_thought_shown=is_shown,

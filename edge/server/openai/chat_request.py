@@ -50,6 +50,7 @@ class ChatRequest:
         grammar: The same as a grammar.
         sampling: What was said about sampling.
         thinking: What was said about the thought.
+        speculate: Whether tokens are guessed; None as the server does.
         tools: Declared tools and how they may be used.
         media: Limits for pictures and videos.
         ignored: Fields that were not understood.
@@ -68,6 +69,7 @@ class ChatRequest:
     grammar: Json
     sampling: Sampling
     thinking: Thinking
+    speculate: bool | None
     tools: ToolUse
     media: Mapping[str, Mapping[str, Json]]
     ignored: tuple[str, ...]
@@ -90,6 +92,7 @@ class ChatRequest:
             max_tokens=max_tokens,
             stop=self.stop,
             thinking_budget=self.thinking.budget_for(max_tokens),
+            speculate=self.speculate,
             image=self.media.get("image"),
             video=self.media.get("video"),
             template_variables=self.thinking.template_variables,
@@ -140,6 +143,7 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
         grammar=grammar,
         sampling=read_sampling(fields),
         thinking=read_thinking(fields),
+        speculate=fields.wish("speculate"),
         tools=tools,
         media=read_media_limits(fields),
         ignored=(),

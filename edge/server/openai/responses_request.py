@@ -68,6 +68,7 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
     sampling, media = read_sampling(fields), read_media_limits(fields)
     previous_id, is_stored = fields.text("previous_response_id"), fields.flag("store", default=True)
     thinking = read_thinking(fields)
+    speculate = fields.wish("speculate")
     metadata = fields.object("metadata") or {}
     truncation = fields.choice("truncation", ("auto", "disabled"))
     fields.ignore(*NO_EFFECT)
@@ -88,6 +89,7 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         grammar=None,
         sampling=sampling,
         thinking=thinking,
+        speculate=speculate,
         tools=tools,
         media=media,
         ignored=ignored,

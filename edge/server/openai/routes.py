@@ -37,8 +37,13 @@ async def chat_completions(http: Request) -> Response:
         pieces = stream_chat(asking, has_usage=request.has_usage, has_logprobs=request.has_logprobs)
         return ServerSentEvents(pieces, asking=asking, headers=headers)
     async with asking:
-        answers = await asking.answers()
-        return JSONResponse(whole_body(asking, answers, has_logprobs=request.has_logprobs), headers=headers)
+        body = whole_body(
+            asking.engine,
+            await asking.all_events(),
+            model=asking.model.entry.name,
+            has_logprobs=request.has_logprobs,
+        )
+        return JSONResponse(body, headers=headers)
 
 
 async def count_chat_tokens(http: Request) -> Response:

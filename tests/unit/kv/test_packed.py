@@ -57,6 +57,34 @@ def test_attention_is_that_of_the_unpacked_codes(
     assert relative_error(memory.attend(queries, scale=SCALE, mask=None), everything) <= 2e-6
 
 
+def attended_in_blocks(memory: PackedMemory, queries: mx.array, patch: pytest.MonkeyPatch, *, rows: int) -> mx.array:
+    """As a chunk that meets a long context: cuts of some rows, blocks of 64 tokens."""
+    patch.setattr(packed, "BLOCK_TOKENS", 64)
+    patch.setattr(packed, "LEAST_CUT_ROWS", 1000)
+    patch.setattr(packed, "MAX_SCORE_BYTES", rows * 4 * HEADS * 64)
+    return memory.attend(queries, scale=SCALE, mask="causal")
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("rows", [1, 7, 50])
+@pytest.mark.parametrize(("held", "num_new"), [(300, 50), (256, 64), (64, 64), (193, 2), (65, 65)])
+def test_blocks_with_a_carried_softmax_give_the_same(
+    bits: KvBits, rows: int, held: int, num_new: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, queries = filled(held, bits=bits), 4 * random_tokens(num_new, seed=3, heads=HEADS)
+    expected = numpy_attention(queries, *unpacked(memory), scale=SCALE)
+    assert relative_error(attended_in_blocks(memory, queries, monkeypatch, rows=rows), expected) <= 2e-6
+
+
+def test_a_softmax_that_is_not_carried_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, queries = filled(300, bits=8), 4 * random_tokens(50, seed=3, heads=HEADS)
+    expected = numpy_attention(queries, *unpacked(memory), scale=SCALE)
+    plain = mx.exp
+    # What was mixed before stays as it is when a larger score comes.
+    monkeypatch.setattr(packed.mx, "exp", lambda array: mx.ones_like(array) if array.shape[-1] == 1 else plain(array))
+    assert relative_error(attended_in_blocks(memory, queries, monkeypatch, rows=7), expected) > 1e-3
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_one_key_too_many_would_show(bits: KvBits) -> None:
     memory, queries = filled(40, bits=bits), random_tokens(5, seed=3, heads=HEADS)

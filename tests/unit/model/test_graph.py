@@ -21,6 +21,7 @@ from edge.kv.make import make_memory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.rope import apply_rope
 from edge.model.types import VisualRows
+from tests.figures import note_figure
 from tests.unit.model.graph import gpu_kernels, launches, operations
 from tests.unit.model.tiny import CONFIG, DENSE_CONFIG, tiny_model
 
@@ -118,4 +119,6 @@ def test_kernels_per_decoded_token_and_layer(
     gpu_kernels(monkeypatch)
     found = launches(*decode_step(model, has_image=True))
     embedding, norm, head = 1, 1, 1
+    measured = (found.total() - embedding - norm - head) / config.text.num_layers
+    note_figure("kernels-dense" if config.text.moe is None else "kernels-moe", measured)
     assert found.total() == per_layer * config.text.num_layers + embedding + norm + head, found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tests.unit.run.engines import NEWLINE
@@ -19,6 +21,14 @@ class Alternating:
 
     def allowed(self) -> np.ndarray:
         return self._mask
+
+    def count_allowed(self, token_ids: Sequence[int]) -> int:
+        wants_high = bool(self._mask[41])
+        fits = [
+            (token_id in range(41, 90)) if (wants_high ^ (i % 2)) else (token_id in range(1, 40))
+            for i, token_id in enumerate(token_ids)
+        ]
+        return fits.index(False) if False in fits else len(fits)
 
     def accept(self, token_id: int) -> None:
         assert self._mask[token_id], "a token that was not allowed"

@@ -123,8 +123,8 @@ class Outlet:
             self.finish_place = next(self.ends)
 
 
-def bare_loop(model: Qwen3VL, limits: EngineLimits) -> Loop:
-    """A loop without a thread, of a model with no end token."""
+def bare_loop(model: Qwen3VL, limits: EngineLimits, *, draft: Qwen3VL | None = None) -> Loop:
+    """A loop without a thread, of a model with no end token, and perhaps a draft."""
     processor: Future[Any] = Future()
     processor.set_result(GivenPrompts())
     return make_loop(
@@ -133,12 +133,13 @@ def bare_loop(model: Qwen3VL, limits: EngineLimits) -> Loop:
         speech=Speech(processor, frozenset(), GREEDY),
         limits=limits,
         context_tokens=model.config.text.max_position_embeddings,
+        read_draft=None if draft is None else lambda: draft,
     )
 
 
 def make_loop_of_tiny(**limits: Any) -> Loop:  # Any: fields of EngineLimits
-    """A bare loop of the tiny model."""
-    return bare_loop(tiny_model(), EngineLimits(**limits))
+    """A bare loop of the tiny model; it guesses no tokens unless `speculate` says so, since tests count its steps."""
+    return bare_loop(tiny_model(), EngineLimits(**{"speculate": False} | limits))
 
 
 def drain(loop: Loop, *, turns: int = 10_000) -> None:

@@ -12,8 +12,9 @@ import mlx.core as mx
 import numpy as np
 
 from edge.answer import Answer, AnswerParts
-from edge.events import Event, NoteEvent
-from edge.kv.layer import RowMemory
+from edge.events import Event, NoteEvent, TokenEvent
+from edge.kv.layer import LayerMemory, RowMemory
+from edge.kv.side_by_side import SideBySide
 from edge.limits import EngineLimits
 from edge.prompt.processor import Processor
 from edge.request import Request
@@ -48,19 +49,28 @@ class ScriptedModel:
     def __call__(
         self, token_ids: mx.array, *, memory: Sequence[RowMemory], last_only: bool = False, **_: Any
     ) -> mx.array:
-        assert last_only
         rows = []
         for row, layers in zip(token_ids, memory, strict=True):
             keys = mx.broadcast_to(row.astype(mx.float32)[None, None, :, None], (1, 2, row.size, 16))
             for layer in layers:
                 layer.append(keys, keys)
-            history = np.array(layers[0].state[0][0, 0, :, 0]).astype(int).tolist()
+            first = layers[0]
+            parts = (
+                zip(first.rows, first.lengths, strict=True) if isinstance(first, SideBySide) else [(first, row.size)]
+            )
+            rows += [self._logits(part, 1 if last_only else length) for part, length in parts]
+        return mx.array(np.stack(rows) if last_only else np.concatenate(rows)[None])
+
+    def _logits(self, held: LayerMemory, count: int) -> np.ndarray:
+        """Logits after each of the last tokens of one row, (count, V)."""
+        tokens = np.array(held.state[0][0, 0, :, 0]).astype(int).tolist()
+        logits = np.zeros((count, self.config.text.vocab_size), np.float32)
+        for own, stop in zip(logits, range(len(tokens) - count + 1, len(tokens) + 1), strict=True):
+            history = tokens[:stop]
             turn = len(history) - 1 - history[::-1].index(TURN)
             wanted = self.scripts[tuple(history[:turn])](history)
-            logits = np.zeros(self.config.text.vocab_size, np.float32)
-            logits[list(wanted)] = np.arange(len(wanted), 0, -1)
-            rows.append(logits)
-        return mx.array(np.stack(rows))[:, None]
+            own[list(wanted)] = np.arange(len(wanted), 0, -1)
+        return logits
 
 
 @dataclass
@@ -70,6 +80,11 @@ class Talk:
     request: Request
     prompt_text: str
     events: list[Event] = field(default_factory=list)
+    job: Job = field(init=False)
+
+    @property
+    def tokens(self) -> list[int]:
+        return [event.token_id for event in self.events if isinstance(event, TokenEvent)]
 
     @property
     def answer(self) -> Answer:
@@ -101,7 +116,7 @@ class Stage:
             lambda: self.model,  # type: ignore[arg-type, return-value]  # what the loop needs of a model
             config=self.model.config,
             speech=Speech(ready, frozenset({END}), GREEDY),
-            limits=EngineLimits(**limits),
+            limits=EngineLimits(**{"speculate": False} | limits),
             context_tokens=16_384,
         )
 
@@ -114,7 +129,8 @@ class Stage:
         talk = Talk(request, prompt.text)
         ids = prompt.token_ids.tolist()
         self.model.scripts[tuple(ids[: len(ids) - 1 - ids[::-1].index(TURN)])] = script
-        self.loop.add(Job(request, prompt, constraint, talk.take, 0.0))
+        talk.job = Job(request, prompt, constraint, talk.take, 0.0)
+        self.loop.add(talk.job)
         return talk
 
     def run(self) -> None:

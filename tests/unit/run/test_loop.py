@@ -65,7 +65,7 @@ def count_steps(loop: Loop) -> list[int]:
         return decode_rows(model, tokens, positions, memories)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge.run.loop.decode_rows", noted)
+        patch.setattr("edge.run.step.decode_rows", noted)
         drain(loop)
     return sizes
 
@@ -168,7 +168,7 @@ def test_a_forward_that_fails_for_one_row_is_repeated_for_the_others(monkeypatch
             raise RuntimeError("broken memory")
         return logits
 
-    monkeypatch.setattr("edge.run.loop.decode_rows", failing)
+    monkeypatch.setattr("edge.run.step.decode_rows", failing)
     drain(loop)
     assert good.tokens == take(TALK, 12)
     assert "broken memory" in str(bad.error)
@@ -279,7 +279,7 @@ def test_a_step_waits_for_the_device_once_after_queueing_the_next(monkeypatch: p
 
     monkeypatch.setattr(mx, "eval", lambda *_: order.append("eval"))
     monkeypatch.setattr(mx, "async_eval", queue_noted)
-    monkeypatch.setattr("edge.run.loop.np.array", read_noted)
+    monkeypatch.setattr("edge.run.row.np.array", read_noted)
     for _ in range(3):
         loop.turn()
     assert order == ["queue", "read"] * 3

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from edge.errors import RequestError
+from edge.events import TokenEvent
 from edge.request import Request
 from edge.run.thought import BRIDGE, plan_thought
+from tests.unit.run.guessing import FreeCosts, Knowing, give_guessers
 from tests.unit.run.scripted import END, THINK_END, Stage, Talk, thinking_script
 
 WORDS = ["the", "picture", "shows", "a", "red", "circle", "beside", "two", "squares", "under", "one", "line"]
@@ -45,6 +47,31 @@ def play(stage: Stage, case: int) -> Talk:
     return stage.add(
         f"Case {case}?", script, max_tokens=max_tokens, thinking_budget=budget, answer_tokens=kept, token_ids=True
     )
+
+
+@pytest.mark.parametrize("cases", [range(9), pytest.param(range(9, CASES), marks=pytest.mark.long)])
+def test_thoughts_are_closed_at_the_same_token_when_tokens_are_guessed(
+    cases: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, guessing = Stage(), Stage()
+    alone = [play(plain, case) for case in cases]
+    plain.run()
+    guessing.loop.costs = FreeCosts()
+    guessed = [play(guessing, case) for case in cases]
+    give_guessers(
+        monkeypatch,
+        {new.job: Knowing(old.tokens, seed=len(old.tokens)) for new, old in zip(guessed, alone, strict=True)},
+    )
+    guessing.run()
+    assert [told(talk) for talk in guessed] == [told(talk) for talk in alone]
+    assert sum(talk.answer.usage.accepted_tokens for talk in guessed) > 2 * len(cases)
+
+
+def told(talk: Talk) -> tuple[object, ...]:
+    """All an answer tells but times: tokens, thought, text, notes, end."""
+    answer = talk.answer
+    tokens = tuple(event for event in talk.events if isinstance(event, TokenEvent))
+    return (*tokens, answer.reasoning, answer.text, *talk.notes, answer.finish_reason)
 
 
 @pytest.mark.long

@@ -18,6 +18,12 @@ def test_by_default_only_this_computer_can_call() -> None:
     assert (options.host, options.port, options.is_local, options.api_keys) == ("127.0.0.1", 8080, True, ())
 
 
+def test_guesses_are_on_unless_told_otherwise() -> None:
+    assert parse_arguments([]).speculates
+    options = parse_arguments(["--no-speculate", "--draft", "small"])
+    assert (options.speculates, options.draft) == (False, "small")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "name.local"])
 def test_another_address_needs_a_key(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--api-key"):

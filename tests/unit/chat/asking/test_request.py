@@ -61,4 +61,5 @@ def test_wrong_numbers_are_found_before_loading_with_their_field(options: ChatOp
 
 def test_keys_and_values_are_kept_on_disk_for_saved_talks_only() -> None:
     assert make_limits(ChatOptions(kv_bits=8)).keep_folder is None
+    assert [make_limits(ChatOptions(speculates=is_on)).speculate for is_on in (True, False)] == [True, False]
     assert make_limits(ChatOptions(), keeps=True).keep_folder is not None

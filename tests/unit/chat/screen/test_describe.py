@@ -54,7 +54,15 @@ def test_usage_is_one_line_with_speeds() -> None:
         first_token_s=1.0,
         decode_s=2.0,
         peak_bytes=1_500_000_000,
+        guessed_tokens=9,
+        accepted_tokens=6,
     )
     line = describe_usage(usage)
-    for part in ("prompt 120 tokens (20 kept)", "200 tokens/s", "5.0 tokens/s", "first token 1.00 s", "1.50 GB"):
+    for part in (
+        "prompt 120 tokens (20 kept)",
+        "200 tokens/s",
+        "5.0 tokens/s (6 of 9 guesses right)",
+        "first token 1.00 s",
+        "1.50 GB",
+    ):
         assert part in line

@@ -49,6 +49,14 @@ def test_everything_that_is_said_arrives() -> None:
     assert (request.image.max_pixels, request.video.max_pixels, request.video.fps) == (99, 99, 1)
 
 
+@pytest.mark.parametrize("wish", [None, True, False])
+def test_guessing_is_the_servers_choice_or_the_clients(wish: bool | None) -> None:
+    assert made(speculate=wish)[0].speculate is wish
+    assert made()[0].speculate is None
+    with pytest.raises(ApiError, match="speculate"):
+        made(speculate="often")
+
+
 def test_the_newer_limit_wins_and_the_servers_bounds_it() -> None:
     assert made(max_tokens=7, max_completion_tokens=5)[0].max_tokens == 5
     with pytest.raises(ApiError, match="1 to 100"):

@@ -1,0 +1,242 @@
+"""Decide how many tokens each row guesses in a step, so that the step gives more tokens for its time.
+
+In: rows with a pending token, measured costs. Out: each row's `guess`, cut to what pays. How often a row's guesses
+are right is measured by how long a run of tokens was found: a run of ten is nearly always right, one of two seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from edge.prompt.build import Prompt
+from edge.run.costs import StepCosts
+from edge.run.draft import DraftModel, DraftRow
+from edge.run.lookup import NO_GUESS, Guess, Lookup
+
+MOST_ATTENTION_ROWS = 32
+"""MLX's attention of a decode step takes so many queries x heads per kv head."""
+MOST_QUERIES = 8
+TRIAL_MATCH = 6
+"""Costs are tried out where so many tokens read the same."""
+LEAST_GAIN = 0.05
+"""A guess has to win so much of one row's speed: measured times are never exact."""
+DRAFTED = 1
+"""Stands for the length of the run where a guess is a draft's, who needs none."""
+LONG_MATCH = 8
+"""After so many equal tokens what followed them is the better guess, and costs nothing."""
+# Shortest run -> how likely each guessed token is right before anything was measured.
+_FIRST_RATES = {DRAFTED: 0.6, 2: 0.3, 3: 0.45, 4: 0.6, LONG_MATCH: 0.8}
+_FIRST_WEIGHT, _MOST_WEIGHT = 2.0, 24.0
+
+
+class Guesser:
+    """The guesses of one row: where they come from, and how often they were right.
+
+    Attributes:
+        most: Tokens that may be guessed in a step.
+        num_guessed: Tokens guessed so far.
+        num_right: How many of them were right.
+    """
+
+    def __init__(self, prompt_token_ids: np.ndarray, *, barred: frozenset[int], most: int) -> None:
+        """Start guessing.
+
+        Args:
+            prompt_token_ids: (L,).
+            barred: Tokens that are never guessed: those that end an answer or stand for a picture.
+            most: Tokens to guess in a step.
+        """
+        self.most = most
+        self.num_guessed = 0
+        self.num_right = 0
+        self._lookup = Lookup(prompt_token_ids)
+        self._prompt_tokens = len(prompt_token_ids)
+        self._barred = barred
+        self._rates = {shortest: (rate * _FIRST_WEIGHT, _FIRST_WEIGHT) for shortest, rate in _FIRST_RATES.items()}
+
+    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
+        """Guess what follows an answer so far and its pending token, if that was read."""
+        held = len(self._lookup) - self._prompt_tokens
+        if held < len(answer_ids):
+            self._lookup.extend(answer_ids[held:])
+        guess = self._lookup.find(pending, most=most)
+        stop = next((i for i, token_id in enumerate(guess.token_ids) if token_id in self._barred), most)
+        return Guess(guess.token_ids[:stop], guess.matched) if stop else NO_GUESS
+
+    def fulfil(self, guess: Guess, answer_ids: Sequence[int], pending: int) -> Guess:
+        """Make a guess that was decided on: the tokens themselves, where `look` only promised some."""
+        return guess
+
+    def seconds(self, guess: Guess) -> float:
+        """Say how long it takes to make each token of a guess."""
+        return 0.0
+
+    def expected(self, guess: Guess) -> list[float]:
+        """Say how many tokens will be right when the first 0, 1, 2... tokens of a guess are tried."""
+        right, tried = self._rates[_shortest(guess.matched)] if guess.token_ids else (0.0, 1.0)
+        rate = right / tried
+        sums = [0.0]
+        for index in range(len(guess.token_ids)):
+            sums.append(sums[-1] + rate ** (index + 1))
+        return sums
+
+    def note(self, guess: Guess, num_right: int) -> None:
+        """Take what became of a guess: so many tokens were right, the one after them was wrong if there was one."""
+        tried = min(num_right + 1, len(guess.token_ids))
+        self.num_guessed += len(guess.token_ids)
+        self.num_right += num_right
+        key = _shortest(guess.matched)
+        right, weight = self._rates[key][0] + num_right, self._rates[key][1] + tried
+        fade = min(1.0, _MOST_WEIGHT / weight)  # what was long ago counts less
+        self._rates[key] = (right * fade, weight * fade)
+
+
+class DraftGuesser(Guesser):
+    """The guesses of a row with a draft: from the row's own tokens after a long run, else the draft's."""
+
+    def __init__(
+        self, prompt: Prompt, *, draft: DraftModel, barred: frozenset[int], most: int, vocab_size: int
+    ) -> None:
+        """Start guessing.
+
+        Args:
+            prompt: The prompt.
+            draft: The engine's draft.
+            barred: As in `Guesser`.
+            most: As in `Guesser`.
+            vocab_size: The model's; the draft's may be larger.
+        """
+        super().__init__(prompt.token_ids, barred=barred, most=most)
+        self._draft = draft
+        self._row = DraftRow(draft, prompt)
+        self._vocab_size = vocab_size
+
+    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
+        """Guess from the row's own tokens, or promise tokens of the draft; it reads on in its prompt first."""
+        found = super().look(answer_ids, pending, most=most)
+        if found.matched >= LONG_MATCH:
+            return found
+        if not self._row.is_ready:
+            self._row.advance()
+            return found
+        return Guess((0,) * most, DRAFTED)
+
+    def fulfil(self, guess: Guess, answer_ids: Sequence[int], pending: int) -> Guess:
+        """Let the draft guess what it promised."""
+        if guess.matched != DRAFTED:
+            return guess
+        token_ids = self._row.guess([*answer_ids, pending], len(guess.token_ids))
+        usable = [token_id < self._vocab_size and token_id not in self._barred for token_id in token_ids]
+        stop = usable.index(False) if False in usable else len(token_ids)
+        return Guess(tuple(token_ids[:stop]), DRAFTED) if stop else NO_GUESS
+
+    def seconds(self, guess: Guess) -> float:
+        """Say how long the draft takes for each token."""
+        return self._draft.seconds_per_token if guess.matched == DRAFTED else 0.0
+
+
+class GuessingRow(Protocol):
+    """A row, as far as guessing goes."""
+
+    guesser: Guesser | None
+    guess: Guess
+    token_ids: list[int]
+
+    @property
+    def guess_room(self) -> int:
+        """Tokens that may be guessed now."""
+        ...
+
+    @property
+    def pending_id(self) -> int | None:
+        """The pending token, if it was read."""
+        ...
+
+    def read_pending(self) -> int:
+        """Wait for the pending token."""
+        ...
+
+    def cut_guess(self, guess: Guess) -> Guess:
+        """Leave out what the row's rules forbid."""
+        ...
+
+
+def plan_guesses(rows: Sequence[GuessingRow], costs: StepCosts) -> None:
+    """Set the `guess` of each row that takes the next step; it is empty where guessing does not pay."""
+    num_rows, num_guessed, num_expected = len(rows), 0, 0.0
+    is_trial = costs.allows_trial(num_rows)
+    for row in rows:
+        row.guess = NO_GUESS
+        guesser = row.guesser
+        most = 0 if guesser is None else min(guesser.most, row.guess_room)
+        if guesser is None or most < 1 or not (is_trial or _may_pay(num_rows, most, costs)):
+            continue
+        pays = _Decision(guesser, costs, num_rows, num_guessed, num_expected, is_trial)
+        if row.pending_id is None:
+            # The pending token is still being computed: it is waited for only where it has likely been guessed.
+            ahead = guesser.look(row.token_ids, None, most=most + 1)
+            if not pays.best(Guess(ahead.token_ids[1:], ahead.matched)).token_ids:
+                continue
+        pending = row.read_pending()
+        guess = pays.best(guesser.look(row.token_ids, pending, most=most))
+        row.guess = row.cut_guess(guesser.fulfil(guess, row.token_ids, pending)) if guess.token_ids else NO_GUESS
+        if row.guess.token_ids:
+            num_guessed += len(row.guess.token_ids)
+            num_expected += guesser.expected(row.guess)[-1]
+
+
+def most_guessed(*, num_heads: int, num_kv_heads: int) -> int:
+    """Return how many tokens a row may guess in a step beside its pending one."""
+    return max(1, min(MOST_QUERIES, MOST_ATTENTION_ROWS * num_kv_heads // num_heads)) - 1
+
+
+class _Decision:
+    """How many guessed tokens of one row pay, beside those that other rows of the step have guessed."""
+
+    def __init__(
+        self,
+        guesser: Guesser,
+        costs: StepCosts,
+        num_rows: int,
+        num_guessed: int,
+        num_expected: float,
+        is_trial: bool,
+    ) -> None:
+        self._guesser, self._costs, self._is_trial = guesser, costs, is_trial
+        self._num_rows, self._num_guessed, self._num_expected = num_rows, num_guessed, num_expected
+
+    def best(self, guess: Guess) -> Guess:
+        """Cut a guess to the tokens that give most tokens for the time of the step."""
+        if self._is_trial and self._num_guessed == 0 and (guess.matched >= TRIAL_MATCH or guess.matched == DRAFTED):
+            return guess
+        each_s, plain_s = self._guesser.seconds(guess), self._costs.plain_seconds(self._num_rows)
+        each = each_s / plain_s if plain_s else 0.0
+        now = self._speed(self._num_expected, self._num_guessed)
+        if now is None:
+            return NO_GUESS
+        best_count, best_speed = 0, now * (1.0 + LEAST_GAIN / self._num_rows)
+        for count, expected in enumerate(self._guesser.expected(guess)):
+            speed = self._speed(self._num_expected + expected, self._num_guessed + count, more=each * count)
+            if count and speed is not None and speed > best_speed:
+                best_count, best_speed = count, speed
+        return Guess(guess.token_ids[:best_count], guess.matched) if best_count else NO_GUESS
+
+    def _speed(self, num_expected: float, num_guessed: int, *, more: float = 0.0) -> float | None:
+        ratio = self._costs.ratio(self._num_rows, num_guessed)
+        return None if ratio is None else (self._num_rows + num_expected) / (ratio + more)
+
+
+def _may_pay(num_rows: int, most: int, costs: StepCosts) -> bool:
+    """Tell whether a step could win if all its guesses were right; a look into the past is spared where not."""
+    for count in range(1, most + 1):
+        ratio = costs.ratio(num_rows, count)
+        if ratio is not None and num_rows + count > ratio * (num_rows + LEAST_GAIN):
+            return True
+    return False
+
+
+def _shortest(matched: int) -> int:
+    return max(shortest for shortest in _FIRST_RATES if shortest <= max(matched, min(_FIRST_RATES)))
