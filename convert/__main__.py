@@ -1,4 +1,4 @@
-"""`python -m convert mlx|gguf|plan|repack|verify`: make a checkpoint for this runtime or for llama.cpp, and check one.
+"""`python -m convert mlx|gguf|plan|calibrate|repack|verify`: make a checkpoint for a runtime, and check one.
 
 Each sub-command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`, imported when it is chosen.
 """
@@ -24,6 +24,10 @@ COMMANDS = {
     "mlx": ("convert.mlx.command", "quantize a checkpoint for this runtime and for mlx-vlm"),
     "gguf": ("convert.gguf.command", "quantize a checkpoint for llama.cpp: a text file and a vision projector"),
     "plan": ("convert.overview", "show what every recipe and type would take, and on which Macs it fits"),
+    "calibrate": (
+        "convert.calibration.command",
+        "record what a model's matrices see, for smaller losses at equal bits",
+    ),
     "repack": ("convert.repack", "write a GGUF model's weights as an MLX folder, without quantizing anew"),
     "verify": ("convert.verify.command", "compare a converted checkpoint with its source"),
 }
@@ -80,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make_overview() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:8}{sentence}" for name, (_, sentence) in COMMANDS.items())
+    listed = "\n".join(f"  {name:11}{sentence}" for name, (_, sentence) in COMMANDS.items())
     parser = OneLineParser(
         prog=PROGRAM,
         usage=f"%(prog)s {'|'.join(COMMANDS)} [options]",

@@ -36,7 +36,10 @@ def add_calibration_argument(parser: argparse.ArgumentParser, *, purpose: str) -
         purpose: What it does there, after "of `convert calibrate`: ".
     """
     parser.add_argument(
-        "--calibration", metavar="FOLDER", help=f"what the model's matrices saw, of `convert calibrate`: {purpose}"
+        "--calibration",
+        metavar="FOLDER",
+        type=Path,
+        help=f"what the model's matrices saw, of `convert calibrate`: {purpose}",
     )
 
 

@@ -26,7 +26,7 @@ def given_calibration(arguments: argparse.Namespace, source: Source, *, has_weig
     """
     if arguments.calibration is None:
         return None
-    path = Path(arguments.calibration)
+    path: Path = arguments.calibration
     found = Calibration.open(path)
     if has_weights:
         found.model.check(source.checkpoint, source.files.identity, where=path)

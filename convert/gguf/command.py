@@ -191,7 +191,7 @@ def _command_line(arguments: argparse.Namespace) -> str:
 
     words = ["python", "-m", "convert", "gguf", shown_source(arguments.source), "OUT.gguf"]
     words += [*(budget_words(arguments) or ["--type", arguments.type or "Q4_K_M"]), "--mmproj", arguments.mmproj]
-    words += [] if arguments.calibration is None else ["--calibration", Path(arguments.calibration).name]
+    words += [] if arguments.calibration is None else ["--calibration", arguments.calibration.name]
     words += [] if arguments.imatrix is None else ["--imatrix", arguments.imatrix.name]
     words += [] if arguments.split_max_size is None else ["--split-max-size", arguments.split_max_size]
     words += ["--from-packed"] if arguments.from_packed else []

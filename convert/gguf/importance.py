@@ -26,6 +26,7 @@ from edge.config import ModelConfig
 
 Floats = NDArray[np.float32]
 _STRING, _UINT32, _ARRAY = 8, 4, 9  # GGUF's numbers of value types
+_ROUTER = ".ffn_gate_inp."  # stays in float
 _CHUNK_TOKENS = 512  # llama-imatrix counts in chunks of so many tokens
 
 
@@ -64,7 +65,7 @@ def sums_of(seen: Seen, config: ModelConfig) -> dict[str, Sums]:
     found = {}
     for rule in text_table(config).rules:
         parameter, shape = rule.targets[0].name, rule.targets[0].shape
-        if len(shape) < 2 or len(rule.sources) != 1 or not seen.has(parameter):
+        if len(shape) < 2 or len(rule.sources) != 1 or _ROUTER in rule.sources[0] or not seen.has(parameter):
             continue
         experts = range(shape[0]) if len(shape) == 3 else (None,)
         counts = np.array([seen.tokens(parameter, expert) for expert in experts], np.float32)

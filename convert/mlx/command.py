@@ -171,11 +171,12 @@ def _with_budget(arguments: argparse.Namespace, settings: Settings, source: Sour
 
     if not is_budget_asked(arguments):
         return settings, None
-    from convert.calibration.given import given_calibration
     from convert.mlx.budgeted import choose_under_budget
 
     has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    weights = given_calibration(arguments, source, has_weights=has_weights)
+    weights = settings.calibration
+    if weights is not None and has_weights:
+        weights.model.check(source.checkpoint, source.files.identity, where=weights.path)
     checkpoint = source.checkpoint if has_weights else None
     return choose_under_budget(arguments, source.checkpoint.config, settings, checkpoint=checkpoint, weights=weights)
 
@@ -210,7 +211,7 @@ def _command_line(arguments: argparse.Namespace) -> str:
         words += [] if value is None else [flag, str(value)]
     for text in arguments.set:
         words += ["--set", text]
-    words += [] if arguments.calibration is None else ["--calibration", Path(arguments.calibration).name]
+    words += [] if arguments.calibration is None else ["--calibration", arguments.calibration.name]
     words += [] if arguments.search else ["--no-search"]
     words += ["--from-packed"] if arguments.from_packed else []
     words += adapter_words(arguments)

@@ -23,12 +23,13 @@ class Seen:
     """A calibration of the decoder in which expert 1 saw nothing."""
 
     def has(self, tensor: str) -> bool:
-        return ".layers." in tensor and tensor.endswith("proj.weight")
+        return ".layers." in tensor and tensor.endswith(("proj.weight", "mlp.gate.weight"))
 
     def tokens(self, tensor: str, expert: int | None = None) -> int:
         return 0 if expert == 1 else 600 + len(tensor) + (expert or 0)
 
     def diagonal(self, tensor: str, expert: int | None = None) -> np.ndarray:
+        assert "mlp.gate." not in tensor, "routers are never packed"
         return np.linspace(0.1, 1.0 + (expert or 0), SHAPES[tensor][-1], dtype=np.float32)
 
 
