@@ -88,6 +88,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         max_pixels=given.max_pixels,
         fps=given.fps,
         schema=given.schema,
+        guards_loops=given.loop_guard,
         context=given.context,
         kv_bits=given.kv_bits,
         draft=given.draft,
@@ -246,6 +247,9 @@ def _add_answer_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--thinking-budget", dest="think", type=_think, default="auto", help=argparse.SUPPRESS)
     group.add_argument("--schema", metavar="FILE", type=_schema, help="a JSON Schema for the answer, or: json")
+    group.add_argument(
+        "--no-loop-guard", dest="loop_guard", action="store_false", help="do not end what repeats itself without end"
+    )
     group.add_argument("--stop", metavar="TEXT", action="append", default=[], help="end the answer here; repeatable")
     group.add_argument("--temperature", metavar="X", type=float, help="0 takes the most likely token")
     group.add_argument("--top-p", metavar="X", type=float, help="keep the most likely tokens up to this mass")

@@ -33,6 +33,7 @@ class ChatOptions:
         max_pixels: Larger pictures are shrunk to this.
         fps: Frames taken from a video per second.
         schema: JSON Schema that answers obey, or "json".
+        guards_loops: Whether an answer that repeats itself without end is ended.
         context: Most tokens of prompt and answer together.
         kv_bits: Bits of keys and values.
         draft: A small model that guesses tokens ahead.
@@ -69,6 +70,7 @@ class ChatOptions:
     max_pixels: int | None = None
     fps: float | None = None
     schema: dict[str, Any] | str | None = None  # Any: JSON
+    guards_loops: bool = True
     context: int | None = None
     kv_bits: Literal[8, 4] | None = None
     draft: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from edge.chat.asking.looking import NotMediaError
 from edge.chat.asking.message import media_parts, without_marks
 from edge.chat.asking.paths import find_files, is_file
 from edge.chat.asking.request import Message, make_request
+from edge.chat.asking.turn import Turn
 from edge.chat.asking.waiting import WaitingMedia
 from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
@@ -48,25 +49,6 @@ FILE_CHARACTERS = 2000
 """Files are looked for in shorter lines, and not between three quotes."""
 RESULTS_KEPT = "(the results of the tools are kept: /retry asks for the answer again, /undo forgets the question)"
 _NO_USAGE = Usage(0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One request of a talk: what it adds, and where.
-
-    Attributes:
-        new: Messages that it adds.
-        keep: Messages before them; later ones are replaced.
-        items: Pictures that wait again if it is refused.
-        text: The question, for the line if it is refused; empty for none.
-        is_kept: The new messages are results of tools: they stay, whatever becomes of the answer.
-    """
-
-    new: list[Message]
-    keep: int
-    items: list[WaitingItem]
-    text: str
-    is_kept: bool = False
 
 
 class Talk:
@@ -119,6 +101,7 @@ class Talk:
         self.request_fields: dict[str, Any] = {}  # Any: values of Request's fields
         self.listeners: list[Callable[[Event], None]] = []
         self.tools: TalkTools | None = None
+        self._unshown: Sequence[WaitingItem] = ()
 
     def handle(self, line: str) -> bool:
         """Do what a line asks; False ends the talk. Failures are shown and the talk goes on."""
@@ -165,7 +148,7 @@ class Talk:
                 self.prefill = text
                 raise
         if question.strip():
-            self.preview(new)
+            self._unshown = new
             self.ask(question.strip())
         else:
             self.announce(new)
@@ -328,6 +311,8 @@ class Talk:
                 self.screen.note(in_options(describe_media(name, use)))
         for hint in event.hints:
             self.screen.note(in_options(hint, in_talk=self.is_talk))
+        self.preview(self._unshown)  # meanwhile the model has begun
+        self._unshown = ()
 
     def _show(self, event: Event) -> None:
         for listener in self.listeners:

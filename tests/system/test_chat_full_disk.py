@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -53,10 +54,13 @@ def test_a_full_disk_is_said_once_and_everything_else_goes_on(tiny_folder: Path,
     assert again.code == 0, again.err
 
 
-@pytest.mark.parametrize("kind", ["file", "dangling"])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["file", "dangling", "read-only"])
 def test_a_data_folder_that_is_none_is_said_and_the_talk_goes_on(tiny_folder: Path, tmp_path: Path, kind: str) -> None:
     data = tmp_path / "data"
-    if kind == "file":
+    if kind == "read-only":
+        data = Path("/proc/edge-data")  # refuses new folders to everybody, root included
+    elif kind == "file":
         data.write_text("not a folder")
     else:
         data.symlink_to(tmp_path / "gone" / "deeper")
@@ -69,6 +73,7 @@ def test_a_data_folder_that_is_none_is_said_and_the_talk_goes_on(tiny_folder: Pa
         assert "internal error" not in terminal.written
 
 
+@pytest.mark.long
 def test_a_talks_folder_that_is_taken_away_is_said_and_the_talk_can_go_on(tiny_folder: Path, tmp_path: Path) -> None:
     picture, data = noise(tmp_path / "noise.png"), tmp_path / "data"
     with Terminal(["--model", tiny_folder, *FEW, "--stats"], data=data) as terminal:
@@ -90,6 +95,37 @@ def test_a_talks_folder_that_is_taken_away_is_said_and_the_talk_can_go_on(tiny_f
         assert "internal error" not in terminal.written
 
 
+def test_names_and_values_that_lead_nowhere_leave_the_talk_alive(tiny_folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    lines: list[str | bytes] = [
+        b"/image " + os.fsencode(tmp_path) + b"/\xff\xfe.png",
+        "/image ~nobody-of-this-name/a.png",
+        f"/image {'x' * 300}.png",
+        f"/image {tmp_path}/pipe.png",
+        f"/image {tmp_path}/folder.png",
+        "/export /proc/none/talk.md",
+        "/save /proc/none/talk.jsonl",
+        "/set temperature nan",
+        "/set max-tokens 1e9",
+        "/schema /etc",
+        "/tools /etc",
+    ]
+    with Terminal(["--model", tiny_folder, *FEW, "--stats"], data=tmp_path / "data") as terminal:
+        terminal.wait_for_line()
+        terminal.ask("What is a circle?")
+        for line in lines:
+            terminal.send(line if isinstance(line, bytes) else line.encode())
+            terminal.ask("")
+            assert terminal.process.poll() is None
+        assert squeezed(terminal.text).count("edge.chat:") == len(lines), terminal.text
+        before = squeezed(terminal.text).count("first token")
+        terminal.ask("And what else?")
+        assert squeezed(terminal.text).count("first token") == before + 1
+        assert "Traceback" not in terminal.written
+        assert "internal error" not in terminal.written
+
+
 def test_an_unsaved_talk_keeps_its_picture_when_the_file_goes(tiny_folder: Path, tmp_path: Path) -> None:
     picture = noise(tmp_path / "noise.png")
     with Terminal(["--model", tiny_folder, *FEW, "--stats", "--no-save"], data=tmp_path / "data") as terminal:
@@ -101,6 +137,7 @@ def test_an_unsaved_talk_keeps_its_picture_when_the_file_goes(tiny_folder: Path,
         assert "edge.chat:" not in terminal.text
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only some systems have a full device")
 @pytest.mark.parametrize("stream", [1, 2])
 def test_a_full_disk_behind_a_stream_is_no_traceback(tiny_folder: Path, tmp_path: Path, stream: int) -> None:

@@ -47,6 +47,7 @@ def make_request(
         max_tokens=options.max_tokens,
         stop=options.stop,
         schema=options.schema,
+        loop_guard=options.guards_loops,
         thinking_budget=thought_tokens(engine, options, thinks=thinks),
         answer_tokens=0 if options.think == "on" else None,
         image=ImageOptions(min_pixels=low, max_pixels=high),
