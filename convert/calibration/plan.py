@@ -13,6 +13,7 @@ from edge.memory import GB, available_bytes
 
 _LIBRARIES_BYTES = 450_000_000  # Python, numpy, MLX, a real vocabulary, and buffers that come and go, measured
 _EXPERTS_BYTES = 400_000_000  # some experts as they are stored and in float32, and what goes through them
+_LOGITS_BYTES = 20 * 128  # 128 rows of the vocabulary, and copies
 _STATE_COPIES = 7  # before, behind, seen, added, and copies of MLX
 
 
@@ -54,8 +55,7 @@ def plan_run(config: ModelConfig, samples: SampleSet, *, fisher_tokens: int) -> 
     kept = 4 * fisher_tokens * width * (text.num_layers + 3)
     matrices = 4 * (3 * width**2 + 3 * mixed**2 + 2 * width * (2 * mixed + 2 * text.num_kv_heads * text.head_dim))
     layer_memory = _STATE_COPIES * state + max(layers) + matrices + _EXPERTS_BYTES + _dense_bytes(config)
-    longest = max(sample.length for sample in samples.samples)
-    head_memory = 6 * text.vocab_size * width + 4 * state + 20 * longest * text.vocab_size
+    head_memory = 6 * text.vocab_size * width + 4 * state + _LOGITS_BYTES * text.vocab_size
     vision = 16 * samples.num_patches * config.vision.hidden_size
     final = sum(layers) + head
     return RunPlan(
