@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.prompt.build import Prompt
 from edge.run.costs import StepCosts
-from edge.run.draft import DraftModel, DraftRow
+from edge.run.draft import Draft
 from edge.run.lookup import NO_GUESS, Guess, Lookup
 
 MOST_ATTENTION_ROWS = 32
@@ -97,9 +97,7 @@ class Guesser:
 class DraftGuesser(Guesser):
     """The guesses of a row with a draft: from the row's own tokens after a long run, else the draft's."""
 
-    def __init__(
-        self, prompt: Prompt, *, draft: DraftModel, barred: frozenset[int], most: int, vocab_size: int
-    ) -> None:
+    def __init__(self, prompt: Prompt, *, draft: Draft, barred: frozenset[int], most: int, vocab_size: int) -> None:
         """Start guessing.
 
         Args:
@@ -111,7 +109,7 @@ class DraftGuesser(Guesser):
         """
         super().__init__(prompt.token_ids, barred=barred, most=most)
         self._draft = draft
-        self._row = DraftRow(draft, prompt)
+        self._row = draft.start(prompt)
         self._vocab_size = vocab_size
 
     def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
