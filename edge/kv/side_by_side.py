@@ -43,10 +43,10 @@ class SideBySide:
         """The arrays of all rows, one row after the other."""
         return tuple(array for row in self.rows for array in row.state)
 
-    def append(self, keys: mx.array, values: mx.array) -> None:
-        """Add to each row its own tokens out of (1, K, sum of lengths, Dh)."""
+    def append(self, *new: mx.array) -> None:
+        """Add to each row its own tokens out of (1, heads, sum of lengths, Dh) each."""
         for row, own in zip(self.rows, self._parts(), strict=True):
-            row.append(keys[:, :, own], values[:, :, own])
+            row.append(*(part[:, :, own] for part in new))
 
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
         """Attend from each row's new tokens to that row's; (1, H, sum of lengths, Dh) in and out."""
