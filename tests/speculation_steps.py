@@ -2,7 +2,7 @@
 
 The texts of `tests.speculation_speed` are walked token by token in Qwen3-VL's real tokenizer. Out: for each text and
 each price of a guessed token, in plain steps: tokens per step, and how much faster the answer comes. A price of 0.05 is
-that of a dense model on a GPU that waits for memory, 0.3 that of many experts whose tokens share few, 1 that of a machine
+that of a dense model on a GPU that waits for memory, 0.3 that of many experts whose tokens share few, 1 of a machine
 whose time grows with the tokens.
 """
 
