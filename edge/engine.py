@@ -27,7 +27,7 @@ from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
 from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
 from edge.results import EventStream, Result
-from edge.run.build import ModelReader, Speech, make_loop, sampling_of
+from edge.run.build import DraftReader, ModelReader, Speech, make_loop, sampling_of
 from edge.run.job import Emit, Job
 from edge.run.memory_use import MemoryUse
 from edge.run.sample import SamplingParams
@@ -56,7 +56,7 @@ class Engine:
         name: str,
         limits: EngineLimits | None = None,
         identity: str | None = None,
-        read_draft: ModelReader | None = None,
+        read_draft: DraftReader | None = None,
     ) -> None:
         """Put the parts together; `edge.load` reads them from a checkpoint.
 

@@ -5,13 +5,13 @@ The weights are read on the engine's model thread, tokenizer and templates besid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
 from edge.checkpoint import door
+from edge.checkpoint.draft import OpenedDraft, open_draft
 from edge.checkpoint.folder import default_dtype
 from edge.checkpoint.opened import Checkpoint
 from edge.config_context import extend_context
@@ -20,9 +20,11 @@ from edge.errors import WeightError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
+from edge.run.build import seeing_draft
 
 if TYPE_CHECKING:
     from edge.prompt.processor import Processor
+    from edge.run.draft import Draft
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 
@@ -63,21 +65,23 @@ def load(
     source = demo_folder() if model is None else model
     tokens = None if limits is None else limits.context_tokens
     checkpoint = _with_context(door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype), tokens)
-    second = None if draft is None else door.open(draft, dtype=compute_dtype)  # far beyond its context it guesses badly
-    _check_fit([one for one in (checkpoint, second) if one is not None], itemsize=compute_dtype.size)
+    second = (
+        None if draft is None else open_draft(draft, dtype=compute_dtype)
+    )  # far beyond its context it guesses badly
+    _check_fit(checkpoint, second, itemsize=compute_dtype.size)
 
     def read_model() -> Qwen3VL:
         return checkpoint.read_model(compute_dtype).model
 
     return Engine(
         read_model=read_model,
-        read_processor=lambda: _read_processor(checkpoint, second, name=str(draft)),
+        read_processor=lambda: _read_processor(checkpoint, second),
         config=checkpoint.config,
         generation=checkpoint.generation,
         name="demo" if model is None else str(model),
         limits=limits,
         identity=f"{checkpoint.identity} {compute_dtype} {checkpoint.config.text.rope}",
-        read_draft=None if second is None else lambda: second.read_model(compute_dtype).model,
+        read_draft=None if second is None else lambda: _read_draft(second),
     )
 
 
@@ -87,24 +91,31 @@ def _with_context(checkpoint: Checkpoint, context_tokens: int | None) -> Checkpo
     return checkpoint if config is checkpoint.config else checkpoint.with_config(config)
 
 
-def _check_fit(opened: Sequence[Checkpoint], *, itemsize: int) -> None:
-    """Refuse weights that do not fit: those of the first checkpoint with those of its draft, if there is one."""
-    needed, available = sum(one.weight_bytes(itemsize=itemsize) for one in opened), available_bytes()
+def _check_fit(checkpoint: Checkpoint, draft: OpenedDraft | None, *, itemsize: int) -> None:
+    """Refuse weights that do not fit, those of a draft among them."""
+    needed = checkpoint.weight_bytes(itemsize=itemsize) + (0 if draft is None else draft.weight_bytes)
+    available = available_bytes()
     if needed > available:
         from edge.plan.advice import fitting_recipes  # only for the advice
 
-        advice = fitting_recipes(opened[0].config, available=available)
-        check_weights_fit(needed, available=available, folder=str(opened[0].path), advice=advice)
+        advice = fitting_recipes(checkpoint.config, available=available)
+        check_weights_fit(needed, available=available, folder=str(checkpoint.path), advice=advice)
 
 
-def _read_processor(checkpoint: Checkpoint, draft: Checkpoint | None, *, name: str) -> Processor:
+def _read_processor(checkpoint: Checkpoint, draft: OpenedDraft | None) -> Processor:
     processor = checkpoint.read_processor()
     if draft is not None:
-        from edge.run.draft import check_draft  # only for drafts
-
-        tokenizers = processor.tokenizer, draft.read_processor().tokenizer
-        check_draft((checkpoint.config, draft.config), tokenizers, name=name)
+        draft.check(checkpoint.config, processor.tokenizer)
     return processor
+
+
+def _read_draft(draft: OpenedDraft) -> Draft:
+    if draft.read_model is not None:
+        return seeing_draft(draft.read_model())
+    from edge.run.text_draft import read_text_draft  # late: it needs mlx-lm
+
+    assert draft.folder is not None, "a text model has a folder"
+    return read_text_draft(draft.folder)
 
 
 def demo_folder() -> Path:

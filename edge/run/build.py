@@ -17,7 +17,7 @@ from edge.limits import EngineLimits
 from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
-from edge.run.draft import DraftModel
+from edge.run.draft import Draft, SeeingDraft
 from edge.run.job import Job
 from edge.run.loop import Loop, LoopParts, Model
 from edge.run.plan import Plan, Planner
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edge.kv.disk import PrefixStore
 
 ModelReader = Callable[[], Qwen3VL]
+DraftReader = Callable[[], Draft]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def make_loop(
     limits: EngineLimits,
     context_tokens: int,
     identity: str | None = None,
-    read_draft: ModelReader | None = None,
+    read_draft: DraftReader | None = None,
 ) -> Loop:
     """Read a model and build its loop; on the model thread.
 
@@ -96,7 +97,7 @@ def make_loop(
     """
     mx.set_cache_limit(SPARE_BYTES)
     model = read_model()
-    draft = None if read_draft is None else _make_draft(read_draft())
+    draft = None if read_draft is None else read_draft()
     if limits.wire:
         from edge.run.wire import wire
 
@@ -143,13 +144,14 @@ def _make_store(limits: EngineLimits, identity: str) -> PrefixStore | None:
     return PrefixStore(limits.keep_folder, identity=kept_as, max_bytes=limits.keep_folder_bytes)
 
 
-def _make_draft(model: Qwen3VL) -> DraftModel:
+def seeing_draft(model: Qwen3VL) -> Draft:
+    """Make a draft of a Qwen3-VL, its weights in memory."""
     itemsize, weight_bytes = _precision_of(model).itemsize, num_model_bytes(model)
-    return DraftModel(model, model.config, itemsize=itemsize, weight_bytes=weight_bytes)
+    return SeeingDraft(model, model.config, itemsize=itemsize, weight_bytes=weight_bytes)
 
 
 def _guesser_maker(
-    config: ModelConfig, *, speech: Speech, limits: EngineLimits, draft: DraftModel | None
+    config: ModelConfig, *, speech: Speech, limits: EngineLimits, draft: Draft | None
 ) -> Callable[[Job], Guesser | None]:
     """Say how the guesser of a job is made; None for a job that wants no guesses."""
     barred = speech.end_token_ids | {config.image_token_id, config.video_token_id, config.vision_start_token_id}

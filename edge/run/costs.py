@@ -18,7 +18,7 @@ PLAIN_SAMPLES = 3
 AGAIN_TURNS = 512
 """After so many turns without a wide step one is tried again, whatever was measured: the machine may have changed."""
 WAIT_TURNS = 64
-"""A trial whose guess was wrong is followed by so many plain turns."""
+"""A trial whose guesses were all wrong is followed by so many plain turns; by none, if all were right."""
 
 
 class StepCosts:
@@ -59,8 +59,7 @@ class StepCosts:
                 self._plain[num_rows].append(now - last[2])
             return
         self._idle_turns = 0
-        if num_right < num_guessed:
-            self._rest_turns = WAIT_TURNS
+        self._rest_turns = WAIT_TURNS * (num_guessed - num_right) // num_guessed
         plain_s = self.plain_seconds(num_rows)
         if plain_s:
             self._wide[num_rows][num_guessed].append((now - self._started_s) / plain_s)

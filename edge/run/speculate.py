@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.prompt.build import Prompt
 from edge.run.costs import StepCosts
-from edge.run.draft import DraftModel, DraftRow
+from edge.run.draft import Draft
 from edge.run.lookup import NO_GUESS, Guess, Lookup
 
 MOST_ATTENTION_ROWS = 32
@@ -97,9 +97,7 @@ class Guesser:
 class DraftGuesser(Guesser):
     """The guesses of a row with a draft: from the row's own tokens after a long run, else the draft's."""
 
-    def __init__(
-        self, prompt: Prompt, *, draft: DraftModel, barred: frozenset[int], most: int, vocab_size: int
-    ) -> None:
+    def __init__(self, prompt: Prompt, *, draft: Draft, barred: frozenset[int], most: int, vocab_size: int) -> None:
         """Start guessing.
 
         Args:
@@ -111,7 +109,7 @@ class DraftGuesser(Guesser):
         """
         super().__init__(prompt.token_ids, barred=barred, most=most)
         self._draft = draft
-        self._row = DraftRow(draft, prompt)
+        self._row = draft.start(prompt)
         self._vocab_size = vocab_size
 
     def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
@@ -166,26 +164,35 @@ class GuessingRow(Protocol):
 
 def plan_guesses(rows: Sequence[GuessingRow], costs: StepCosts) -> None:
     """Set the `guess` of each row that takes the next step; it is empty where guessing does not pay."""
-    num_rows, num_guessed, num_expected = len(rows), 0, 0.0
-    is_trial = costs.allows_trial(num_rows)
+    num_guessed, num_expected = 0, 0.0
+    is_trial = costs.allows_trial(len(rows))
     for row in rows:
         row.guess = NO_GUESS
         guesser = row.guesser
-        most = 0 if guesser is None else min(guesser.most, row.guess_room)
-        if guesser is None or most < 1 or not (is_trial or _may_pay(num_rows, most, costs)):
+        if guesser is None:
             continue
-        pays = _Decision(guesser, costs, num_rows, num_guessed, num_expected, is_trial)
-        if row.pending_id is None:
-            # The pending token is still being computed: it is waited for only where it has likely been guessed.
-            ahead = guesser.look(row.token_ids, None, most=most + 1)
-            if not pays.best(Guess(ahead.token_ids[1:], ahead.matched)).token_ids:
-                continue
-        pending = row.read_pending()
-        guess = pays.best(guesser.look(row.token_ids, pending, most=most))
-        row.guess = row.cut_guess(guesser.fulfil(guess, row.token_ids, pending)) if guess.token_ids else NO_GUESS
+        try:
+            row.guess = _guess(row, guesser, _Decision(guesser, costs, len(rows), num_guessed, num_expected, is_trial))
+        except Exception:  # the border of one request: it goes on without guesses
+            row.guesser = None
+            continue
         if row.guess.token_ids:
             num_guessed += len(row.guess.token_ids)
             num_expected += guesser.expected(row.guess)[-1]
+
+
+def _guess(row: GuessingRow, guesser: Guesser, pays: _Decision) -> Guess:
+    most = min(guesser.most, row.guess_room)
+    if most < 1 or not pays.may_win(most):
+        return NO_GUESS
+    if row.pending_id is None:
+        # The pending token is still being computed: it is waited for only where it has likely been guessed.
+        ahead = guesser.look(row.token_ids, None, most=most + 1)
+        if not pays.best(Guess(ahead.token_ids[1:], ahead.matched)).token_ids:
+            return NO_GUESS
+    pending = row.read_pending()
+    guess = pays.best(guesser.look(row.token_ids, pending, most=most))
+    return row.cut_guess(guesser.fulfil(guess, row.token_ids, pending)) if guess.token_ids else NO_GUESS
 
 
 def most_guessed(*, num_heads: int, num_kv_heads: int) -> int:
@@ -208,6 +215,16 @@ class _Decision:
         self._guesser, self._costs, self._is_trial = guesser, costs, is_trial
         self._num_rows, self._num_guessed, self._num_expected = num_rows, num_guessed, num_expected
 
+    def may_win(self, most: int) -> bool:
+        """Tell whether the step could win if all guesses were right; a look into the past is spared where not."""
+        if self._is_trial:
+            return True
+        for count in range(1, most + 1):
+            ratio = self._costs.ratio(self._num_rows, count)
+            if ratio is not None and self._num_rows + count > ratio * (self._num_rows + LEAST_GAIN):
+                return True
+        return False
+
     def best(self, guess: Guess) -> Guess:
         """Cut a guess to the tokens that give most tokens for the time of the step."""
         if self._is_trial and self._num_guessed == 0 and (guess.matched >= TRIAL_MATCH or guess.matched == DRAFTED):
@@ -227,15 +244,6 @@ class _Decision:
     def _speed(self, num_expected: float, num_guessed: int, *, more: float = 0.0) -> float | None:
         ratio = self._costs.ratio(self._num_rows, num_guessed)
         return None if ratio is None else (self._num_rows + num_expected) / (ratio + more)
-
-
-def _may_pay(num_rows: int, most: int, costs: StepCosts) -> bool:
-    """Tell whether a step could win if all its guesses were right; a look into the past is spared where not."""
-    for count in range(1, most + 1):
-        ratio = costs.ratio(num_rows, count)
-        if ratio is not None and num_rows + count > ratio * (num_rows + LEAST_GAIN):
-            return True
-    return False
 
 
 def _shortest(matched: int) -> int:

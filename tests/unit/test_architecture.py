@@ -40,6 +40,7 @@ LAYERS = {
     "edge.run.lookup": 5,
     "edge.run.costs": 5,
     "edge.run.draft": 5,
+    "edge.run.text_draft": 5,
     "edge.run.forward": 5,
     "edge.run.speculate": 5,
     "edge.run.constrain": 5,

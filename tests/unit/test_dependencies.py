@@ -27,6 +27,7 @@ EXTRAS = {
     "mcp": ("edge/tools/server.py",),
     "terminal": ("edge/inline.py",),
     "server": ("edge/server",),
+    "draft": ("edge/run/text_draft.py",),
     "quick": ("convert/gguf/quick_search.py",),
     "reference": ("convert/verify",),
 }

@@ -16,6 +16,7 @@ from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.build import Prompt
 from edge.request import Request
 from edge.run.build import Speech, make_loop
+from edge.run.draft import Draft
 from edge.run.job import Job
 from edge.run.loop import Loop
 from edge.settings import GenerationSettings
@@ -123,7 +124,7 @@ class Outlet:
             self.finish_place = next(self.ends)
 
 
-def bare_loop(model: Qwen3VL, limits: EngineLimits, *, draft: Qwen3VL | None = None) -> Loop:
+def bare_loop(model: Qwen3VL, limits: EngineLimits, *, draft: Draft | None = None) -> Loop:
     """A loop without a thread, of a model with no end token, and perhaps a draft."""
     processor: Future[Any] = Future()
     processor.set_result(GivenPrompts())

@@ -138,6 +138,18 @@ def test_a_step_with_guesses_that_fails_is_run_again_without(monkeypatch: pytest
     assert outlet.tokens == take(TALK, 12)
 
 
+def test_a_guesser_that_fails_costs_its_row_the_guesses_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop_of_tiny()
+    loop.costs = FreeCosts()
+    outlets = [Outlet.of(loop, TALK, max_tokens=12) for _ in range(2)]
+    bad, good = (Knowing(take(TALK, 12), seed=seed) for seed in range(2))
+    monkeypatch.setattr(bad, "fulfil", lambda *_: 1 // 0)
+    give_guessers(monkeypatch, {outlets[0].job: bad, outlets[1].job: good})
+    drain(loop)
+    assert [outlet.tokens for outlet in outlets] == [take(TALK, 12)] * 2
+    assert [outlet.finish.usage.accepted_tokens > 0 for outlet in outlets] == [False, True]
+
+
 def test_a_row_that_ends_within_its_guesses_keeps_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     right = take(TALK, 20)
     stop = chr(32 + right[6])

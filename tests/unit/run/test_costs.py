@@ -73,12 +73,13 @@ def test_trials_wait_for_plain_times_and_pause_after_a_wrong_guess(clock: Clock)
     assert not StepCosts().allows_trial(1)
     costs = measured(clock, {})
     assert costs.allows_trial(1)
-    turn(costs, clock, 4.0, guessed=3, right=1)
-    waited = 0
-    while not costs.allows_trial(1):
-        turn(costs, clock, 1.0)
-        waited += 1
-    assert waited == WAIT_TURNS
+    for right, wait in ((0, WAIT_TURNS), (2, WAIT_TURNS // 2)):
+        turn(costs, clock, 4.0, guessed=4, right=right)
+        waited = 0
+        while not costs.allows_trial(1):
+            turn(costs, clock, 1.0)
+            waited += 1
+        assert waited == wait
 
 
 def test_what_is_known_is_tried_again_after_a_long_time(clock: Clock) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
 import pytest
 
 from edge.checkpoint.build import build_model
-from edge.errors import ConfigError
 from edge.limits import EngineLimits
 from edge.model.qwen3vl import Qwen3VL
-from edge.run.draft import DraftModel, DraftRow, check_draft
+from edge.run.build import seeing_draft
+from edge.run.draft import DraftRow
 from edge.run.sample import SamplingParams
 from tests.unit.checkpoint.checkpoints import random_parameters
-from tests.unit.run.engines import LetterTokenizer, Outlet, bare_loop, drain
+from tests.unit.run.engines import Outlet, bare_loop, drain
 from tests.unit.run.guessing import FreeCosts
 from tests.unit.run.tiny import GREEDY, picture_prompt, prompt_of, take, tiny_config, tiny_model
 
@@ -35,7 +33,7 @@ def other_model() -> Qwen3VL:
 
 
 def draft_row(prompt: Any, model: Qwen3VL) -> DraftRow:  # Any: a Prompt
-    row = DraftRow(DraftModel(model, model.config, itemsize=4, weight_bytes=0), prompt)
+    row = seeing_draft(model).start(prompt)
     while not row.is_ready:
         row.advance()
     return row
@@ -67,7 +65,7 @@ def test_what_was_guessed_wrongly_is_taken_back() -> None:
     ],
 )
 def test_answers_with_a_draft_are_those_without(model: Any, kv_bits: Any) -> None:  # Any: a maker, an option
-    loop = bare_loop(tiny_model(), EngineLimits(kv_bits=kv_bits), draft=model())
+    loop = bare_loop(tiny_model(), EngineLimits(kv_bits=kv_bits), draft=seeing_draft(model()))
     loop.costs = FreeCosts()
     cases = [(prompt, params) for prompt in (TALK, picture_prompt()) for params in (GREEDY, DRAWN)]
     outlets = [Outlet.of(loop, prompt, max_tokens=14, sampling=params) for prompt, params in cases]
@@ -81,7 +79,7 @@ def test_answers_with_a_draft_are_those_without(model: Any, kv_bits: Any) -> Non
 
 
 def test_the_model_as_its_own_draft_is_always_right() -> None:
-    loop = bare_loop(tiny_model(), EngineLimits(), draft=tiny_model())
+    loop = bare_loop(tiny_model(), EngineLimits(), draft=seeing_draft(tiny_model()))
     loop.costs = FreeCosts()
     outlet = Outlet.of(loop, picture_prompt(), max_tokens=24)
     drain(loop)
@@ -97,9 +95,9 @@ def test_a_draft_sees_a_picture_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return encode(self, *arguments)
 
     monkeypatch.setattr(Qwen3VL, "encode_vision", noted)
-    draft = DraftModel(tiny_model(), tiny_config(), itemsize=4, weight_bytes=0)
+    draft = seeing_draft(tiny_model())
     for _ in range(2):
-        row = DraftRow(draft, picture_prompt())
+        row = draft.start(picture_prompt())
         while not row.is_ready:
             row.advance()
     assert len(seen) == len(picture_prompt().media)
@@ -107,34 +105,6 @@ def test_a_draft_sees_a_picture_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_draft_remembers_is_planned() -> None:
     alone = bare_loop(tiny_model(), EngineLimits())
-    with_draft = bare_loop(tiny_model(), EngineLimits(), draft=tiny_model())
+    with_draft = bare_loop(tiny_model(), EngineLimits(), draft=seeing_draft(tiny_model()))
     assert with_draft._parts.planner.token_bytes == 2 * alone._parts.planner.token_bytes
     assert with_draft.memory_use().weight_bytes == 2 * alone.memory_use().weight_bytes
-
-
-class OtherLetters(LetterTokenizer):
-    """Has another token somewhere."""
-
-    def token_bytes(self, token_id: int) -> bytes:
-        return b"?" if token_id == 33 else super().token_bytes(token_id)
-
-
-def speaking(tokenizer: LetterTokenizer) -> Any:  # Any: what the check needs of a tokenizer
-    return SimpleNamespace(token_bytes=tokenizer.token_bytes, highest_token=(97, ""))
-
-
-def test_a_draft_of_another_vocabulary_is_refused() -> None:
-    tokenizers = speaking(LetterTokenizer()), speaking(OtherLetters())
-    with pytest.raises(ConfigError, match="token 33 is 'A' in the model and '\\?' in the draft") as caught:
-        check_draft((tiny_config(), tiny_config()), tokenizers, name="small")
-    assert caught.value.field == "draft"
-
-
-def test_a_draft_that_cuts_pictures_otherwise_is_refused() -> None:
-    other = replace(tiny_config(), vision=replace(tiny_config().vision, patch_size=14))
-    tokenizers = speaking(LetterTokenizer()), speaking(LetterTokenizer())
-    with pytest.raises(ConfigError, match="patch_size"):
-        check_draft((tiny_config(), other), tokenizers, name="small")
-    with pytest.raises(ConfigError, match="image_token_id"):
-        check_draft((tiny_config(), replace(tiny_config(), image_token_id=3)), tokenizers, name="small")
-    check_draft((tiny_config(), tiny_config()), tokenizers, name="small")
