@@ -110,7 +110,7 @@ def check_figures(
 
 def _first(runner: Runner, ids: np.ndarray) -> int:
     runner.start()
-    return int(runner.forward(mx.array(ids[None])).item())
+    return int(np.array(runner.forward(mx.array(ids[None])))[0])
 
 
 def _paired(runners: Sequence[Runner], ids: np.ndarray, decode_tokens: int, pairs: int) -> Iterator[Figure]:

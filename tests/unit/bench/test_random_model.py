@@ -44,7 +44,7 @@ def greedy(runner: Runner, count: int) -> list[int]:
     token = runner.forward(mx.array(np.arange(9, dtype=np.int32)[None]))
     found = []
     for _ in range(count):
-        found.append(int(token.item()))
+        found.append(int(np.array(token)[0]))
         token = runner.forward(token[None])
     return found
 
