@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
@@ -29,6 +29,7 @@ from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
 from edge.results import EventStream, Result
 from edge.run.build import DraftReader, ModelReader, Speech, make_loop, sampling_of
 from edge.run.job import Emit, Job
+from edge.run.loop import Model
 from edge.run.memory_use import MemoryUse
 from edge.run.sample import SamplingParams
 from edge.run.thread import ModelThread
@@ -36,6 +37,8 @@ from edge.settings import GenerationSettings
 
 if TYPE_CHECKING:
     from edge.run.constrain import Constraint, ConstraintFactory
+
+R = TypeVar("R")
 
 
 class Engine:
@@ -236,6 +239,13 @@ class Engine:
     def memory(self) -> MemoryUse:
         """Tell what memory was planned and is used: weights, keys and values, kept turns, spare buffers, the peak."""
         return self._thread.call(lambda loop: loop.memory_use())
+
+    def call_model(self, function: Callable[[Model], R]) -> R:
+        """Call a function of the model on its thread, between two slices of work: to measure or inspect it.
+
+        Requests wait for it. Arrays that it returns must be evaluated.
+        """
+        return self._thread.call(lambda loop: function(loop.model))
 
     # Life -----------------------------------------------------------------------------------------------------------
 

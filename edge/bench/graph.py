@@ -26,6 +26,8 @@ VIEWS = frozenset(
     }
 )  # fmt: skip
 """Operations that only change shape and strides, at one new token."""
+STAND_INS = {"Abs": "norm", "Ceil": "attention", "Floor": "activation", "Sign": "rotation"}
+"""What stands for a fused kernel -> what the kernel does; no forward has these operations themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +69,30 @@ def trace(function: Callable[..., object], *inputs: mx.array) -> list[Operation]
 
 def launches(operations: Iterable[Operation]) -> Counter[str]:
     """Count the operations that launch a kernel on a GPU, by name."""
-    return Counter(operation.name for operation in operations if operation.name not in VIEWS)
+    names = (operation.name for operation in operations)
+    return Counter(STAND_INS.get(name, name) for name in names if name not in VIEWS)
 
 
 @contextmanager
 def gpu_kernels() -> Iterator[None]:
     """Show fused kernels as one operation each, as a GPU runs them; the CPU takes them apart into plain ones."""
-
-    def one(first: mx.array, *others: mx.array | None) -> mx.array:
-        result: mx.array = mx.depends(mx.abs(first), [array for array in others if array is not None])
-        return result
+    norm, attention, activation, rotation = (
+        _one(operation) for operation in (mx.abs, mx.ceil, mx.floor, mx.sign)
+    )  # the names of `STAND_INS`
 
     def turned(first: mx.array, *others: mx.array) -> mx.array:
         *rest, raw, _ = others
-        return one(raw, first, *rest)
+        return rotation(raw, first, *rest)
 
     patches: list[tuple[Any, str, Callable[..., object]]] = [  # Any: modules
-        (mx.fast, "rms_norm", lambda x, weight, eps: one(x, weight)),
-        (mx.fast, "scaled_dot_product_attention", lambda q, k, v, **_: one(q, k, v)),
-        (edge.model.moe, "swiglu", one),
+        (mx.fast, "rms_norm", lambda x, weight, eps: norm(x, weight)),
+        (mx.fast, "layer_norm", lambda x, weight, bias, eps: norm(x, weight, bias)),
+        (mx.fast, "scaled_dot_product_attention", lambda q, k, v, **_: attention(q, k, v)),
+        (edge.model.moe, "swiglu", activation),
+        (edge.model.vision, "gelu_erf", activation),
+        (edge.model.vision, "gelu_tanh", activation),
         (edge.model.rope, "turn", turned),
-        (mx.fast, "layer_norm", lambda x, weight, bias, eps: one(x, weight, bias)),
-        (edge.model.vision, "gelu_erf", one),
-        (edge.model.vision, "gelu_tanh", one),
-        (edge.model.vision_attention, "rotate_halves", lambda first, second, *_: (one(first), one(second))),
+        (edge.model.vision_attention, "rotate_halves", lambda one, two, *_: (rotation(one), rotation(two))),
     ]
     before = [getattr(place, name) for place, name, _ in patches]
     for place, name, stand_in in patches:
@@ -100,3 +102,13 @@ def gpu_kernels() -> Iterator[None]:
     finally:
         for (place, name, _), original in zip(patches, before, strict=True):
             setattr(place, name, original)
+
+
+def _one(operation: Callable[[mx.array], mx.array]) -> Callable[..., mx.array]:
+    """Return a single operation in the place of a kernel, which needs all that the kernel needs."""
+
+    def stand_in(first: mx.array, *others: mx.array | None) -> mx.array:
+        result: mx.array = mx.depends(operation(first), [array for array in others if array is not None])
+        return result
+
+    return stand_in

@@ -14,6 +14,7 @@ import mlx.nn as nn
 
 from edge.config import TextConfig
 from edge.kv.layer import LayerMemory
+from edge.model.quantized import project_to
 from edge.model.rope import Rope, attention_scale, turn_heads
 
 
@@ -41,19 +42,38 @@ class Attention(nn.Module):
         """Factor of the scores."""
         return attention_scale(self.config.rope, self.config.head_dim)
 
-    def project(self, hidden: mx.array, rope: Rope) -> tuple[mx.array, mx.array]:
-        """Return rotated queries (B, H, L, Dh), and rotated keys with the values behind them, (B, 2K, L, Dh)."""
-        config = self.config
-        raw = split_heads(self.qkv_proj(hidden), config.head_dim)  # (B, H + 2K, L, Dh)
-        heads = turn_heads(
-            rope,
-            mx.fast.rms_norm(raw, None, config.rms_norm_eps),
-            weight=self.qk_norm_weight,
-            raw=raw,
-            num_turned=config.num_heads + config.num_kv_heads,
-        )
+    def project(self, hidden: mx.array, rope: Rope, *, last_only: bool = False) -> tuple[mx.array, mx.array]:
+        """Return rotated queries and keys with the values behind them.
+
+        Args:
+            hidden: (B, L, D), normalised.
+            rope: Positions of the L tokens.
+            last_only: Make queries of the last token only; the others' are four fifths of the projection.
+
+        Returns:
+            Queries (B, H, L, Dh), or (B, H, 1, Dh) with `last_only`; keys and values (B, 2K, L, Dh).
+        """
+        config, split = self.config, self.config.num_heads * self.config.head_dim
+        if last_only and hidden.shape[1] > 1:
+            width = self.qk_norm_weight.size
+            queries = project_to(self.qkv_proj, hidden[:, -1:], 0, split)
+            keys_values = project_to(self.qkv_proj, hidden, split, width)
+            last = Rope(rope.of_first[:, :, -1:], rope.of_second[:, :, -1:])
+            weights = mx.split(self.qk_norm_weight, [config.num_heads])
+            return (
+                self._turn(queries, last, weights[0], num_turned=config.num_heads),
+                self._turn(keys_values, rope, weights[1], num_turned=config.num_kv_heads),
+            )
+        num_turned = config.num_heads + config.num_kv_heads
+        heads = self._turn(self.qkv_proj(hidden), rope, self.qk_norm_weight, num_turned=num_turned)
         queries, keys_values = mx.split(heads, [config.num_heads], axis=1)
         return queries, keys_values
+
+    def _turn(self, projected: mx.array, rope: Rope, weight: mx.array, *, num_turned: int) -> mx.array:
+        """Normalise and rotate the first heads of (B, L, heads * Dh); returns all of them, (B, heads, L, Dh)."""
+        raw = split_heads(projected, self.config.head_dim)
+        normed = mx.fast.rms_norm(raw, None, self.config.rms_norm_eps)
+        return turn_heads(rope, normed, weight=weight, raw=raw, num_turned=num_turned)
 
     def project_out(self, mixed: mx.array) -> mx.array:
         """Map mixed values (B, H, L, Dh) to (B, L, D)."""

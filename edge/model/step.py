@@ -36,7 +36,7 @@ class ShortForwards:
 
     def __init__(self, model: Qwen3VL) -> None:
         """Wrap a model whose weights are in place; nothing is traced yet."""
-        self._model = model
+        self.model = model
         language = model.language_model
         self._first = mx.compile(partial(_first, language))
         self._between = [mx.compile(partial(_between, *pair)) for pair in pairwise(language.model.layers)]
@@ -44,7 +44,7 @@ class ShortForwards:
 
     def vision_steps(self, patches: mx.array, grids: Sequence[Grid]) -> Generator[mx.array, None, VisionOutput]:
         """Encode pictures and videos; see `Qwen3VL.vision_steps`."""
-        return self._model.vision_steps(patches, grids)
+        return self.model.vision_steps(patches, grids)
 
     def __call__(
         self,
@@ -57,8 +57,8 @@ class ShortForwards:
     ) -> mx.array:
         """Compute the logits of new tokens; see `Qwen3VL.__call__`."""
         if memory is None or visual is not None or token_ids.size > MOST_TOKENS:
-            return self._model(token_ids, positions=positions, memory=memory, visual=visual, last_only=last_only)
-        text = self._model.config.text
+            return self.model(token_ids, positions=positions, memory=memory, visual=visual, last_only=last_only)
+        text = self.model.config.text
         rope = make_rope(positions, config=text.rope, head_dim=text.head_dim)
         scale = attention_scale(text.rope, text.head_dim)
         by_layer = list(zip(*memory, strict=True))

@@ -33,14 +33,14 @@ class DecoderLayer(nn.Module):
         self, hidden: mx.array, *, rope: Rope, memory: Sequence[LayerMemory] | None, last_only: bool = False
     ) -> mx.array:
         """Map (B, L, D) to (B, L, D), or to (B, 1, D) with `last_only`; all tokens are remembered either way."""
-        queries, keys_values = self.before(hidden, rope)
+        queries, keys_values = self.before(hidden, rope, last_only=last_only)
         if last_only:
-            queries, hidden = queries[:, :, -1:], hidden[:, -1:]
+            hidden = hidden[:, -1:]
         return self.after(hidden, attend(queries, keys_values, memory=memory, scale=self.self_attn.scale))
 
-    def before(self, hidden: mx.array, rope: Rope) -> tuple[mx.array, mx.array]:
+    def before(self, hidden: mx.array, rope: Rope, *, last_only: bool = False) -> tuple[mx.array, mx.array]:
         """Compute what attention needs of (B, L, D): see `Attention.project`."""
-        return self.self_attn.project(self.input_layernorm(hidden), rope)
+        return self.self_attn.project(self.input_layernorm(hidden), rope, last_only=last_only)
 
     def after(self, hidden: mx.array, mixed: mx.array) -> mx.array:
         """Add what was attended to, (B, H, L, Dh), to (B, L, D), and the feed-forward part."""

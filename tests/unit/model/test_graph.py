@@ -129,4 +129,4 @@ def test_more_rows_launch_only_their_own_attention() -> None:
     added = of_three - of_one
     layers = CONFIG.text.num_layers
     # A write and an attention for each further row, and the joining of what they gave.
-    assert added == Counter({"SliceUpdate": 2 * layers, "Abs": 2 * layers, "Concatenate": layers})
+    assert added == Counter({"SliceUpdate": 2 * layers, "attention": 2 * layers, "Concatenate": layers})

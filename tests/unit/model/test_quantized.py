@@ -12,7 +12,7 @@ import pytest
 from edge.config import LayerQuantization, QuantizationConfig
 from edge.errors import WeightError
 from edge.model.moe import MLP, SORT_FROM_ROWS, SwitchGLU, SwitchLinear
-from edge.model.quantized import QuantizedSwitchLinear, quantize_modules, split_modules
+from edge.model.quantized import QuantizedSwitchLinear, project_to, quantize_modules, split_modules
 from tests.unit.model.tiny import randomize, tiny_model
 
 SETTINGS = [
@@ -134,3 +134,18 @@ def test_a_projection_in_parts_gives_the_outputs_of_one_matrix() -> None:
             assert part.weight.shape == weight.shape
             part.weight = weight
         np.testing.assert_allclose(np.array(run()), np.array(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("sizes", [None, (100, 92)])
+def test_some_outputs_of_a_projection_are_those_of_the_whole(is_packed: bool, sizes: tuple[int, int] | None) -> None:
+    mlp, rows = MLP(64, 96), mx.random.normal((3, 64), key=mx.random.key(1))
+    if sizes is not None:
+        split_modules(mlp, {"gate_up_proj": sizes})
+    randomize(mlp)
+    if is_packed:
+        nn.quantize(mlp, 32, 4)
+    expected = np.array(mlp.gate_up_proj(rows))
+    for start, stop in ((0, 192), (0, 64), (64, 192), (110, 150)):
+        found = project_to(mlp.gate_up_proj, rows, start, stop)
+        np.testing.assert_allclose(np.array(found), expected[:, start:stop], rtol=1e-5, atol=1e-6)
