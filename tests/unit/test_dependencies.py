@@ -29,7 +29,7 @@ EXTRAS = {
     "server": ("edge/server",),
     "draft": ("edge/run/text_draft.py",),
     "quick": ("convert/gguf/quick_search.py",),
-    "reference": ("convert/verify",),
+    "reference": ("convert/verify", "convert/calibration/vision.py"),
 }
 
 
