@@ -27,7 +27,7 @@ EXTRAS = {
     "mcp": ("edge/tools/server.py",),
     "terminal": ("edge/inline.py",),
     "server": ("edge/server",),
-    "draft": ("edge/run/text_draft.py",),
+    "draft": ("edge/run/text_draft.py", "edge/bench/random_model.py", "edge/bench/runners.py"),
     "quick": ("convert/gguf/quick_search.py",),
     "reference": ("convert/verify", "convert/calibration/vision.py"),
 }
