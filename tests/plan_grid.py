@@ -5,7 +5,8 @@
     python -m tests.plan_grid tower
 
 In: the demo checkpoint, or two decoder layers and three vision blocks of random 4-bit weights at the widths of the 30B,
-or two blocks of either's tower alone. Out: a line for each point: planned and measured peak, weights included, and the same beside the weights. On the CPU.
+or two blocks of either's tower alone. Out: a line for each point: planned and measured peak, weights included, and the
+same beside the weights. On the CPU.
 """
 
 from __future__ import annotations
