@@ -95,7 +95,7 @@ class Walk:
         terminal.ask("/set loop-guard off")
         self.said.append(squeezed(terminal.text))
         terminal.send("Go on\r")
-        terminal.wait_for_length(100)
+        terminal.wait_for_length(600)  # more than the line itself takes to be echoed
         terminal.send("\x03")
         terminal.wait_for("stopped; the answer so far is kept")
         terminal.wait_for_line()
