@@ -100,7 +100,7 @@ def test_a_merged_candidate_is_held_against_the_original_with_its_adapter(tmp_pa
     name = f"language_model.model.{module}.weight"
     outputs, inputs = weights[name].shape
     pair = pair_of(f"model.language_model.{module}", outputs=outputs, inputs=inputs)
-    adapter = write_adapter(tmp_path / "lora", {key: value / 8 for key, value in pair.items()})
+    adapter = write_adapter(tmp_path / "lora", {key: (value / 8).astype(np.float32) for key, value in pair.items()})
     weights[name] = weights[name] + 4 / 2 * 2 / 64  # alpha / rank, times B A of rank 2
     merged = write_candidate(tmp_path / "merged", "dense", weights)
     with_it, without = (measure(merged, kind="dense", adapter=given).candidates[0] for given in (adapter, None))
