@@ -27,6 +27,7 @@ from tests.parity.verify_folders import (
     write_source,
 )
 from tests.system.folders import edit_config
+from tests.unit.checkpoint.adapters import pair_of, write_adapter
 from tests.unit.checkpoint.checkpoints import Json, Parameters
 
 ROUTER = "language_model.model.layers.{}.mlp.gate"
@@ -53,7 +54,7 @@ def shared() -> Path:
     return root
 
 
-def measure(*candidates: Path, kind: Kind = "moe", work: Path | None = None) -> Report:
+def measure(*candidates: Path, kind: Kind = "moe", work: Path | None = None, adapter: Path | None = None) -> Report:
     root = shared()
     prepared = Measurement.prepare(
         str(root / kind),
@@ -61,6 +62,7 @@ def measure(*candidates: Path, kind: Kind = "moe", work: Path | None = None) -> 
         prompts=str(root / "prompts.jsonl"),
         dtype="float32",
         work=work or root / "work",
+        adapter=None if adapter is None else str(adapter),
     )
     return prepared.run(say=lambda _: None)
 
@@ -90,6 +92,21 @@ def test_the_hub_folder_itself_is_a_candidate_too() -> None:
     result = measure(shared() / "moe").candidates[0]
     assert max(stage.carried for stage in result.stages) <= TOLERANCE
     assert result.bits_per_weight == pytest.approx(32, rel=0.01)
+
+
+def test_a_merged_candidate_is_held_against_the_original_with_its_adapter(tmp_path: Path) -> None:
+    module = "layers.2.self_attn.o_proj"
+    weights = dict(parameters("dense"))
+    name = f"language_model.model.{module}.weight"
+    outputs, inputs = weights[name].shape
+    pair = pair_of(f"model.language_model.{module}", outputs=outputs, inputs=inputs)
+    adapter = write_adapter(tmp_path / "lora", {key: (value / 8).astype(np.float32) for key, value in pair.items()})
+    weights[name] = weights[name] + 4 / 2 * 2 / 64  # alpha / rank, times B A of rank 2
+    merged = write_candidate(tmp_path / "merged", "dense", weights)
+    with_it, without = (measure(merged, kind="dense", adapter=given).candidates[0] for given in (adapter, None))
+    assert with_it.overall.mean_kl < 1e-9
+    assert max(stage.carried for stage in with_it.stages) <= TOLERANCE
+    assert without.overall.mean_kl > 1e-6
 
 
 def test_kl_and_errors_fall_as_bits_rise(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_an_adapter_is_merged(line: Line, sound: Path, source: Path, place: Path
     assert set(made) == set(without)
 
 
+@pytest.mark.long
 def test_worker_processes_merge_as_one_does(source: Path, place: Path, tmp_path: Path) -> None:
     add_adapter(source)
     assert run(GGUF, source, place) == (0, "")
