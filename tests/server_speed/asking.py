@@ -114,8 +114,8 @@ def ask_together(address: str, bodies: Sequence[Json], *, process: psutil.Proces
         thread.start()
     for thread in threads:
         thread.join()
-    if len(answers) < len(bodies):
-        raise RuntimeError(f"{len(bodies) - len(answers)} of {len(bodies)} questions got no answer")
+    if sum(bool(answer.arrivals_s) for answer in answers) < len(bodies):
+        raise RuntimeError(f"{address}: of {len(bodies)} questions some got no answer")
     return Rate(
         len(bodies),
         sum(answer.num_tokens for answer in answers),
