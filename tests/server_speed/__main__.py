@@ -1,8 +1,10 @@
 """Measure the server on the embedded demo.
 
-`python -m tests.server_speed together`: sixteen clients at once against one after another, gaps, whose turn it is.
-`python -m tests.server_speed beside [--gguf MODEL MMPROJ] [--mlx-vlm PYTHON FOLDER]`: the same to other servers; the pair is written by `python -m convert gguf edge/demo out/demo.gguf --type F32 --mmproj f32`, PYTHON has mlx-vlm,
-and FOLDER is the demo in float32, which is all that its experts take on a CPU.
+`python -m tests.server_speed together`: sixteen clients at once against one after another.
+`python -m tests.server_speed gaps`, `fairness`: what something large holds up, and whose turn it is.
+`python -m tests.server_speed beside [--gguf MODEL MMPROJ] [--mlx-vlm PYTHON FOLDER]`: the same to other servers. The
+pair is written by `python -m convert gguf edge/demo out/demo.gguf --type F32 --mmproj f32`; PYTHON has mlx-vlm, and
+FOLDER is the demo in float32, the only type that MLX's experts take on a CPU there.
 """
 
 from __future__ import annotations
