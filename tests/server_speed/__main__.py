@@ -1,8 +1,10 @@
 """Measure the server on the embedded demo.
 
-`python -m tests.server_speed together`: sixteen clients at once against one after another, gaps, whose turn it is.
-`python -m tests.server_speed beside [--gguf MODEL MMPROJ] [--mlx-vlm PYTHON]`: the same questions to other servers;
-the pair is written by `python -m convert gguf edge/demo out/demo.gguf --type F32 --mmproj f32`, PYTHON has mlx-vlm.
+`python -m tests.server_speed together`: sixteen clients at once against one after another.
+`python -m tests.server_speed gaps`, `fairness`: what something large holds up, and whose turn it is.
+`python -m tests.server_speed beside [--gguf MODEL MMPROJ] [--mlx-vlm PYTHON FOLDER]`: the same to other servers. The
+pair is written by `python -m convert gguf edge/demo out/demo.gguf --type F32 --mmproj f32`; PYTHON has mlx-vlm, and
+FOLDER is the demo in float32, the only type that MLX's experts take on a CPU there.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge.loading import demo_folder
 from tests.server_speed.beside import edge_server, llama_server, measure, mlx_vlm_server
 from tests.server_speed.together import KEYS, fairness, gaps, throughput
 from tests.system.server_process import ServerProcess
@@ -23,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the server on the embedded demo.")
     parser.add_argument("what", choices=("together", "gaps", "fairness", "beside"))
     parser.add_argument("--gguf", nargs=2, type=Path)
-    parser.add_argument("--mlx-vlm", type=Path)
+    parser.add_argument("--mlx-vlm", nargs=2, type=Path)
     given = parser.parse_args()
     if given.what == "together":
         with ServerProcess() as server:
@@ -42,12 +43,12 @@ def main() -> None:
         _beside(given.gguf, given.mlx_vlm)
 
 
-def _beside(gguf: list[Path] | None, python: Path | None) -> None:
+def _beside(gguf: list[Path] | None, mlx_vlm: list[Path] | None) -> None:
     servers = [("edge", "demo", edge_server())]
     if gguf:
         servers.append(("llama.cpp", "demo", llama_server(*gguf)))
-    if python:
-        servers.append(("mlx-vlm", str(demo_folder()), mlx_vlm_server(python)))
+    if mlx_vlm:
+        servers.append(("mlx-vlm", str(mlx_vlm[1]), mlx_vlm_server(*mlx_vlm)))
     for name, model, starting in servers:
         print(f"\n{name}\n{HEAD}", flush=True)
         with starting as (address, process):

@@ -83,7 +83,7 @@ def ask(address: str, body: Json, *, path: str = "/v1/chat/completions", key: st
     """Stream one chat completion to its end."""
     started = time.monotonic()
     arrivals: list[float] = []
-    usage: dict[str, int] = {}
+    usage: Json = {}
     connection = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     more = {"stream": True, "stream_options": {"include_usage": True}}
@@ -116,8 +116,8 @@ def ask_together(address: str, bodies: Sequence[Json], *, process: psutil.Proces
         thread.start()
     for thread in threads:
         thread.join()
-    if len(answers) < len(bodies):
-        raise RuntimeError(f"{len(bodies) - len(answers)} of {len(bodies)} questions got no answer")
+    if sum(bool(answer.arrivals_s) for answer in answers) < len(bodies):
+        raise RuntimeError(f"{address}: of {len(bodies)} questions some got no answer")
     return Rate(
         len(bodies),
         sum(answer.num_tokens for answer in answers),

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import psutil
 
-from edge.loading import demo_folder
 from tests.server_speed.asking import Rate, ask_together
 from tests.server_speed.together import question
 from tests.system.server_process import ServerProcess
@@ -26,7 +25,7 @@ LLAMA = """
 import sys, time, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path, params.mmproj.path = sys.argv[1:3]
-params.hostname, params.port = "127.0.0.1", int(sys.argv[3])
+params.hostnames, params.port = ["127.0.0.1"], int(sys.argv[3])
 params.n_ctx, params.n_parallel, params.warmup, params.use_jinja = 16384, 8, False, True
 params.cpuparams.n_threads, params.fit_params = 1, False
 server = xllamacpp.Server(params)
@@ -53,10 +52,10 @@ def llama_server(model: Path, projector: Path) -> Iterator[tuple[str, psutil.Pro
 
 
 @contextmanager
-def mlx_vlm_server(python: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """Start mlx-vlm's server from an environment of its own."""
+def mlx_vlm_server(python: Path, model: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Start mlx-vlm's server from an environment of its own; on a CPU it takes float32 weights only."""
     port = _free_port()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--model", str(demo_folder())]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--model", str(model)]
     with _running([str(python), "-m", "mlx_vlm.server", *options], port, "/v1/models") as found:
         yield found
 

@@ -124,6 +124,8 @@ class Client(threading.Thread):
             return Note("hostile", "fault", detail=f"{path} {body[:80]!r}: {error!r}")
         finally:
             connection.close()
+        if answer.status in (429, 503):
+            return Note("hostile", "busy")  # some can be told as wrong only by whoever opens the picture
         is_well = answer.status == 400 and b"error" in text
         return Note("hostile", "refused" if is_well else "fault", detail=f"{path} {body[:80]!r}: {answer.status}")
 

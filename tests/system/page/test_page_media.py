@@ -92,7 +92,7 @@ def test_a_camera_that_is_refused_is_told(server: ServerProcess, browser: Browse
 
 def test_a_file_of_another_kind_is_refused_by_name(window: PageDriver) -> None:
     page = window.page
-    page.set_input_files("#files", [{"name": "a.zip", "mimeType": "application/zip", "buffer": b"PK"}])
+    page.set_input_files("#files", {"name": "a.zip", "mimeType": "application/zip", "buffer": b"PK"})
     expect(page.locator("#trouble")).to_have_text("a.zip is no picture, video or PDF.")
 
 

@@ -36,12 +36,13 @@ class Reply:
 class Caller:
     """Asks one server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self.url = url
+        self._timeout_s = timeout_s
         self.address = url.removeprefix("http://")
 
     def send(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
-        connection = http.client.HTTPConnection(self.address, timeout=60)
+        connection = http.client.HTTPConnection(self.address, timeout=self._timeout_s)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

