@@ -66,9 +66,9 @@ def own_share(num_tokens: int, width: int) -> float:
 def shrunk(matrix: Floats, num_tokens: int, *, pull: float = 1.0) -> Floats:
     """Bring what lies off the diagonal nearer to zero, in place, the more the fewer tokens were seen.
 
-    As many tokens as inputs halve it; with a `pull` of 3 they leave a quarter. With few tokens most of it is chance, and
-    compensating for chance loses more than it gains: on the demo model's down projections 2.4 times the loss of a search
-    at 256 tokens of 512 inputs. A matrix that is left with its diagonal alone leaves everything to the search.
+    As many tokens as inputs halve it; with a `pull` of 3 they leave a quarter. With few tokens most of it is chance,
+    and compensating for chance loses more than it gains: on the demo model's down projections 2.4 times the loss of a
+    search at 256 tokens of 512 inputs. A matrix left with its diagonal alone leaves everything to the search.
     """
     diagonal = matrix.diagonal().copy()
     matrix *= np.float32(num_tokens / (num_tokens + pull * len(matrix)))
