@@ -5,7 +5,7 @@ where they are stacked): input second moments, their diagonal, tokens seen, and 
 
 A block's file holds, for each of its sites (`attention`, `mixed`, `mlp`, `middle`; `head`):
 
-* `SITE.matrix`: mean of x x^T over all tokens, a packed triangle, float32
+* `SITE.matrix`: mean of x x^T over all tokens, a packed triangle, float32; shrunk already at `middle`
 * `SITE.matrices`: the same per expert, (E, triangle); blended and shrunk already at `middle`, an expert's own at `mlp`
 * `SITE.rows`, `SITE.experts`: instead of the matrices at `mlp`, where that is smaller: the inputs themselves (T, in) as
   the bits of bfloat16, and the experts (T, A) that each token went to
@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 
 from convert.calibration.identity import CalibratedModel
 from convert.calibration.moments import Floats, damped, own_share, shrunk, triangle_diagonal, unpack_triangle
-from convert.calibration.sites import Site, site_of
+from convert.calibration.sites import MIDDLE, Site, site_of
 from edge.errors import ConfigError, WeightError
 
 FORMAT = 1  # raise it when the files change their meaning
@@ -124,9 +124,10 @@ class Calibration:
         """
         site = self._site(tensor)
         if not self._is_stacked(site):
-            return damped(shrunk(unpack_triangle(self._array(site, "matrix")), self.tokens(tensor)))
+            matrix = unpack_triangle(self._array(site, "matrix"))
+            return damped(matrix if site.key == MIDDLE else shrunk(matrix, self.tokens(tensor)))
         assert expert is not None, f"{tensor} is a stack; name the expert"
-        if site.key == "middle":
+        if site.key == MIDDLE:
             return damped(unpack_triangle(self._row(site, "matrices", expert)))
         return damped(self._blended(site, expert))
 
@@ -139,7 +140,7 @@ class Calibration:
         if not self._is_stacked(site):
             return triangle_diagonal(self._array(site, "matrix"))
         assert expert is not None, f"{tensor} is a stack; name the expert"
-        if site.key == "middle":
+        if site.key == MIDDLE:
             return triangle_diagonal(self._row(site, "matrices", expert))
         shared = triangle_diagonal(self._array(site, "matrix"))
         share = np.float32(own_share(self.tokens(tensor, expert), len(shared)))

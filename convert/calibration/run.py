@@ -33,7 +33,7 @@ from convert.card import tool_versions
 from convert.disk import describe_bytes
 from convert.final import FinalFolder
 from convert.partial import PartialOutput
-from convert.source import Source
+from convert.source import Source, SpoiledError
 from convert.verify.samples import Sample, SampleSet
 from edge.checkpoint.names.hub import expected_parameters
 
@@ -92,8 +92,12 @@ def calibrate(
     done = sum(path.stat().st_size for path in output.path.glob("*.safetensors")) if output.path.is_dir() else 0
     with output.opened(key, extra_bytes=max(0, plan.disk_bytes - done)):
         run = _Run(source, samples, chosen, RunStore(output.path), say)
-        fisher = run.run()
-        source.files.check_unchanged()
+        try:
+            fisher = run.run()
+            source.files.check_unchanged()
+        except SpoiledError:
+            output.discard(run.store.names())
+            raise
         run.store.clear_states()
         record = _record(source, samples, settings, fisher, fisher_tokens)
         few = run.few()

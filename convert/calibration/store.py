@@ -86,15 +86,15 @@ class RunStore:
                 for path in self._folder.glob(pattern):
                     path.unlink()
 
+    def names(self) -> list[str]:
+        """Return the names of all files of arrays."""
+        return [path.name for path in self._folder.glob("*.safetensors")]
+
     def write_record(self, name: str, record: Mapping[str, Any]) -> None:  # Any: JSON
         """Write a JSON file."""
         path = self._folder / name
         with explain_disk_errors(path):
             path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-    def num_bytes(self) -> int:
-        """Count the bytes on disk."""
-        return sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file())
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"

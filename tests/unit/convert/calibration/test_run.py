@@ -11,7 +11,7 @@ import pytest
 from convert.calibration import run
 from convert.calibration.file import RECORD
 from convert.calibration.store import RunStore
-from edge.errors import UsageError
+from edge.errors import UsageError, WeightError
 from tests.unit.convert.calibration.calibrating import (
     SETTINGS,
     calibrated,
@@ -53,6 +53,22 @@ def test_a_run_killed_behind_any_write_ends_with_the_same_bytes(
     _run(source, out, samples)
     assert writes == 10
     assert hashes_of(out) == expected
+
+
+def test_a_source_that_changes_meanwhile_leaves_nothing_to_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tiny_source(tmp_path / "source")
+    forward = run._Run._forward
+
+    def touching(self: run._Run, index: int) -> None:
+        forward(self, index)
+        (tmp_path / "source" / "config.json").touch()
+
+    monkeypatch.setattr(run._Run, "_forward", touching)
+    with pytest.raises(WeightError, match="changed while it was converted"):
+        _run(source, tmp_path / "out.calib", text_samples())
+    assert not list((tmp_path / "out.calib.partial").glob("*.safetensors"))
 
 
 def test_other_prompts_do_not_go_on_with_an_unfinished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
