@@ -1,4 +1,4 @@
-"""`python -m convert mlx|gguf|plan|repack|verify`: make a checkpoint for this runtime or for llama.cpp, and check one.
+"""`python -m convert mlx|gguf|plan|calibrate|repack|verify`: make a checkpoint for a runtime, and check one.
 
 Each sub-command is a module with `add_arguments(parser)` and `run(arguments) -> exit code`, imported when it is chosen.
 """
@@ -14,15 +14,20 @@ from typing import NoReturn, Protocol, cast
 
 from convert.interrupt import INTERRUPTED, end_at_second_interrupt, end_program
 from edge.errors import EdgeError
+from edge.units import one_line
+from edge.usage import OneLineParser, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m convert"
-_MOST_LETTERS = 480  # of an error
 # sub-command -> module and the sentence shown in --help
 COMMANDS = {
     "mlx": ("convert.mlx.command", "quantize a checkpoint for this runtime and for mlx-vlm"),
     "gguf": ("convert.gguf.command", "quantize a checkpoint for llama.cpp: a text file and a vision projector"),
     "plan": ("convert.overview", "show what every recipe and type would take, and on which Macs it fits"),
+    "calibrate": (
+        "convert.calibration.command",
+        "record what a model's matrices see, for smaller losses at equal bits",
+    ),
     "repack": ("convert.repack", "write a GGUF model's weights as an MLX folder, without quantizing anew"),
     "verify": ("convert.verify.command", "compare a converted checkpoint with its source"),
 }
@@ -40,22 +45,15 @@ class Command(Protocol):
         ...
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"convert: {message}. See {self.prog} --help.", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command; return its exit code."""
+    write_notes("convert")
     words = list(sys.argv[1:] if argv is None else argv)
     name = _make_overview().parse_args(words[:1]).command
     module_name, sentence = COMMANDS[name]
     try:
         command = cast(Command, importlib.import_module(module_name))
-        parser = _Parser(
+        parser = OneLineParser(
             prog=f"{PROGRAM} {name}",
             description=f"{sentence[0].upper()}{sentence[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -66,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with end_at_second_interrupt():
             return command.run(parser.parse_args(words[1:]))
     except EdgeError as error:
-        print(f"convert: {_one_line(error)}", file=sys.stderr)
+        print(f"convert: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt or 'Interrupted.'}", file=sys.stderr)  # behind the terminal's ^C
@@ -78,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("EDGE_DEBUG"):
             raise
         print(
-            f"convert: internal error, please report: {type(error).__name__}: {_one_line(error)} "
+            f"convert: internal error, please report: {type(error).__name__}: {one_line(str(error))} "
             "(EDGE_DEBUG=1 shows where)",
             file=sys.stderr,
         )
@@ -86,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make_overview() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:8}{sentence}" for name, (_, sentence) in COMMANDS.items())
-    parser = _Parser(
+    listed = "\n".join(f"  {name:11}{sentence}" for name, (_, sentence) in COMMANDS.items())
+    parser = OneLineParser(
         prog=PROGRAM,
         usage=f"%(prog)s {'|'.join(COMMANDS)} [options]",
         description="Make a checkpoint smaller, or check one that was made.",
@@ -98,13 +96,6 @@ def _make_overview() -> argparse.ArgumentParser:
     add_version_argument(parser)
     parser.add_argument("command", choices=tuple(COMMANDS), help=argparse.SUPPRESS)
     return parser
-
-
-def _one_line(error: Exception) -> str:
-    """Write an error for a terminal: one line of bounded length, without what a terminal would act on."""
-    text = " ".join(str(error).split())
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-    return shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 200]} ... {shown[-190:]}"
 
 
 def run_program() -> NoReturn:

@@ -28,6 +28,21 @@ def add_source_arguments(parser: argparse.ArgumentParser, *, can_stream: bool = 
     )
 
 
+def add_calibration_argument(parser: argparse.ArgumentParser, *, purpose: str) -> None:
+    """Add --calibration.
+
+    Args:
+        parser: Of the command.
+        purpose: What it does there, after "of `convert calibrate`: ".
+    """
+    parser.add_argument(
+        "--calibration",
+        metavar="FOLDER",
+        type=Path,
+        help=f"what the model's matrices saw, of `convert calibrate`: {purpose}",
+    )
+
+
 def next_command(model: Path) -> str:
     """Write the command that runs an output."""
     return f"python -m edge.chat --model {shlex.quote(str(model))}"

@@ -78,17 +78,40 @@ def shown_source(name: str) -> str:
     return name if is_hub_id(name) else Path(name).expanduser().resolve().name
 
 
+def adapter_lines(source: Source) -> list[str]:
+    """Say which adapter was merged, if any."""
+    adapter = source.checkpoint.adapter
+    return [] if adapter is None else [f"The adapter of {adapter.folder} is merged into the weights."]
+
+
+def adapter_words(arguments: argparse.Namespace) -> list[str]:
+    """Write --adapter for a card, without paths of this machine."""
+    return [] if arguments.adapter is None else ["--adapter", shown_source(arguments.adapter)]
+
+
 def _open(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Source:
-    adapter = None if arguments.adapter is None else resolve_model(arguments.adapter)
-    return open_source(folder, name=arguments.source, dtype=dtype, takes_packed=arguments.from_packed, adapter=adapter)
+    return open_source(
+        folder,
+        name=arguments.source,
+        dtype=dtype,
+        takes_packed=arguments.from_packed,
+        adapter=_adapter_of(arguments),
+    )
 
 
 def _stream(arguments: argparse.Namespace, folder: Path, dtype: mx.Dtype) -> Source:
-    if arguments.adapter is not None:
-        raise UsageError("--adapter is merged into a downloaded folder, not into a stream. Leave --stream or it out.")
     return open_stream(
-        arguments.source, folder, revision=arguments.revision, dtype=dtype, takes_packed=arguments.from_packed
+        arguments.source,
+        folder,
+        revision=arguments.revision,
+        dtype=dtype,
+        takes_packed=arguments.from_packed,
+        adapter=_adapter_of(arguments),
     )
+
+
+def _adapter_of(arguments: argparse.Namespace) -> Path | None:
+    return None if arguments.adapter is None else resolve_model(arguments.adapter)
 
 
 def _prepare_hub(name: str) -> None:

@@ -1,8 +1,7 @@
 """Read a checkpoint in pieces of bounded size: the rows of a rule's tensors that become rows of its targets.
 
 In: an opened `Checkpoint`. Out: `Piece`s that together cover every target once, in any order, and the arrays of one
-piece. Rows are those of axis 0: experts of an expert tensor, outputs of a matrix. Files are read with plain reads,
-not through a mapping, so that memory holds the piece and nothing of the file around it.
+piece. Rows are those of axis 0: experts of an expert tensor, outputs of a matrix.
 """
 
 from __future__ import annotations
@@ -12,41 +11,24 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import mlx.core as mx
-import numpy as np
-from numpy.typing import NDArray
 
 from convert.disk import Extent
-from convert.source import SpoiledError
 from convert.work import Step
-from edge.checkpoint.files.header import ITEM_BITS, TensorInfo
+from edge.checkpoint.files.dtypes import FLOATS
+from edge.checkpoint.files.header import TensorInfo
+from edge.checkpoint.files.rows import read_rows
 from edge.checkpoint.folder import Checkpoint
 from edge.checkpoint.names.hub import expected_parameters, packed_targets
 from edge.checkpoint.names.ops import Arrays, Fp8Blocks, Op, Shapes, Split, Transpose
 from edge.checkpoint.names.table import Rule, Target
 from edge.config import LayerQuantization
-from edge.errors import WeightError
+from edge.errors import SpoiledError, WeightError
 
 PIECE_WEIGHTS = 2**23
 Infos = Mapping[str, TensorInfo]
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How a stored dtype is read: numpy's type, MLX's meaning of the bits, and the bits that only inf and NaN have."""
-
-    numpy_type: str
-    meaning: mx.Dtype | None
-    wrong_bits: int | None
-
-
-_FLOATS = {
-    "F64": _Form("<u8", None, 0x7FF0_0000_0000_0000),
-    "F32": _Form("<u4", mx.float32, 0x7F80_0000),
-    "F16": _Form("<u2", mx.float16, 0x7C00),
-    "BF16": _Form("<u2", mx.bfloat16, 0x7F80),
-    "F8_E4M3": _Form("u1", None, 0x7F),
-}
-_READ_AS = _FLOATS | {"U32": _Form("<u4", None, None), "U8": _Form("u1", None, None)}  # packed words and scales
+_PACKED = ("U32", "U8")  # words and scales
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,57 +168,19 @@ def read_piece(infos: Infos, piece: Piece) -> dict[str, mx.array]:
         WeightError: A tensor holds inf or NaN, or its file cannot be read.
     """
     arrays = [
-        read_rows(infos[name], name, start=start, stop=stop)
+        _read(infos[name], name, start=start, stop=stop)
         for name, (start, stop) in zip(piece.rule.sources, piece.sources, strict=True)
     ]
     return piece.rule.apply(arrays)
 
 
-def read_rows(info: TensorInfo, name: str, *, start: int, stop: int) -> mx.array:
-    """Read rows of axis 0 of a tensor.
-
-    Args:
-        info: Where the tensor lies.
-        name: For messages.
-        start: First row.
-        stop: Row behind the last one.
-
-    Raises:
-        WeightError: The rows hold inf or NaN, the dtype is not a float, or the file cannot be read.
-    """
-    if info.dtype not in _READ_AS:
+def _read(info: TensorInfo, name: str, *, start: int, stop: int) -> mx.array:
+    if info.dtype not in (*FLOATS, *_PACKED):
         raise WeightError(
-            f"{info.path}: {name} is stored as {info.dtype}, expected {', '.join(_FLOATS)}. "
+            f"{info.path}: {name} is stored as {info.dtype}, expected {', '.join(FLOATS)}. "
             "Choose the bf16 or FP8 checkpoint."
         )
-    form = _READ_AS[info.dtype]
-    row_items = prod(info.shape[1:])
-    offset = info.start + start * row_items * ITEM_BITS[info.dtype] // 8
-    try:
-        bits = np.fromfile(info.path, dtype=form.numpy_type, count=(stop - start) * row_items, offset=offset)
-    except OSError as error:
-        raise WeightError(f"{info.path}: {name} cannot be read ({error.strerror}). Check the disk.") from None
-    if bits.size != (stop - start) * row_items:
-        raise SpoiledError(f"{info.path}: truncated while it was read, at {name}. Download it again.")
-    wrong = 0 if form.wrong_bits is None else np.count_nonzero((bits & form.wrong_bits) == form.wrong_bits)
-    if wrong:
-        raise SpoiledError(
-            f"{info.path}: {name} holds {wrong} values that are infinite or no number. The file is damaged; "
-            "download it again."
-        )
-    bits = bits.reshape(stop - start, *info.shape[1:])
-    if info.dtype == "F64":
-        return mx.array(_narrow(bits, info, name))
-    array = mx.array(bits)
-    return array if form.meaning is None else array.view(form.meaning)
-
-
-def _narrow(bits: NDArray[np.uint64], info: TensorInfo, name: str) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # refused below
-        values = bits.view("<f8").astype(np.float32)
-    if not np.isfinite(values).all():
-        raise SpoiledError(f"{info.path}: {name} holds values beyond the range of float32. Choose a sound checkpoint.")
-    return values
+    return read_rows(info, name, start, stop, is_checked=True)
 
 
 def _row_unit(rule: Rule) -> int | None:

@@ -23,11 +23,11 @@ from edge.memory import (
     Precision,
     choose_chunk_tokens,
     prefill_bytes,
+    vision_bytes,
 )
-from edge.model.vision import vision_peak_bytes
 
 MAC_GIB = (8, 16, 24, 32, 36, 48, 64, 96, 128)
-_ON_METAL = Precision(itemsize=2, is_attention_fused=True)
+_ON_METAL = Precision(itemsize=2, is_attention_fused=True, is_vision_fused=True)
 _PICTURE = (1, 64, 64)  # 1024 x 1024 pixels
 _LEAST_CONTEXT = 2048  # fewer tokens do not hold a picture and an answer
 
@@ -159,7 +159,7 @@ def context_tokens(
         usable_bytes: Memory for all of it.
         precision: Of activations and cache.
     """
-    vision = vision_peak_bytes(config.vision, [_PICTURE], value_bytes=precision.itemsize)
+    vision = vision_bytes(config.vision, _PICTURE, precision=precision)
     chunk = choose_chunk_tokens(config.text, precision=precision, context_tokens=_LEAST_CONTEXT)
     prefill = prefill_bytes(config.text, precision=precision, chunk_tokens=chunk, context_tokens=_LEAST_CONTEXT)
     free = usable_bytes - weight_bytes - max(vision, prefill)

@@ -22,18 +22,18 @@ from convert.mlx.layout import FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes
 from convert.plan import describe_plan, here_precision
 from convert.repack_files import stored_forms, write_companions
-from convert.repack_source import open_gguf_source, read_plainly
-from convert.source import SUMS_NAME, Identity, SourceFiles, SpoiledError
+from convert.repack_source import open_gguf_source
+from convert.source import SUMS_NAME, Identity, SourceFiles
 from convert.work import Job, Step, run_job
+from edge.checkpoint.files.dtypes import NAMES
 from edge.checkpoint.files.shards import INDEX_NAME
 from edge.checkpoint.names.table import Rule
 from edge.checkpoint.pair import GgufPair
 from edge.checkpoint.pair_parameters import AddedError, describe_shares, read_parameters
-from edge.errors import UsageError
+from edge.errors import SpoiledError, UsageError
 from edge.memory import available_bytes
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
-_FORMAT_NAMES = {mx.float32: "F32", mx.bfloat16: "BF16", mx.float16: "F16"}
 
 
 _EPILOG = """\
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_out(arguments.out)
     pair, files = open_gguf_source(arguments.source, arguments.mmproj)
     if arguments.dry_run:
-        layout = lay_out_folder(pair.config, stored_forms(pair), float_dtype=_FORMAT_NAMES[DTYPES[arguments.dtype]])
+        layout = lay_out_folder(pair.config, stored_forms(pair), float_dtype=NAMES[DTYPES[arguments.dtype]])
         sizes = [shard.num_bytes for shard in layout.shards]
         free, here = available_bytes(), here_precision()
         print("\n".join(describe_plan(pair.config, layout.stored(), files=sizes, available=free, here=here)))
@@ -102,7 +102,7 @@ def repack(pair: GgufPair, files: SourceFiles, out: Path, *, dtype: mx.Dtype) ->
         UsageError: The unfinished folder belongs to other settings.
         OutputError: The disk is full or fails.
     """
-    layout = lay_out_folder(pair.config, stored_forms(pair), float_dtype=_FORMAT_NAMES[dtype])
+    layout = lay_out_folder(pair.config, stored_forms(pair), float_dtype=NAMES[dtype])
     added = AddedError()
 
     def finish(folder: Path, hashes: Mapping[str, str]) -> Sequence[str]:
@@ -117,8 +117,8 @@ def repack(pair: GgufPair, files: SourceFiles, out: Path, *, dtype: mx.Dtype) ->
         final=FinalFolder(out),
         files=layout.shards,
         steps=[_step_of(rule, pair, layout) for rule in pair.rules],
-        key={"--dtype": _FORMAT_NAMES[dtype], "versions": tool_versions()},
-        encoder=_RepackEncoder(read_plainly(pair), layout, dtype, added),
+        key={"--dtype": NAMES[dtype], "versions": tool_versions()},
+        encoder=_RepackEncoder(pair, layout, dtype, added),
         make_crew=lambda task: Threads(task, count=1),
         write_companions=finish,
     )
@@ -175,5 +175,5 @@ class _RepackEncoder:
             path = self.pair.file_of(sources[0]).tensors[sources[0]].path
             raise SpoiledError(
                 f"{path}: {sources[0]} holds values that are infinite or no number, or beyond the range of "
-                f"{_FORMAT_NAMES[self.dtype]}. Download the file again, or choose another --dtype."
+                f"{NAMES[self.dtype]}. Download the file again, or choose another --dtype."
             )

@@ -1,23 +1,15 @@
-"""Open the files of a GGUF model as a source, and read them with plain reads.
+"""Open the files of a GGUF model as a source.
 
-In: paths. Out: the checked pair, and `SourceFiles` for the line. A mapped file that is cut while it is read kills the
-process; a plain read of it comes back short, which is one line for the user. Tested by
-tests/unit/convert/test_repack.py and tests/system/test_convert_line.py.
+In: paths. Out: the checked pair, and `SourceFiles` for the line. Tested by tests/unit/convert/test_repack.py and
+tests/system/test_convert_line.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import prod
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from convert.source import Identity, SourceFiles, SpoiledError, read_known, stamp_files
-from edge.checkpoint.files.gguf import GgufFile
+from convert.source import Identity, SourceFiles, read_known, stamp_files
 from edge.checkpoint.pair import GgufPair, open_pair
-from edge.errors import WeightError
 
 
 def open_gguf_source(path: Path, projector: Path | None) -> tuple[GgufPair, SourceFiles]:
@@ -45,32 +37,3 @@ def open_gguf_source(path: Path, projector: Path | None) -> tuple[GgufPair, Sour
         revision = own_revision or revision
     used = {weight: stamps.get(weight) or stamp_files([weight])[weight] for weight in weights}
     return pair, SourceFiles(folder, tuple(weights), Identity(pair.text.path.name, revision, known), used)
-
-
-def read_plainly(pair: GgufPair) -> GgufPair:
-    """Return a pair whose tensors are read without a mapping."""
-    return replace(pair, text=_PlainFile(pair.text), projector=_PlainFile(pair.projector))
-
-
-class _PlainFile(GgufFile):
-    def __init__(self, file: GgufFile) -> None:
-        self.path, self.metadata, self.tensors = file.path, file.metadata, file.tensors
-        self._maps = {}
-
-    def read_bytes(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
-        """Read bytes of a tensor's rows, (rows, bytes per row); rows count over all but the last axis."""
-        tensor = self.tensors[name]
-        num_rows = prod(tensor.shape[:-1])
-        stop = num_rows if stop is None else stop
-        assert 0 <= start <= stop <= num_rows, f"{name}: rows {start}..{stop} of {num_rows}"
-        count = (stop - start) * tensor.row_bytes
-        try:
-            raw = np.fromfile(tensor.path, np.uint8, count=count, offset=tensor.start + start * tensor.row_bytes)
-        except OSError as error:
-            raise WeightError(f"{tensor.path}: {name} cannot be read ({error.strerror}). Check the disk.") from None
-        if raw.size != count:
-            raise SpoiledError(f"{tensor.path}: truncated while it was read, at {name}. Download it again.")
-        return raw.reshape(stop - start, tensor.row_bytes)
-
-    def release(self, name: str) -> None:
-        """Do nothing: no pages are held."""

@@ -21,7 +21,7 @@ from typing import Protocol
 import mlx.core as mx
 
 from edge.checkpoint.folder import Checkpoint, open_checkpoint
-from edge.errors import UsageError, WeightError
+from edge.errors import SpoiledError, UsageError, WeightError
 
 SUMS_NAME = "SHA256SUMS"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -30,10 +30,6 @@ _HASH_BYTES = 2**22
 _MOST_SUMS_BYTES = 2**22
 _COMPANIONS = ("*.json", "*.jinja", "*.txt")
 Stamp = tuple[int, int, int, int]  # length, times of content and status, inode
-
-
-class SpoiledError(WeightError):
-    """The source is not sound, or not the one that was opened: what was made of it cannot be used."""
 
 
 class Hashes(Protocol):

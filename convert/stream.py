@@ -10,17 +10,18 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlx.core as mx
 
 from convert.disk import explain_disk_errors
-from convert.source import Identity, Source, SourceFiles, SpoiledError, open_checked, sha256_of
+from convert.source import Identity, Source, SourceFiles, open_checked, sha256_of, stamp_files
 from edge.checkpoint.adapter import WEIGHTS_NAME as ADAPTER_WEIGHTS
+from edge.checkpoint.adapter_config import CONFIG_NAME as ADAPTER_CONFIG
 from edge.checkpoint.files.header import MAX_HEADER_BYTES
 from edge.checkpoint.files.hub import FILE_PATTERNS, ask_hub
-from edge.errors import WeightError
+from edge.errors import SpoiledError, WeightError
 
 _FIRST_BYTES = 100_000  # holds most headers
 _TIMEOUT_S = 30.0  # without a byte
@@ -30,23 +31,31 @@ _SMALL_PATTERNS = tuple(pattern for pattern in FILE_PATTERNS if not pattern.ends
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What the hub says about a repository: commit, and length and sha256 of its shards."""
+    """What the hub says about a repository: commit, length and sha256 of its shards, sha256 of an adapter's weights."""
 
     repo_id: str
     commit: str
     sizes: Mapping[str, int]
     hashes: Mapping[str, str]
+    adapter_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamedFiles(SourceFiles):
-    """A repository that is downloaded shard by shard into the folder of the stubs."""
+    """A repository that is downloaded shard by shard into the folder of the stubs.
+
+    Attributes:
+        repository: What the hub says of it.
+        adapter_hashes: sha256 by name of the files of an adapter that is merged.
+    """
 
     repository: Repository
+    adapter_hashes: Mapping[str, str] = field(default_factory=dict)
 
     def key(self) -> str:
         """Return commit and published hashes: the files here come and go."""
-        return json.dumps([self.repository.repo_id, self.repository.commit, dict(self.repository.hashes)])
+        marks = [self.repository.repo_id, self.repository.commit, dict(self.repository.hashes)]
+        return json.dumps([*marks, dict(self.adapter_hashes)] if self.adapter_hashes else marks)
 
     @property
     def extra_bytes(self) -> int:
@@ -72,11 +81,12 @@ class StreamedFiles(SourceFiles):
                 present.discard(used)
 
     def check_unchanged(self) -> None:
-        """Do nothing: every shard was held against its hash before it was used, and the folder is this program's."""
+        """Refuse an adapter that was changed: shards were held against their hashes before they were used."""
+        SourceFiles.check_unchanged(self)
 
     def start_hashes(self) -> PublishedHashes:
         """Return the published hashes: a shard is checked before its first weight is used."""
-        return PublishedHashes(self.repository.hashes)
+        return PublishedHashes({**self.repository.hashes, **self.adapter_hashes})
 
     def close(self) -> None:
         """Remove the stubs and small files."""
@@ -126,6 +136,7 @@ def open_stream(
     revision: str | None,
     dtype: mx.Dtype = mx.bfloat16,
     takes_packed: bool = False,
+    adapter: Path | None = None,
 ) -> Source:
     """Fetch everything of a repository but its weights, and open it as a checkpoint.
 
@@ -135,6 +146,7 @@ def open_stream(
         revision: Branch, tag or commit; the main branch if None.
         dtype: What FP8 weights are decoded to.
         takes_packed: Whether weights that are packed already may be packed again.
+        adapter: Folder of a LoRA adapter to merge; None takes the one in the repository, if any.
 
     Raises:
         ConfigError: No usable `config.json`, or no such name.
@@ -157,6 +169,24 @@ def open_stream(
         revision,
         was_reached=True,
     )
+    _write_stubs(repository, folder)
+    stamps = stamp_files((adapter or folder) / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS))
+    checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed, adapter=adapter)
+    own = () if checkpoint.adapter is None else checkpoint.adapter.files
+    published = {} if adapter is not None else {ADAPTER_WEIGHTS: repository.adapter_hash}
+    files = StreamedFiles(
+        folder,
+        weights=tuple(file.path for file in checkpoint.source.files),
+        identity=Identity(repo_id, repository.commit, repository.hashes),
+        stamps={path: stamps[path] for path in own},
+        repository=repository,
+        adapter_hashes={path.name: sha256_of(path, expected=published.get(path.name)) for path in own},
+    )
+    return Source(checkpoint, files)
+
+
+def _write_stubs(repository: Repository, folder: Path) -> None:
+    """Write for every shard its published header and a hole of the right length."""
     for shard, size in repository.sizes.items():
         path = folder / shard
         if _record_of(folder, shard).is_file() and path.is_file() and path.stat().st_size == size:
@@ -166,10 +196,6 @@ def open_stream(
         with explain_disk_errors(path), path.open("wb") as file:
             file.write(header)
             file.truncate(max(size, len(header)))
-    checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed)
-    weights = tuple(file.path for file in checkpoint.source.files)
-    identity = Identity(repo_id, repository.commit, repository.hashes)
-    return Source(checkpoint, StreamedFiles(folder, weights, identity, repository=repository))
 
 
 def _ask_hub(repo_id: str, revision: str | None) -> Repository:
@@ -196,7 +222,9 @@ def _ask_hub(repo_id: str, revision: str | None) -> Repository:
                 "Convert without --stream."
             )
         sizes[item.rfilename], hashes[item.rfilename] = item.lfs.size, item.lfs.sha256
-    return Repository(repo_id, info.sha, sizes, hashes)
+    adapters = [item.lfs for item in info.siblings or () if item.rfilename == ADAPTER_WEIGHTS]
+    own = next((lfs.sha256 for lfs in adapters if lfs is not None), None)
+    return Repository(repo_id, info.sha, sizes, hashes, adapter_hash=own)
 
 
 def _fetch_header(repository: Repository, shard: str) -> bytes:

@@ -17,7 +17,8 @@ from convert.disk import Extent, explain_disk_errors
 from convert.final import Final
 from convert.partial import Claim, OutputFile, PartialOutput
 from convert.progress import Progress
-from convert.source import SourceFiles, SpoiledError
+from convert.source import SourceFiles
+from edge.errors import SpoiledError
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,18 @@
 """Read the rotary embedding of `config.json`; where a value stands twice, transformers' order decides.
 
-In: the text or vision part of the file. Out: `RopeConfig`. Tests hold the order pair by pair against transformers 5.23.
+In: the text or vision part of the file. Out: `RopeConfig`. Tests hold the order pair by pair against transformers 5.23,
+which reads no `mrope_interleaved`.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 
 from edge.config import RopeConfig
 from edge.json_reader import JsonReader
+
+_LOG = logging.getLogger(__name__)
 
 # What transformers takes where a file names no value.
 ROPE_BLOCKS = ("rope_scaling", "rope_parameters")  # the first that is there and not empty counts
@@ -21,7 +25,8 @@ def read_rope(text: JsonReader, head_dim: int) -> RopeConfig:
     key = next((key for key in ROPE_BLOCKS if text.raw.get(key)), None)
     rope = JsonReader({}, f"{text.where} {ROPE_BLOCKS[-1]}") if key is None else text.child(key)
     rope_type = rope.choice("rope_type" if "rope_type" in rope.raw else "type", ("default", "yarn", "mrope"), "default")
-    rope.only("mrope_interleaved", True)
+    if not rope.flag("mrope_interleaved", True):
+        _LOG.warning("%s: mrope_interleaved false does not count: Qwen3-VL's axes are always interleaved", rope.where)
     for block in (text, rope):
         block.only("partial_rotary_factor", 1.0)
     section = rope.integers("mrope_section") if "mrope_section" in rope.raw else MROPE_SECTION

@@ -11,9 +11,10 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
@@ -28,6 +29,7 @@ from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
 from edge.results import EventStream, Result
 from edge.run.build import DraftReader, ModelReader, Speech, make_loop, sampling_of
 from edge.run.job import Emit, Job
+from edge.run.loop import Model
 from edge.run.memory_use import MemoryUse
 from edge.run.sample import SamplingParams
 from edge.run.thread import ModelThread
@@ -35,6 +37,8 @@ from edge.settings import GenerationSettings
 
 if TYPE_CHECKING:
     from edge.run.constrain import Constraint, ConstraintFactory
+
+R = TypeVar("R")
 
 
 class Engine:
@@ -219,18 +223,29 @@ class Engine:
         return len(self.build_prompt(request).token_ids)
 
     def build_prompt(self, request: Request) -> Prompt:
-        """Build the prompt of a request without running it; raises like `stream`."""
+        """Build the prompt of a request without running it; raises like `stream`, but may be longer than fits."""
+        return self._build_prompt(request, most_tokens=None)
+
+    def _build_prompt(self, request: Request, *, most_tokens: int | None) -> Prompt:
         if not isinstance(request, Request):
             raise RequestError(
                 f"expected a Request, found {type(request).__name__}. Use ask(...) for one question.", field="request"
             )
         if request.raw_prompt is not None:
-            return self.processor.build_raw(request.raw_prompt)
-        return self.processor.build(request.messages, tools=request.prompt_tools, options=request.prompt_options)
+            return self.processor.build_raw(request.raw_prompt, max_tokens=most_tokens)
+        options = replace(request.prompt_options, max_prompt_tokens=most_tokens)
+        return self.processor.build(request.messages, tools=request.prompt_tools, options=options)
 
     def memory(self) -> MemoryUse:
         """Tell what memory was planned and is used: weights, keys and values, kept turns, spare buffers, the peak."""
         return self._thread.call(lambda loop: loop.memory_use())
+
+    def call_model(self, function: Callable[[Model], R]) -> R:
+        """Call a function of the model on its thread, between two slices of work: to measure or inspect it.
+
+        Requests wait for it. Arrays that it returns must be evaluated.
+        """
+        return self._thread.call(lambda loop: function(loop.model))
 
     # Life -----------------------------------------------------------------------------------------------------------
 
@@ -257,7 +272,7 @@ class Engine:
     def _make_job(self, request: Request, emit: Emit) -> Job:
         """Build and check everything about a request that needs no model."""
         started = time.perf_counter()
-        prompt = self.build_prompt(request)
+        prompt = self._build_prompt(request, most_tokens=self.context_tokens)
         self._check_length(prompt, request)
         constraint = self._constrain(request, follows_thought=prompt.opens_reasoning)
         return Job(request, prompt, constraint, emit, started)

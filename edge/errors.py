@@ -40,6 +40,10 @@ class WeightError(EdgeError):
     """A weight file is missing, cut, of the wrong shape, or belongs to another model."""
 
 
+class SpoiledError(WeightError):
+    """The bytes of a weight file are not sound, or not those that were opened: what was made of them cannot be used."""
+
+
 class MediaError(EdgeError):
     """A picture or video cannot be read, or lies outside the limits."""
 

@@ -20,6 +20,10 @@ from PIL import Image
 MOST_PIXELS = 1200
 """Longer sides are shrunk before they are sent: a terminal is no wider."""
 
+# Terminals with kitty's form or sixel, by what they put into the environment.
+_TERMS = ("xterm-kitty", "xterm-ghostty", "foot", "mlterm", "contour")
+_VARIABLES = ("KITTY_WINDOW_ID", "GHOSTTY_RESOURCES_DIR", "KONSOLE_VERSION", "WT_SESSION")
+
 
 def show_inline(
     picture: Image.Image,
@@ -28,6 +32,7 @@ def show_inline(
     columns: int = 60,
     file: TextIO | None = None,
     environment: Mapping[str, str] | None = None,
+    asks: bool = True,
 ) -> str:
     """Return what shows a picture in the terminal, ending in a newline; one line of text where it has no pictures.
 
@@ -37,10 +42,13 @@ def show_inline(
         columns: Width in cells.
         file: The terminal; standard output by default.
         environment: The program's environment, by default that of this process.
+        asks: Whether a terminal that does not tell by its environment is asked; it may lose a key typed meanwhile.
     """
     environment = os.environ if environment is None else environment
     file = file or sys.stdout
-    form = picture_form(file, environment)
+    form = picture_form(file, environment, asks=asks)
+    if form is None:
+        return stand_in(picture, name)
     small = picture.convert("RGB")
     small.thumbnail((MOST_PIXELS, MOST_PIXELS))
     if form == "iterm2":
@@ -57,14 +65,25 @@ def stand_in(picture: Image.Image, name: str) -> str:
     return f"[picture {picture.width}x{picture.height}: {name}]\n"
 
 
-def picture_form(file: TextIO, environment: Mapping[str, str]) -> str | None:
-    """Tell how a terminal takes pictures: "iterm2", "textual-image" (kitty, sixel), or None for not at all."""
+def picture_form(file: TextIO, environment: Mapping[str, str], *, asks: bool = True) -> str | None:
+    """Tell how a terminal takes pictures.
+
+    Args:
+        file: The terminal.
+        environment: The program's environment.
+        asks: As in `show_inline`.
+
+    Returns:
+        "iterm2", "textual-image" (kitty or sixel, if the terminal says so when it is asked), or None for not at all.
+    """
     is_dumb = environment.get("TERM", "") in ("", "dumb") or "NO_COLOR" in environment
     if not file.isatty() or is_dumb or "TMUX" in environment:
         return None
     if environment.get("TERM_PROGRAM") in ("iTerm.app", "WezTerm"):
         return "iterm2"
-    return "textual-image"
+    is_known = environment.get("TERM", "").startswith(_TERMS) or any(name in environment for name in _VARIABLES)
+    was_asked = "textual_image.renderable" in sys.modules
+    return "textual-image" if asks or was_asked or is_known else None
 
 
 def _iterm2(picture: Image.Image, columns: int) -> str:

@@ -20,7 +20,8 @@ class EngineLimits:
     """What an engine may use.
 
     Attributes:
-        context_tokens: Most tokens of prompt and answer together; None takes the model's.
+        context_tokens: Most tokens of prompt and answer together; None takes the model's. More than the model's, up to
+            four times, stretches its positions (YaRN).
         chunk_tokens: Tokens per prefill forward; None chooses by memory.
         max_rows: Most requests that run at a time; more wait in order.
         speculate: Guess tokens from what stands in the prompt and the answer so far, and let the model check several
@@ -32,6 +33,8 @@ class EngineLimits:
         keep_folder: Where finished turns are kept on disk too, so that a later engine goes on without a prefill;
             None keeps them in memory only.
         keep_folder_bytes: Bytes they may take there; the oldest go first.
+        wire: Keep weights, keys and values in memory that macOS does not page out. Off by default: under load and at
+            the largest limit, wiring was what made macOS panic.
 
     Raises:
         RequestError: A value is out of range; its `field` names it.
@@ -47,6 +50,7 @@ class EngineLimits:
     vision_cache_bytes: int = VISION_CACHE_BYTES
     keep_folder: Path | None = None
     keep_folder_bytes: int = DISK_BYTES
+    wire: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -66,5 +70,7 @@ class EngineLimits:
             object.__setattr__(self, "keep_folder", Path(self.keep_folder))
         if not isinstance(self.speculate, bool):
             raise RequestError(f"speculate: expected True or False, found {self.speculate!r}.", field="speculate")
+        if not isinstance(self.wire, bool):
+            raise RequestError(f"wire: expected True or False, found {self.wire!r}.", field="wire")
         if self.kv_bits not in (None, 8, 4):
             raise RequestError(f"kv_bits: expected 8 or 4, or None, found {self.kv_bits!r}.", field="kv_bits")

@@ -14,6 +14,7 @@ from edge.checkpoint import door
 from edge.checkpoint.draft import OpenedDraft, open_draft
 from edge.checkpoint.folder import default_dtype
 from edge.checkpoint.opened import Checkpoint
+from edge.config_context import extend_context
 from edge.engine import Engine
 from edge.errors import WeightError
 from edge.limits import EngineLimits
@@ -46,7 +47,9 @@ def load(
         adapter: Folder or hub id of a LoRA adapter, merged while reading; None takes one in the model's folder, if any.
         draft: A small model of the same vocabulary that guesses tokens ahead, as `model` is named; the answers stay
             the same.
-        limits: Bounds of context and caches.
+        limits: Bounds of context and caches. `context_tokens` above the model's own context stretches its positions
+            by YaRN, up to four times (1m for a model of 256k); short prompts then lose a little, so ask for it only
+            when it is needed.
         dtype: Compute type; by default bfloat16 on a GPU and float32 on the CPU.
 
     Returns:
@@ -55,12 +58,16 @@ def load(
     Raises:
         ConfigError: No such model, or one this runtime does not support.
         WeightError: Its files are missing, broken, or of another model.
+        RequestError: More context than the model can be stretched to.
         MemoryPlanError: The weights do not fit into memory.
     """
     compute_dtype = dtype or default_dtype()
     source = demo_folder() if model is None else model
-    checkpoint = door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype)
-    second = None if draft is None else open_draft(draft, dtype=compute_dtype)
+    tokens = None if limits is None else limits.context_tokens
+    checkpoint = _with_context(door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype), tokens)
+    second = (
+        None if draft is None else open_draft(draft, dtype=compute_dtype)
+    )  # far beyond its context it guesses badly
     _check_fit(checkpoint, second, itemsize=compute_dtype.size)
 
     def read_model() -> Qwen3VL:
@@ -73,9 +80,15 @@ def load(
         generation=checkpoint.generation,
         name="demo" if model is None else str(model),
         limits=limits,
-        identity=f"{checkpoint.identity} {compute_dtype}",
+        identity=f"{checkpoint.identity} {compute_dtype} {checkpoint.config.text.rope}",
         read_draft=None if second is None else lambda: _read_draft(second),
     )
+
+
+def _with_context(checkpoint: Checkpoint, context_tokens: int | None) -> Checkpoint:
+    """Stretch a checkpoint's positions where more tokens are asked for than it takes."""
+    config = extend_context(checkpoint.config, context_tokens)
+    return checkpoint if config is checkpoint.config else checkpoint.with_config(config)
 
 
 def _check_fit(checkpoint: Checkpoint, draft: OpenedDraft | None, *, itemsize: int) -> None:

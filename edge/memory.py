@@ -39,10 +39,17 @@ ANSWER_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """Bytes per value of activations, and whether attention is fused (no score matrix in memory)."""
+    """How a machine computes.
+
+    Attributes:
+        itemsize: Bytes per value of activations.
+        is_attention_fused: Whether the decoder's attention needs no score matrix in memory.
+        is_vision_fused: The same of the vision tower; None asks this machine.
+    """
 
     itemsize: int
     is_attention_fused: bool
+    is_vision_fused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +169,17 @@ def plan_request(
             new_tokens=new_tokens,
             kv_bits=kv_bits,
         ),
-        vision_bytes=max(
-            (vision_peak_bytes(config.vision, [grid], value_bytes=precision.itemsize) for grid in unseen), default=0
-        ),
+        vision_bytes=max((vision_bytes(config.vision, grid, precision=precision) for grid in unseen), default=0),
         available_bytes=available,
         kv_bytes_per_token=token_bytes,
         new_tokens=new_tokens,
         feature_bytes=sum(feature_bytes(config.vision, grid, itemsize=precision.itemsize) for grid in unseen),
     )
+
+
+def vision_bytes(vision: VisionConfig, grid: Grid, *, precision: Precision) -> int:
+    """Bound the bytes the tower takes beside its weights while it looks at one picture or video."""
+    return vision_peak_bytes(vision, [grid], value_bytes=precision.itemsize, is_fused=precision.is_vision_fused)
 
 
 def feature_bytes(vision: VisionConfig, grid: Grid, *, itemsize: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from edge.errors import ConfigError
 from edge.precedence import PRECEDENCE, find_setting, say_overruled
+from edge.unheeded import say_unheeded
 
 # JSON values are untyped until they are read by the functions below.
 Json = Mapping[str, Any]
@@ -28,6 +29,7 @@ FIXED = {
     "do_convert_rgb": True,
     "do_center_crop": False,
     "do_pad": False,
+    "do_sample_frames": True,
     "resample": BICUBIC,
 }
 
@@ -110,6 +112,7 @@ class GenerationSettings:
     top_p: float = 1.0
     top_k: int = 50
     repetition_penalty: float = 1.0
+    min_p: float = 0.0
     presence_penalty: float = 0.0
     eos_token_ids: tuple[int, ...] = ()
     pad_token_id: int | None = None
@@ -157,7 +160,8 @@ def read_generation_settings(folder: Path) -> GenerationSettings:
     if found is None:
         return GenerationSettings()
     raw: Json = found.value
-    if found.where.endswith(str(PRECEDENCE["generation"][-1])):
+    say_unheeded(raw, found.where)
+    if Path(found.where).name == PRECEDENCE["generation"][-1].file:
         raw = _from_model_config(raw)
     return generation_settings_from_dict(raw, where=found.where)
 
@@ -243,6 +247,7 @@ def generation_settings_from_dict(raw: Json, *, where: str = "generation_config.
         top_p=_number(raw, "top_p", where, default.top_p, most=1.0),
         top_k=_whole(raw, "top_k", where, default.top_k, least=0),
         repetition_penalty=_number(raw, "repetition_penalty", where, default.repetition_penalty, least=1e-6),
+        min_p=_number(raw, "min_p", where, default.min_p, least=0.0, most=1.0),
         presence_penalty=_number(raw, "presence_penalty", where, default.presence_penalty, least=-2.0),
         eos_token_ids=tuple(eos_ids),
         pad_token_id=pad if isinstance(pad, int) else None,

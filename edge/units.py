@@ -1,6 +1,8 @@
-"""Write values for people: text on one line."""
+"""Write values for people and read theirs: text on one line, numbers of tokens."""
 
 from __future__ import annotations
+
+import re
 
 MAX_CHARACTERS = 500
 GAP = " ... "
@@ -31,3 +33,15 @@ def _shown(character: str) -> str:
     if character.isprintable():
         return character
     return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
+def token_count(text: str) -> int:
+    """Read a number of tokens: 32768, 32k or 1m, where k is 1024 and m 1024 * 1024.
+
+    Raises:
+        ValueError: It is no such number.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,12})\s*([km]?)\s*", text, re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"expected a number of tokens such as 32768, 32k or 1m, found {one_line(text)}")
+    return int(match[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20}[match[2].lower()]

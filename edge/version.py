@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 PACKAGE = "qwen3vl-edge"
@@ -37,6 +36,8 @@ class _ShowVersion(argparse.Action):
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # 35 modules that only --version needs
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

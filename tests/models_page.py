@@ -1,4 +1,4 @@
-"""Write the table of docs/models.md: every published model in every recipe, by the rules of `python -m edge.plan`.
+"""Write the tables of docs/models.md: published models in every recipe, by the rules of `python -m edge.plan`.
 
     python -m tests.models_page
 
@@ -7,6 +7,7 @@ It is run again whenever the plan's rules or the recipes change; tests/unit/test
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge.memory import GB
@@ -22,6 +23,9 @@ PAGE = ROOT / "docs" / "models.md"
 BEGIN, END = "<!-- table: begin, written by `python -m tests.models_page` -->", "<!-- table: end -->"
 MACS_GB = (8, 16, 24, 32, 48, 64, 96, 128, 192)
 TASK = Task(8192, None, (1024, 1024))
+BEGIN_30B, END_30B = "<!-- 30B: begin, written by `python -m tests.models_page` -->", "<!-- 30B: end -->"
+MACS_30B = (16, 24, 32, 48, 64)
+LARGE = (4096, 4096)
 
 
 def models_table() -> str:
@@ -35,15 +39,35 @@ def models_table() -> str:
     return "\n".join(lines)
 
 
+def table_30b() -> str:
+    """Return the 30B's table: what fits each Mac, in 16 and 8 bits of keys and values and with the largest picture."""
+    macs = [parse_mac(f"{memory} GB") for memory in MACS_30B]
+    lines = [
+        f"| recipe | GB of weights | {' | '.join(f'{mac.name}' for mac in macs)} |",
+        f"|---|{'---:|' * (len(macs) + 1)}",
+    ]
+    model = find_model("30b", itemsize=ON_METAL.itemsize, recipe=None)
+    for variant in model.variants:
+        cells = []
+        for mac in macs:
+            tasks = (TASK, replace(TASK, kv_bits=8), replace(TASK, image=LARGE))
+            found = [_context(model, variant, mac, task) for task in tasks]
+            cells.append("-" if found == ["-"] * 3 else " / ".join(found))
+        lines.append(f"| {variant.name} | {variant.weight_bytes / GB:.1f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def page_with_table(page: str) -> str:
-    """Return the page with the table of the day between its two marks.
+    """Return the page with the tables of the day between their marks.
 
     Raises:
         ValueError: A mark is missing.
     """
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"{PAGE}: expected one line {BEGIN!r} and one {END!r}. Put them back.")
-    return f"{page.split(BEGIN)[0]}{BEGIN}\n{models_table()}\n{END}{page.split(END)[1]}"
+    for begin, end, table in ((BEGIN, END, models_table()), (BEGIN_30B, END_30B, table_30b())):
+        if page.count(begin) != 1 or page.count(end) != 1:
+            raise ValueError(f"{PAGE}: expected one line {begin!r} and one {end!r}. Put them back.")
+        page = f"{page.split(begin)[0]}{begin}\n{table}\n{end}{page.split(end)[1]}"
+    return page
 
 
 def _line(model: Planned, variant: Variant, macs: list[Machine]) -> str:
@@ -53,8 +77,8 @@ def _line(model: Planned, variant: Variant, macs: list[Machine]) -> str:
     return f"| {' | '.join([model.name, variant.name, *sizes, *contexts])} |"
 
 
-def _context(model: Planned, variant: Variant, mac: Machine) -> str:
-    most = longest(model, variant, TASK, mac)
+def _context(model: Planned, variant: Variant, mac: Machine, task: Task = TASK) -> str:
+    most = longest(model, variant, task, mac)
     if most < LEAST_CONTEXT:
         return "-"
     return "all" if most == model.config.text.max_position_embeddings else f"{most // 1000}k"

@@ -7,6 +7,7 @@ little is won there; a GPU reads the weights once for all rows.
 from __future__ import annotations
 
 import edge
+from tests.figures import note_figure
 
 ROWS = 8
 TOKENS = 120
@@ -39,7 +40,8 @@ def main() -> None:
         tokens_per_s(engine, 1), tokens_per_s(engine, ROWS)
         for _ in range(PAIRS):
             one, many = tokens_per_s(engine, 1), tokens_per_s(engine, ROWS)
-            print(f"one row {one:.0f} tokens/s, {ROWS} rows {many:.0f} tokens/s, ratio {many / one:.2f}")
+            ratio = note_figure("rows", many / one)
+            print(f"one row {one:.0f} tokens/s, {ROWS} rows {many:.0f} tokens/s, ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,18 @@ import argparse
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.arguments import add_source_arguments, next_command
+from convert.arguments import add_calibration_argument, add_source_arguments, next_command
+from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES, choose_file_type
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from convert.calibration.file import Calibration
+    from convert.gguf.imatrix import Importance
     from convert.gguf.plan import Plan, Wanted
     from convert.source import Source
 
@@ -23,6 +27,8 @@ examples:
   python -m convert gguf Qwen/Qwen3-VL-4B-Instruct Qwen3VL-4B-Instruct-Q4_K_M.gguf --type Q4_K_M --mmproj f16
   python -m convert gguf Qwen/Qwen3-VL-30B-A3B-Instruct Qwen3VL-30B-Q4_K_M.gguf --stream
       the disk holds one shard (5 GB) and the output, not the 62 GB of the source
+  python -m convert gguf ./my-model out/my-model-16GB.gguf --fit "16 GB" --context 16384
+      the type of every tensor so that both files fit a Mac and lose as little as they can
   python -m convert gguf ./my-model out/my-model-Q8_0.gguf --type Q8_0 --dry-run
 
 An interrupted conversion stays in OUT.gguf.partial; the same command goes on with it.
@@ -35,13 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT.gguf", type=Path, help="the text file; the projector goes beside it")
+    parser.add_argument("--type", metavar="TYPE", help=f"one of {', '.join(FILE_TYPES)} (default Q4_K_M)")
     parser.add_argument(
-        "--type", metavar="TYPE", default="Q4_K_M", help=f"one of {', '.join(FILE_TYPES)} (default Q4_K_M)"
-    )
-    parser.add_argument(
-        "--mmproj", metavar="TYPE", default="F16", help=f"one of {', '.join(PROJECTOR_TYPES)}, or none (default F16)"
+        "--mmproj",
+        metavar="TYPE",
+        help=f"type of the projector: {', '.join(PROJECTOR_TYPES)}, or none to leave it out (F16; Q8_0 with --size or "
+        "--fit)",
     )
     parser.add_argument("--imatrix", metavar="FILE", type=Path, help="importance file of llama-imatrix, old or GGUF")
+    add_calibration_argument(parser, purpose="weighs matrices for --size and --fit, and inputs at 3 bits and below")
+    parser.add_argument(
+        "--save-imatrix",
+        metavar="FILE",
+        type=Path,
+        help="write the calibration as llama.cpp's importance file",
+    )
+    add_budget_arguments(parser, what="type")
     parser.add_argument("--split-max-size", metavar="N[M|G]", help="cut the text file into parts of at most N bytes")
     parser.add_argument("--processes", metavar="N", type=int, help="worker processes (default: one per core)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
@@ -54,7 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         EdgeError: What a user can cause.
     """
-    file_type = choose_file_type(arguments.type)
+    is_budgeted = is_budget_asked(arguments)
+    if arguments.save_imatrix is not None and arguments.calibration is None:
+        raise UsageError("--save-imatrix writes what a calibration saw: add --calibration FOLDER.")
+    if is_budgeted:
+        refuse_formats([("--type", arguments.type)])
+    arguments.mmproj = arguments.mmproj or ("Q8_0" if is_budgeted else "F16")
+    file_type = choose_file_type(arguments.type or "Q4_K_M")
     no_projector = arguments.mmproj.lower() == "none"
     projector_type = None if no_projector else choose_file_type(arguments.mmproj, PROJECTOR_TYPES)
     max_bytes = None if arguments.split_max_size is None else _read_size(arguments.split_max_size)
@@ -94,7 +115,7 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
     import mlx.core as mx
 
     from convert.gguf.run import write_plan
-    from convert.opening import opened_source
+    from convert.opening import adapter_lines, opened_source
 
     with opened_source(arguments, arguments.out, dtype=mx.float32) as (source, claim):
         plan = _make_plan(arguments, wanted, source)
@@ -111,30 +132,70 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
     for file in plan.files:
         reused = ", the equal file that was there" if file.path in outcome.reused else ""
         print(f"{file.path}  {file.num_bytes:,} bytes{reused}")
+    for line in adapter_lines(source):
+        print(line)
     print(f"Next: {next_command(plan.files[0].path)}")
     return 0
 
 
 def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) -> Plan:
+    from convert.budget.target import read_target
+    from convert.calibration.given import given_calibration
+    from convert.gguf.budgeted import choose_types, helped
     from convert.gguf.imatrix import read_importance
     from convert.gguf.plan import make_plan
+    from convert.opening import is_hub_id
 
     name = source.files.identity.name.rpartition("/")[2]
-    if arguments.imatrix is None:
-        return make_plan(source.checkpoint, wanted, name=name)
-    importance = read_importance(arguments.imatrix)
-    return make_plan(source.checkpoint, wanted, name=name, importance=importance, importance_path=arguments.imatrix)
+    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
+    calibration = given_calibration(arguments, source, has_weights=has_weights)
+    importance: Importance = {}
+    if arguments.imatrix is not None:
+        importance = read_importance(arguments.imatrix)
+    elif calibration is not None:
+        importance = _calibrated(arguments, calibration, source)
+    where = arguments.imatrix or Path()
+    if not is_budget_asked(arguments):
+        plan = make_plan(source.checkpoint, wanted, name=name, importance=importance, importance_path=where)
+        if calibration is None or arguments.imatrix is not None:
+            return plan
+        types = {place.tensor.name: place.tensor.type for places in plan.places.values() for place in places}
+        return replace(plan, importance=helped(importance, types))
+    target = read_target(arguments, source.checkpoint.config)
+    found = choose_types(
+        source.checkpoint,
+        wanted,
+        budget=target.budget,
+        weights=calibration,
+        importance=importance,
+        has_weights=has_weights,
+    )
+    print("\n".join(found.lines(target.words, target.budget)))
+    kept = helped(importance, found.wanted.types)
+    return make_plan(source.checkpoint, found.wanted, name=name, importance=kept, importance_path=where)
+
+
+def _calibrated(arguments: argparse.Namespace, calibration: Calibration, source: Source) -> Importance:
+    """Make importance of a calibration, and write it where that is wanted."""
+    from convert.gguf.importance import importance_of, sums_of, write_importance
+
+    sums = sums_of(calibration, source.checkpoint.config)
+    if arguments.save_imatrix is not None and not arguments.dry_run:
+        write_importance(arguments.save_imatrix, sums, dataset=calibration.path.name)
+    return importance_of(sums)
 
 
 def _command_line(arguments: argparse.Namespace) -> str:
     """Write the command for the card, without paths of this machine."""
-    from convert.opening import shown_source
+    from convert.opening import adapter_words, shown_source
 
     words = ["python", "-m", "convert", "gguf", shown_source(arguments.source), "OUT.gguf"]
-    words += ["--type", arguments.type, "--mmproj", arguments.mmproj]
+    words += [*(budget_words(arguments) or ["--type", arguments.type or "Q4_K_M"]), "--mmproj", arguments.mmproj]
+    words += [] if arguments.calibration is None else ["--calibration", arguments.calibration.name]
     words += [] if arguments.imatrix is None else ["--imatrix", arguments.imatrix.name]
     words += [] if arguments.split_max_size is None else ["--split-max-size", arguments.split_max_size]
     words += ["--from-packed"] if arguments.from_packed else []
+    words += adapter_words(arguments)
     return shlex.join(words)
 
 

@@ -56,7 +56,7 @@ def write_companions(folder: Path, *, plan: Plan, making: Making, hashes: Mappin
     (folder / SUMS_NAME).write_text(text, encoding="utf-8", errors="surrogateescape")
     card = Card(
         library="gguf",
-        kind=plan.wanted.file_type.name,
+        kind="types chosen under a budget" if plan.wanted.types else plan.wanted.file_type.name,
         sentence=f"{' and '.join(f'`{name}`' for name in names)} for llama.cpp, LM Studio, Ollama and this runtime.",
         how="with an importance file" if plan.importance else "without an importance file",
         command=making.command,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from convert.gguf.metadata import explain_readers, projector_pairs, text_pairs
 from convert.gguf.types import FileType, Layer, projector_tensor_type, text_tensor_type
 from convert.plan import Stored
 from edge.checkpoint.folder import Checkpoint
+from edge.checkpoint.ggml.types import BlockType
 from edge.checkpoint.names.gguf import projector_table, text_table
 from edge.checkpoint.names.ops import Shape
 from edge.checkpoint.names.table import Table
@@ -36,12 +37,14 @@ class Wanted:
         file_type: Its type.
         projector_type: The projector's type; None writes none.
         max_bytes: Tensors in one part of the text file; None writes one file.
+        types: Type of every matrix of the text file where a budget has decided it; else the file's type does.
     """
 
     out: Path
     file_type: FileType
     projector_type: FileType | None
     max_bytes: int | None = None
+    types: Mapping[str, BlockType] = field(default_factory=dict)
 
     @property
     def projector(self) -> Path:
@@ -129,7 +132,9 @@ def make_plan(
     shapes = table.source_shapes()
     chosen = choose_importance(importance, shapes, where=importance_path)
     text = [
-        _plan_text(name, shape, wanted.file_type, config, has_imatrix=bool(importance))
+        TensorPlan(name, shape, wanted.types[name])
+        if name in wanted.types
+        else _plan_text(name, shape, wanted.file_type, config, has_imatrix=bool(importance))
         for name, shape in shapes.items()
     ]
     with explain_readers(folder):

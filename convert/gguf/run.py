@@ -6,6 +6,7 @@ In: an opened source and a plan. Out: the text file (or its parts) and the proje
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -115,6 +116,7 @@ def _make_key(plan: Plan) -> dict[str, str]:
         digest.update(name.encode() + plan.importance[name].tobytes())
     return {
         "--type": plan.wanted.file_type.name,
+        "types": json.dumps(sorted((name, kind.name) for name, kind in plan.wanted.types.items())),
         "--imatrix": digest.hexdigest(),
         "versions": f"qwen3vl-edge {version('qwen3vl-edge')}, libgguf {version('libgguf')}",
     }

@@ -1,7 +1,7 @@
 """Read a folder's tokenizer as llama.cpp's converter does: one text and one kind for every row of the embedding.
 
-In: tokenizer.json, or vocab.json and tokenizer_config.json. Out: `TokenList`. Only Qwen's own splitting is taken,
-since llama.cpp knows splitters by name (`qwen2`) and would otherwise split silently in another way.
+In: the folder's tokenizer files; the runtime's own rules say which added tokens count. Out: `TokenList`. Only Qwen's
+splitting is taken, since llama.cpp knows splitters by name (`qwen2`) and would otherwise split silently in another way.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from edge.checkpoint.gguf_vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
+from edge.prompt.text.added_tokens import read_added_tokens
 from edge.prompt.text.tokenizer import SPLIT_PATTERN
 
 Json = Mapping[str, Any]  # Any: JSON, narrowed below
@@ -38,12 +39,13 @@ def read_tokens(folder: Path, *, num_rows: int) -> TokenList:
     Raises:
         ConfigError: Files are missing, the tokenizer is not Qwen's, or it has more tokens than rows.
     """
-    vocabulary, added = _read_files(folder)
+    vocabulary, added, stored = _read_files(folder)
     by_number = {number: text for text, number in vocabulary.items()}
     by_number |= {number: text for text, (number, _) in added.items()}
-    if max(by_number, default=0) >= num_rows:
+    highest = max([*by_number, *(number for number, _ in stored.values())], default=0)
+    if highest >= num_rows:
         raise ConfigError(
-            f"{folder}: the tokenizer has token {max(by_number)}, the embedding {num_rows} rows. "
+            f"{folder}: the tokenizer has token {highest}, the embedding {num_rows} rows. "
             "Take tokenizer and weights from the same folder."
         )
     texts, kinds = [], []
@@ -61,24 +63,34 @@ def _kind(text: str, added: Mapping[str, tuple[int, bool]]) -> int:
     return CONTROL if added[text][1] or looks_special else USER_DEFINED
 
 
-def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool]]]:
-    entries: list[tuple[Any, Any]]  # Any: JSON, checked below
+def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, tuple[int, bool]], dict[str, tuple[int, bool]]]:
+    """Return the vocabulary, the added tokens that count, and those that tokenizer.json names."""
     path = folder / "tokenizer.json"
-    if path.is_file():
+    raw: Json = {}
+    if path.exists():
         raw = read_json_object(path)
-        _check_splitting(raw, path)
         model = raw.get("model")
         vocabulary = model.get("vocab") if isinstance(model, dict) else None
-        entries = [(entry.get("id"), entry) for entry in raw.get("added_tokens") or () if isinstance(entry, dict)]
     else:
-        path = folder / "tokenizer_config.json"
-        vocabulary = read_json_object(folder / "vocab.json")
-        decoder = read_json_object(path).get("added_tokens_decoder")
-        entries = list(decoder.items()) if isinstance(decoder, dict) else []
-    if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
+        path = folder / "vocab.json"
+        vocabulary = read_json_object(path)
+    if (
+        not isinstance(vocabulary, dict)
+        or not vocabulary
+        or not all(type(number) is int for number in vocabulary.values())
+    ):
         raise ConfigError(f"{path}: expected a vocabulary from token to number, found none. Download it again.")
+    stored = _stored_tokens(raw, path)
+    added = read_added_tokens(folder, stored)
+    if not added.is_own:
+        _check_splitting(raw, path)
+    return vocabulary, added.numbered(vocabulary), stored
+
+
+def _stored_tokens(raw: Json, path: Path) -> dict[str, tuple[int, bool]]:
+    entries = [entry for entry in raw.get("added_tokens") or () if isinstance(entry, dict)]
     try:
-        return vocabulary, {entry["content"]: (int(number), bool(entry["special"])) for number, entry in entries}
+        return {entry["content"]: (int(entry["id"]), bool(entry["special"])) for entry in entries}
     except (KeyError, TypeError, ValueError):
         raise ConfigError(f"{path}: an added token lacks content, id or special. Download it again.") from None
 

@@ -79,20 +79,52 @@ def quantize_affine(weight: mx.array, *, group_size: int, bits: int) -> Packed:
     return packed
 
 
+def search_groups(columns: Floats, *, bits: int) -> tuple[Floats, Floats]:
+    """Search scale and bias of groups that lie in columns.
+
+    Args:
+        columns: Weights (group size, groups), finite.
+        bits: 2, 3, 4, 5, 6 or 8.
+
+    Returns:
+        Scales and biases (groups,), on the grid of bfloat16.
+    """
+    count, block = columns.shape[1], max(2, _BLOCK_WEIGHTS // columns.shape[0])
+    scales, biases = np.empty(count, np.float32), np.empty(count, np.float32)
+    for start in range(0, count, block):
+        part = slice(start, min(start + block, count))
+        own = columns[:, part]
+        search = _searched(own.copy() if own.shape[1] > 1 else np.repeat(own, 2, axis=1), bits=bits)
+        here = slice(own.shape[1])
+        scales[part], biases[part] = search.scale[here], search.bias[here]
+    return scales, biases
+
+
+def numbers_of(matrix: mx.array) -> Floats:
+    """Return a matrix of any float type as float32."""
+    return np.array(matrix.astype(mx.float32))
+
+
 def _numbers(rows: mx.array) -> Rows:
     return np.array(rows.view(mx.uint16) if rows.dtype == mx.bfloat16 else rows, copy=False)
 
 
 def _quantize_block(rows: Rows, *, bits: int) -> tuple[NDArray[np.uint32], Floats, Floats]:
-    search = _Search(_columns(rows), bits=bits)
+    search = _searched(_columns(rows), bits=bits)
+    here = slice(rows.shape[0])
+    return pack_codes(search.codes(), bits=bits)[here], search.scale[here], search.bias[here]
+
+
+def _searched(columns: Floats, *, bits: int) -> _Search:
+    """Search in columns (group size, groups >= 2), which are overwritten."""
+    search = _Search(columns, bits=bits)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # groups of equal weights: never kept
         search.try_pair(*search.mlx_pair())
         if bits == 8:
             _search_wide(search, _SPANS[bits])
         else:
             _search_narrow(search, _SPANS[bits], _STEPS[bits])
-    here = slice(rows.shape[0])
-    return pack_codes(search.codes(), bits=bits)[here], search.scale[here], search.bias[here]
+    return search
 
 
 def _columns(rows: Rows) -> Floats:

@@ -8,12 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.arguments import add_source_arguments, next_command
+from convert.arguments import add_calibration_argument, add_source_arguments, next_command
+from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
 from convert.recipes import RECIPES, Format, checked_format, parse_format
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from convert.mlx.budgeted import Budgeted
     from convert.mlx.run import Settings
+    from convert.source import Source
+    from edge.config import ModelConfig
 
 EXAMPLES = """\
 examples:
@@ -23,7 +27,14 @@ examples:
       the disk holds one shard (5 GB) and the output, not the 62 GB of the source
   python -m convert mlx Qwen/Qwen3-VL-30B-A3B-Instruct ./out --recipe 3bit --dry-run
       only the plan: bytes, and Macs it fits
+  python -m convert mlx 30b --fit "24 GB" --context 32768 --kv-bits 8 --image 2048x2048 --dry-run
+      the format of every tensor for that Mac, from shapes alone; with a folder, from its weights
+  python -m convert mlx ./source ./out --size 4bit
+      the bytes of plain 4 bits, spent where they matter most
   python -m convert mlx ./source ./out --recipe 4bit --set 'self_attn.*=8bit' --set 'layers.0=bf16'
+  python -m convert calibrate ./source ./source.calib
+  python -m convert mlx ./source ./out --recipe 4bit --calibration ./source.calib
+      the same size and format, with a fraction of the loss
 
 An interrupted conversion stays in OUT.partial; the same command goes on with it.
 exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
@@ -37,11 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"recipes:\n{recipes}\n\n{EXAMPLES}"
     add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="folder to make; not needed with --dry-run")
-    parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), default="4bit", help="default: 4bit")
+    parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), help="default: 4bit")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
     )
+    purpose = (
+        "makes rounding errors good where it loses least of what the model sees, weighs matrices for --size, --fit"
+    )
+    add_calibration_argument(parser, purpose=purpose)
+    add_budget_arguments(parser, what="format")
     known = parser.add_argument_group("for people who know")
     known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
     known.add_argument("--group-size", metavar="N", type=int, help="weights that share a scale")
@@ -60,13 +76,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the command line asks for; return the exit code."""
+    is_budgeted = is_budget_asked(arguments)
+    if is_budgeted:
+        given = [("--recipe", arguments.recipe), ("--bits", arguments.bits), ("--mode", arguments.mode)]
+        refuse_formats([*given, ("--group-size", arguments.group_size)])
+    arguments.recipe = arguments.recipe or "4bit"
     base = _read_base(arguments)
     overrides = tuple(_read_override(text) for text in arguments.set)
     if not 0.001 <= arguments.shard_gb <= 1000:
         raise UsageError(f"--shard-gb {arguments.shard_gb}: expected 0.001 to 1000.")
     if arguments.out is None and not arguments.dry_run:
         raise UsageError("OUT is missing: name the folder to make, or add --dry-run.")
+    if arguments.calibration is not None and not arguments.search:
+        raise UsageError("--calibration searches scales anew for what it compensates. Leave --no-search out.")
     # Late: --help and wrong usage answer at once.
+    from convert.calibration.file import Calibration
     from convert.mlx.run import Settings
     from edge.memory import GB
 
@@ -75,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         base=base,
         overrides=overrides,
         is_searched=arguments.search,
+        calibration=None if arguments.calibration is None else Calibration.open(arguments.calibration),
         shard_bytes=int(arguments.shard_gb * GB),
         command=_command_line(arguments),
     )
@@ -88,11 +113,12 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     from convert.final import check_out
     from convert.mlx.companions import missing_companions
     from convert.mlx.run import convert_folder, make_plan
-    from convert.opening import opened_source
+    from convert.opening import adapter_lines, opened_source
 
     out: Path = arguments.out
     check_out(out)
     with opened_source(arguments, out, dtype=mx.bfloat16) as (source, claim):
+        settings, budgeted = _with_budget(arguments, settings, source)
         plan = make_plan(source.checkpoint.config, settings)
         missing = missing_companions(source.files.folder)
         num_kept = convert_folder(source, out, settings=settings, plan=plan, claim=claim)
@@ -100,6 +126,10 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."
     )
+    for line in adapter_lines(source):
+        print(line)
+    if budgeted is not None:
+        print("\n".join(budgeted.lines(source.files.identity.name, plan.config)))
     for name in missing:
         print(f"convert: note: the source has no {name}; {out} needs one to answer.", file=sys.stderr)
     print(f"Next: {next_command(out)}")
@@ -107,17 +137,48 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
-    from convert.mlx.run import make_plan
+    from convert.mlx.budgeted import choose_under_budget, published
     from convert.opening import opened_for_plan
+
+    found = published(arguments.source) if is_budget_asked(arguments) else None
+    if found is not None:
+        size, config = found
+        settings, budgeted = choose_under_budget(arguments, config, settings, checkpoint=None)
+        _print_layout(config, settings, budgeted.lines(f"Qwen3-VL-{size}", config))
+        return 0
+    with opened_for_plan(arguments) as source:
+        config = source.checkpoint.config
+        settings, chosen = _with_budget(arguments, settings, source)
+        _print_layout(config, settings, [] if chosen is None else chosen.lines(source.files.identity.name, config))
+    return 0
+
+
+def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> None:
+    from convert.mlx.run import make_plan
     from convert.plan import describe_plan, here_precision
     from edge.memory import available_bytes
 
-    with opened_for_plan(arguments) as source:
-        plan = make_plan(source.checkpoint.config, settings)
-        sizes = [shard.num_bytes for shard in plan.layout.shards]
-        stored, available = plan.layout.stored(), available_bytes()
-        print("\n".join(describe_plan(plan.config, stored, files=sizes, available=available, here=here_precision())))
-    return 0
+    plan = make_plan(config, settings)
+    sizes = [shard.num_bytes for shard in plan.layout.shards]
+    stored, available = plan.layout.stored(), available_bytes()
+    lines = describe_plan(plan.config, stored, files=sizes, available=available, here=here_precision())
+    print("\n".join([*lines, *(["", *more] if more else [])]))
+
+
+def _with_budget(arguments: argparse.Namespace, settings: Settings, source: Source) -> tuple[Settings, Budgeted | None]:
+    """Let a budget decide the formats, where one is asked for; a stream's weights are not there to be measured."""
+    from convert.opening import is_hub_id
+
+    if not is_budget_asked(arguments):
+        return settings, None
+    from convert.mlx.budgeted import choose_under_budget
+
+    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
+    weights = settings.calibration
+    if weights is not None and has_weights:
+        weights.model.check(source.checkpoint, source.files.identity, where=weights.path)
+    checkpoint = source.checkpoint if has_weights else None
+    return choose_under_budget(arguments, source.checkpoint.config, settings, checkpoint=checkpoint, weights=weights)
 
 
 def _read_base(arguments: argparse.Namespace) -> Format:
@@ -142,13 +203,16 @@ def _read_override(text: str) -> tuple[str, Format]:
 
 def _command_line(arguments: argparse.Namespace) -> str:
     """Write the command for the card, without paths of this machine."""
-    from convert.opening import shown_source
+    from convert.opening import adapter_words, shown_source
 
-    words = ["python", "-m", "convert", "mlx", shown_source(arguments.source), "OUT", "--recipe", arguments.recipe]
+    words = ["python", "-m", "convert", "mlx", shown_source(arguments.source), "OUT"]
+    words += budget_words(arguments) or ["--recipe", arguments.recipe]
     for flag, value in (("--bits", arguments.bits), ("--group-size", arguments.group_size), ("--mode", arguments.mode)):
         words += [] if value is None else [flag, str(value)]
     for text in arguments.set:
         words += ["--set", text]
+    words += [] if arguments.calibration is None else ["--calibration", arguments.calibration.name]
     words += [] if arguments.search else ["--no-search"]
     words += ["--from-packed"] if arguments.from_packed else []
+    words += adapter_words(arguments)
     return shlex.join(words)

@@ -41,12 +41,12 @@ NEEDED = (("tokenizer.json", "vocab.json"), ("preprocessor_config.json", "proces
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How the output is made, for the card: recipe, base format, command line without paths, search or not."""
+    """How the output is made, for the card: recipe, base format, command line without paths, method in words."""
 
     recipe: Recipe
     base: Format
     command: str
-    is_searched: bool
+    how: str
 
 
 def missing_companions(folder: Path) -> list[str]:
@@ -87,7 +87,7 @@ def write_companions(
         library="mlx",
         kind=making.recipe.name,
         sentence=making.recipe.sentence,
-        how="affine scales searched by squared error" if making.is_searched else "plain mx.quantize",
+        how=making.how,
         command=making.command,
         identity=identity,
         hashes=hashes,

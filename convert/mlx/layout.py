@@ -15,7 +15,7 @@ from convert.disk import Extent
 from convert.partial import OutputFile, fill_files
 from convert.plan import Stored
 from convert.recipes import Choice, Format, format_name
-from edge.checkpoint.files.header import ITEM_BITS
+from edge.checkpoint.files.dtypes import DTYPES
 from edge.checkpoint.names.hub import expected_parameters, packed_targets
 from edge.checkpoint.names.ops import Shape
 from edge.checkpoint.names.table import Rule
@@ -38,7 +38,7 @@ class StoredTensor:
     @property
     def num_bytes(self) -> int:
         """Bytes in the file."""
-        return prod(self.shape) * ITEM_BITS[self.dtype] // 8
+        return prod(self.shape) * DTYPES[self.dtype].bits // 8
 
     @property
     def row_bytes(self) -> int:
@@ -151,6 +151,11 @@ def lay_out_folder(
     return FolderLayout(tuple(shards), ordered, choices, shapes)
 
 
+def parameter_bytes(name: str, shape: Shape, setting: Format) -> int:
+    """Return the bytes of a parameter in a format, all its parts together and without headers."""
+    return _sketch_bytes(_sketch(name, shape, setting, "BF16"))
+
+
 Sketch = dict[str, tuple[str, str, tuple[int, ...]]]  # part -> name, dtype, shape
 
 
@@ -169,17 +174,17 @@ def _sketch(name: str, shape: tuple[int, ...], setting: Format, float_dtype: str
 
 
 def _sketch_bytes(sketch: Sketch) -> int:
-    return sum(prod(shape) * ITEM_BITS[dtype] // 8 for _, dtype, shape in sketch.values())
+    return sum(prod(shape) * DTYPES[dtype].bits // 8 for _, dtype, shape in sketch.values())
 
 
 def _place(sketches: Mapping[str, Sketch], file_name: str) -> tuple[dict[str, dict[str, StoredTensor]], OutputFile]:
     """Give each tensor its bytes; words come first, so that every tensor lies at a multiple of its item size."""
     flat = [(parameter, part, *entry) for parameter, sketch in sketches.items() for part, entry in sketch.items()]
-    flat.sort(key=lambda item: -ITEM_BITS[item[3]])  # stable: the model's order within a width
+    flat.sort(key=lambda item: -DTYPES[item[3]].bits)  # stable: the model's order within a width
     raw: dict[str, object] = {"__metadata__": {"format": "mlx"}}
     end = 0
     for _, _, name, dtype, shape in flat:
-        start, end = end, end + prod(shape) * ITEM_BITS[dtype] // 8
+        start, end = end, end + prod(shape) * DTYPES[dtype].bits // 8
         raw[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(raw, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

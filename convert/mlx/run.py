@@ -14,15 +14,17 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from convert.calibration.file import Calibration
 from convert.card import tool_versions
 from convert.crew import Threads
 from convert.final import FinalFolder
 from convert.mlx.companions import Making, write_companions
+from convert.mlx.compensation import Compensation
 from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes, quantize_rows
 from convert.partial import Claim
 from convert.pieces import Infos, Piece, cut_checkpoint, read_piece, step_of
-from convert.recipes import Format, Recipe, choose_formats, format_name
+from convert.recipes import Choice, Format, Recipe, choose_formats, format_name
 from convert.source import Source
 from convert.work import Job, run_job
 from edge.config import ModelConfig
@@ -39,16 +41,20 @@ class Settings:
         base: Format of the decoder's matrices: the recipe's, or of --bits, --group-size and --mode.
         overrides: Patterns and formats of --set.
         is_searched: Whether affine scales are searched.
+        calibration: What the matrices saw, if errors are to be compensated.
         shard_bytes: Bound of one output file.
         command: The command line for the card.
+        choices: How every parameter is stored, where a budget has decided it; else the recipe does.
     """
 
     recipe: Recipe
     base: Format
     overrides: tuple[tuple[str, Format], ...] = ()
     is_searched: bool = True
+    calibration: Calibration | None = None
     shard_bytes: int = SHARD_BYTES
     command: str = ""
+    choices: Mapping[str, Choice] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,9 @@ def make_plan(config: ModelConfig, settings: Settings) -> Plan:
     Raises:
         UsageError: An override fits nothing.
     """
-    choices = choose_formats(config, base=settings.base, recipe=settings.recipe, overrides=settings.overrides)
+    choices = settings.choices
+    if choices is None:
+        choices = choose_formats(config, base=settings.base, recipe=settings.recipe, overrides=settings.overrides)
     return Plan(config, lay_out_folder(config, choices, shard_bytes=settings.shard_bytes))
 
 
@@ -87,8 +95,12 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan,
         WeightError: A shard is damaged.
         OutputError: The disk is full or fails.
     """
+    calibration = settings.calibration
+    if calibration is not None:
+        calibration.model.check(source.checkpoint, source.files.identity, where=calibration.path)
     infos, pieces = source.checkpoint.source.tensors, cut_checkpoint(source.checkpoint)
-    making = Making(settings.recipe, settings.base, settings.command, settings.is_searched)
+    how = describe_method(settings.is_searched, calibration)
+    making = Making(settings.recipe, settings.base, settings.command, how)
 
     def finish(folder: Path, hashes: Mapping[str, str]) -> Sequence[str]:
         return write_companions(
@@ -107,11 +119,25 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan,
         files=plan.layout.shards,
         steps=[step_of(piece, infos, plan.layout.extents(piece.rule, piece.start, piece.stop)) for piece in pieces],
         key=_make_key(settings, plan),
-        encoder=_MlxEncoder(infos, pieces, plan.layout, settings.is_searched),
+        encoder=_MlxEncoder(
+            infos,
+            pieces,
+            plan.layout,
+            settings.is_searched,
+            None if calibration is None else Compensation(calibration),
+        ),
         make_crew=lambda task: Threads(task, count=num_lanes),
         write_companions=finish,
     )
     return run_job(job, source.files, claim=claim)
+
+
+def describe_method(is_searched: bool, calibration: Calibration | None) -> str:
+    """Say how the numbers are chosen, in a few words."""
+    if not is_searched:
+        return "plain mx.quantize"
+    searched = "affine scales searched by squared error"
+    return searched if calibration is None else f"{searched}, errors compensated with {calibration.label}"
 
 
 def _make_key(settings: Settings, plan: Plan) -> dict[str, str]:
@@ -120,6 +146,7 @@ def _make_key(settings: Settings, plan: Plan) -> dict[str, str]:
     return {
         "recipe": json.dumps([settings.recipe.name, formats]),
         "--no-search": str(not settings.is_searched),
+        "--calibration": "" if settings.calibration is None else settings.calibration.digest,
         "shard size": str(settings.shard_bytes),
         "versions": tool_versions(),
     }
@@ -133,6 +160,7 @@ class _MlxEncoder:
     pieces: Sequence[Piece]
     layout: FolderLayout
     is_searched: bool
+    compensation: Compensation | None
 
     def encode(self, number: int) -> Iterator[memoryview]:
         """Read and pack a piece; yield the bytes of each stored tensor's rows."""
@@ -140,11 +168,16 @@ class _MlxEncoder:
         targets = read_piece(self.infos, piece)
         mx.eval(list(targets.values()))
         for target in piece.rule.targets:
-            arrays = self._quantize(target.name, targets.pop(target.name))
+            arrays = self._quantize(target.name, targets.pop(target.name), first_row=piece.start)
             for part in self.layout.parts[target.name]:
                 yield array_bytes(arrays[part])
 
-    def _quantize(self, name: str, rows: mx.array) -> dict[str, mx.array]:
+    def _quantize(self, name: str, rows: mx.array, *, first_row: int) -> dict[str, mx.array]:
         setting = self.layout.choices[name].format
+        if setting is not None and self.compensation is not None and self.compensation.covers(name, setting):
+            packed = self.compensation.quantize(
+                name, rows, first_row=first_row, group_size=setting.group_size, bits=setting.bits
+            )
+            return {"weight": packed.weight, "scales": packed.scales, "biases": packed.biases}
         parts = quantize_rows(rows, setting, is_searched=self.is_searched)
         return parts if setting is not None else {name.rpartition(".")[2]: parts["weight"]}

@@ -20,9 +20,13 @@ DTYPES = ("float32", "bfloat16")
 EXAMPLES = """\
 examples:
   python -m convert verify --reference Qwen/Qwen3-VL-30B-A3B-Instruct --candidate ./30b-4bit
+  python -m convert verify --reference ./source --candidate a b c --front --calibration source.calib --report shown
+      size against KL of all three, and what a budget of each size is expected to reach (shown/front.svg)
   python -m convert verify --reference ./source --candidate a b c --prompts mine.jsonl --max-kl 0.05
 
-A prompt file has one JSON object per line: {"messages": [...]} and, if wanted, "kind", "name" and "tools".
+A prompt file has one JSON object per line: {"messages": [...]} and, if wanted, "kind", "name", "tools" and "unlike":
+true, which sums a prompt up apart, as one that is unlike what the candidates were calibrated with.
+KLD is in nats per token, of the candidate from the original; "± " is a standard error that counts prompts, not tokens.
 exit status: 0 all candidates stay within --max-kl and --min-top1, 1 one does not (or a failure), 2 wrong usage, 130
 interrupted."""
 
@@ -39,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-kl", type=_limit, metavar="X", help="fail when a mean KL is above X nats per token")
     parser.add_argument("--min-top1", type=_limit, metavar="Y", help="fail when top-1 agreement is below Y (0 to 1)")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where states are kept, to resume and to share")
+    parser.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter that the candidates were made with")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="where report.md, .json and the plots go")
+    parser.add_argument(
+        "--front", action="store_true", help="draw and list size against KL with what budgets of bytes would reach"
+    )
+    parser.add_argument("--calibration", metavar="FOLDER", help="with --front: weighs matrices for the budget's curve")
     parser.add_argument("--no-card", action="store_true", help="leave the candidates' model cards alone")
 
 
@@ -51,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.min_top1 is not None and arguments.min_top1 > 1:
         raise UsageError(f"--min-top1 is a share from 0 to 1, found {arguments.min_top1:g}.")
+    if arguments.calibration is not None and not arguments.front:
+        raise UsageError("--calibration weighs matrices for the curve of --front: add --front, or leave it out.")
     require_reference_extra()
     from convert.verify.measure import Measurement  # late: it imports torch, which may be missing
 
@@ -60,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         prompts=arguments.prompts,
         dtype=arguments.dtype,
         work=arguments.work,
+        adapter=arguments.adapter,
     )
     report = measurement.run(say=_say)
     _publish(arguments, report, measurement)
@@ -87,6 +99,7 @@ def require_reference_extra() -> None:
 def _publish(arguments: argparse.Namespace, report: Report, measurement: Measurement) -> None:
     """Print the report; write cards, JSON and pictures."""
     from convert.disk import explain_disk_errors, write_text
+    from convert.verify.badge import write_badge
     from convert.verify.card import write_section
     from convert.verify.plot import plot_candidate, plot_front
     from convert.verify.report import card_section, text_report, to_json
@@ -99,6 +112,8 @@ def _publish(arguments: argparse.Namespace, report: Report, measurement: Measure
         folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "report.md", text + "\n")
     write_json(folder / "report.json", to_json(report))
+    if arguments.front:
+        _show_front(arguments, report, measurement, folder)
     if len(report.candidates) > 1:
         plot_front(report, folder / "front.png")
     for candidate, result in zip(measurement.candidates, report.candidates, strict=True):
@@ -108,9 +123,28 @@ def _publish(arguments: argparse.Namespace, report: Report, measurement: Measure
         picture = candidate.card_folder / f"{result.name}-verify.png"
         plot_candidate(result, picture)
         write_json(candidate.card_folder / f"{result.name}-verify.json", to_json(replace(report, candidates=(result,))))
-        card = write_section(candidate.card_folder, result.name, card_section(report, result, plot=picture.name))
+        badge = candidate.card_folder / f"{result.name}-kld.svg"
+        write_badge(result, badge)
+        section = card_section(report, result, plot=picture.name, badge=badge.name)
+        card = write_section(candidate.card_folder, result.name, section)
         _say(f"{card}: report written")
     _say(f"report and plots: {folder}")
+
+
+def _show_front(arguments: argparse.Namespace, report: Report, measurement: Measurement, folder: Path) -> None:
+    """Print the table of sizes and KL, and write its picture."""
+    from convert.budget.spend import open_market
+    from convert.calibration.file import Calibration
+    from convert.disk import write_text
+    from convert.verify.front import budget_curve, front_svg, front_table
+
+    weights = None if arguments.calibration is None else Calibration.open(Path(arguments.calibration))
+    market = open_market(measurement.checkpoint.config, checkpoint=measurement.checkpoint, weights=weights)
+    curve = budget_curve(market, report.candidates, measurement.affine_formats())
+    table = "\n".join(front_table(report, curve))
+    print(f"\n{table}")
+    write_text(folder / "front.md", f"{table}\n")
+    write_text(folder / "front.svg", front_svg(report, curve))
 
 
 def _judge(report: Report, *, max_kl: float | None, min_top1: float | None) -> int:

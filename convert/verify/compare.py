@@ -15,6 +15,7 @@ import numpy as np
 
 from convert.verify.candidates import Candidate
 from convert.verify.findings import find_faults
+from convert.verify.kld import kld_statistics, split_scores
 from convert.verify.results import CandidateResult, StageError, score_kinds, score_positions
 from convert.verify.samples import SampleSet
 from convert.verify.scores import TeacherLogits, TokenScores, score_sample
@@ -73,6 +74,8 @@ def run_candidate(
         positions=score_positions(samples.samples, scores),
         head_kl=head_kl,
         findings=find_faults(errors, head_kl=head_kl),
+        kld=kld_statistics(logits, scores),
+        splits=split_scores(samples.samples, scores),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 
 from convert.disk import check_space
 from convert.interrupt import explain_interrupt
+from convert.recipes import Format
 from convert.source import mark_files
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
@@ -58,7 +59,14 @@ class Measurement:
 
     @classmethod
     def prepare(
-        cls, reference: str, *, candidates: Sequence[str], prompts: str, dtype: Dtype, work: Path | None = None
+        cls,
+        reference: str,
+        *,
+        candidates: Sequence[str],
+        prompts: str,
+        dtype: Dtype,
+        work: Path | None = None,
+        adapter: str | None = None,
     ) -> Measurement:
         """Open everything and refuse what does not belong together.
 
@@ -68,12 +76,13 @@ class Measurement:
             prompts: JSONL file, or `builtin`.
             dtype: Compute type of the reference.
             work: Where states are kept; by default in the user's cache, by what decides them.
+            adapter: LoRA adapter that the candidates were made with; None takes one in the reference's folder, if any.
 
         Raises:
             EdgeError: A file is missing or broken, or a candidate is not of this reference.
         """
         folder = resolve_model(reference)
-        checkpoint = open_checkpoint(folder)
+        checkpoint = open_checkpoint(folder, adapter=None if adapter is None else resolve_model(adapter))
         conversations = read_conversations(prompts)
         processor = Processor.from_folder(folder, checkpoint.config)
         samples = make_samples(conversations, processor)
@@ -152,6 +161,17 @@ class Measurement:
             candidates=results,
         )
 
+    def affine_formats(self) -> dict[str, dict[str, Format]]:
+        """Return candidate -> parameter -> format of those that are MLX folders in affine formats alone."""
+        found: dict[str, dict[str, Format]] = {}
+        for candidate in self.candidates:
+            if candidate.is_gguf:
+                continue
+            packed = open_checkpoint(candidate.card_folder).quantized
+            if packed and all(form.mode == "affine" for form in packed.values()):
+                found[candidate.name] = {f"{module}.weight": form for module, form in packed.items()}
+        return found
+
     def may_have_card(self, candidate: Candidate) -> bool:
         """Tell whether a report may be written beside a candidate: not into the reference, nor into a download."""
         folder = candidate.card_folder.resolve()
@@ -164,7 +184,8 @@ def _torch_dtype(dtype: Dtype) -> torch.dtype:
 
 def _digest(checkpoint: Checkpoint, samples: SampleSet, dtype: Dtype) -> str:
     """Name everything that decides the reference's numbers."""
-    files = mark_files(file.path for file in checkpoint.source.files)
+    own = () if checkpoint.adapter is None else checkpoint.adapter.files
+    files = mark_files([*(file.path for file in checkpoint.source.files), *own])
     versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
     # The configuration without what does not decide them; its sizes and ids print as they are.
     return digest_of(files, replace(checkpoint.config, quantization=None), samples.digest, dtype, versions)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from convert.disk import describe_bytes
+from convert.verify.kld import SplitScore
 from convert.verify.results import CandidateResult, Report
 
 Cells = Sequence[Sequence[str]]
@@ -28,16 +29,18 @@ def text_report(report: Report) -> str:
     return "\n".join(parts).rstrip()
 
 
-def card_section(report: Report, result: CandidateResult, *, plot: str | None) -> str:
+def card_section(report: Report, result: CandidateResult, *, plot: str | None, badge: str | None = None) -> str:
     """Return the section of one candidate's model card.
 
     Args:
         report: The measurement.
         result: The candidate.
         plot: File name of its picture beside the card.
+        badge: File name of its badge beside the card.
     """
     picture = ["", f"![Error by block, KL by kind of prompt]({plot})"] if plot else []
-    return "\n".join([CARD_HEADER, "", _intro(report), "", *_sections(result), *picture])
+    shown = [f"![Mean KLD]({badge})", ""] if badge else []
+    return "\n".join([CARD_HEADER, "", *shown, _intro(report), "", *_sections(result), *picture])
 
 
 def comparison_table(report: Report) -> list[str]:
@@ -63,7 +66,7 @@ def comparison_table(report: Report) -> list[str]:
             *(_answers(overall.reference_right, overall.num_answers), "-"),
         ]
     )
-    header = ["candidate", "size", "bits", "KL", "p99 KL", "top-1", "perplexity", "answers right", "suspect"]
+    header = ["candidate", "size", "bits", "Mean KLD", "99.0% KLD", "Same top p", "PPL", "answers right", "suspect"]
     return _table(header, rows)
 
 
@@ -83,7 +86,15 @@ def _intro(report: Report) -> str:
 
 def _sections(result: CandidateResult) -> list[str]:
     lines = [f"Size {describe_bytes(result.num_bytes)}, {result.bits_per_weight:.2f} bits per weight.", ""]
-    lines += [*_kind_table(result), "", *_position_table(result), "", *_stage_table(result)]
+    lines += [
+        *_kld_lines(result),
+        *_kind_table(result),
+        "",
+        *_split_table(result),
+        *_position_table(result),
+        "",
+        *_stage_table(result),
+    ]
     lines += ["", *_verdict(result), *(line for note in result.notes for line in ("", note))]
     return lines
 
@@ -103,13 +114,54 @@ def _kind_table(result: CandidateResult) -> list[str]:
         ]
         for score in result.kinds
     ]
-    header = ["prompts", "tokens", "KL", "p99 KL", "top-1", "top-5", "perplexity before", "after", "answers right"]
+    header = ["prompts", "tokens", "Mean KLD", "99.0% KLD", "Same top p", "top-5", "PPL before", "after"]
+    header.append("answers right")
     return _table(header, rows)
+
+
+def _kld_lines(result: CandidateResult) -> list[str]:
+    """State the whole in the words and order of llama.cpp's `--kl-divergence`."""
+    kld = result.kld
+    if kld is None:
+        return []
+    return [
+        f"Mean KLD: {_nats(kld.mean_kld)}{_error(kld.mean_kld_stderr)}, Median KLD: {_nats(kld.median_kld)}, "
+        f"99.0% KLD: {_nats(kld.kld_99)}, 99.9% KLD: {_nats(kld.kld_999)}, Maximum KLD: {_nats(kld.max_kld)}. "
+        f"Same top p: {kld.same_top_p:.2%}. Mean Δp: {kld.mean_delta_p:.3%}, RMS Δp: {kld.rms_delta_p:.3%}. "
+        f"Mean ln(PPL(Q)/PPL(base)): {kld.mean_ln_ppl_ratio:.5f}{_error(kld.mean_ln_ppl_ratio_stderr)}.",
+        "",
+    ]
+
+
+def _split_table(result: CandidateResult) -> list[str]:
+    if not result.splits:
+        return []
+    header = ["tokens of", "prompts", "tokens", "Mean KLD", "±", "Same top p"]
+    rows = [
+        [
+            split_name(score),
+            str(score.num_prompts),
+            str(score.num_tokens),
+            _nats(score.mean_kld),
+            "" if score.mean_kld_stderr is None else _nats(score.mean_kld_stderr),
+            f"{score.same_top_p:.2%}",
+        ]
+        for score in result.splits
+    ]
+    return [*_table(header, rows), ""]
+
+
+def split_name(score: SplitScore) -> str:
+    """Name a part of the tokens for people."""
+    start = "unlike prompts" if score.is_unlike else "prompts"
+    where = {"all": "", "picture": ", after a picture", "text": ", no picture before"}[score.behind]
+    part = {"all": "", "answer": ": answers", "prompt": ": the rest"}[score.part]
+    return f"{start}{where}{part}"
 
 
 def _position_table(result: CandidateResult) -> list[str]:
     header = ["place in the prompt", *(f"{place.first}-{place.last}" for place in result.positions)]
-    rows = [["KL", *(_nats(place.mean_kl) for place in result.positions)]]
+    rows = [["Mean KLD", *(_nats(place.mean_kl) for place in result.positions)]]
     rows.append(["tokens", *(str(place.num_tokens) for place in result.positions)])
     return _table(header, rows)
 
@@ -153,6 +205,10 @@ def _table(header: Sequence[str], rows: Cells) -> list[str]:
 
 def _nats(value: float) -> str:
     return f"{value:.5f}" if value >= 5e-5 else f"{value:.1e}"
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f" ± {_nats(value)}"
 
 
 def _share(value: float | None) -> str:

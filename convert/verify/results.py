@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from convert.verify.kld import KldStatistics, SplitScore
 from convert.verify.samples import Sample
 from convert.verify.scores import TeacherLogits, TokenScores, targets_of
 
@@ -111,6 +112,8 @@ class CandidateResult:
         head_kl: KL of the vocabulary projection alone, fed the reference's last state.
         findings: Suspected faults, the earliest first.
         notes: What a reader has to know about how it was measured.
+        kld: The same over all tokens, in the words of llama.cpp's `--kl-divergence`; None in records without it.
+        splits: Mean KLD by answer and prompt, behind pictures and not, unlike prompts apart.
     """
 
     name: str
@@ -122,6 +125,8 @@ class CandidateResult:
     head_kl: float
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    kld: KldStatistics | None = None
+    splits: tuple[SplitScore, ...] = ()
 
     @property
     def overall(self) -> KindScore:

@@ -24,7 +24,7 @@ from edge.prompt.processor import Processor
 
 Json = Any  # a line of the prompt file
 BUILTIN = "builtin"
-_KEYS = {"name", "kind", "messages", "tools"}
+_KEYS = {"name", "kind", "messages", "tools", "unlike"}
 _MEDIA_KEYS = ("image", "video", "image_url", "video_url")
 
 
@@ -38,6 +38,7 @@ class Sample:
         prompt: With the answer at its end, if there is one.
         media_ids: Index into `SampleSet.media` for each of the prompt's media.
         answer: First token of the answer and the token after its end mark; None without an answer.
+        is_unlike: Marked by the prompt file as unlike what candidates were made with; summed up apart.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Sample:
     prompt: Prompt
     media_ids: tuple[int, ...]
     answer: tuple[int, int] | None
+    is_unlike: bool = False
 
     @property
     def length(self) -> int:
@@ -96,8 +98,8 @@ def read_conversations(source: str) -> list[dict[str, Json]]:
     """Read the prompt file, or take the built-in prompts.
 
     Args:
-        source: `builtin`, or a JSONL file of {"messages": [...], "kind"?, "name"?, "tools"?}; paths of media are
-            relative to the file.
+        source: `builtin`, or a JSONL file of {"messages": [...], "kind"?, "name"?, "tools"?, "unlike"?}; paths of media
+            are relative to the file.
 
     Raises:
         PromptError: The file is missing or a line cannot be read.
@@ -136,7 +138,8 @@ def make_samples(conversations: Iterable[Mapping[str, Json]], processor: Process
             media.setdefault(part.digest, part)
         order = list(media)
         ids = tuple(order.index(part.digest) for part in prompt.media)
-        samples.append(Sample(name, str(item.get("kind", _kind_of(prompt))), prompt, ids, answer))
+        kind = str(item.get("kind", _kind_of(prompt)))
+        samples.append(Sample(name, kind, prompt, ids, answer, is_unlike=bool(item.get("unlike", False))))
         digest.update(prompt.token_ids.tobytes())
         digest.update(repr((name, samples[-1].kind, answer, [part.digest for part in prompt.media])).encode())
     return SampleSet(tuple(samples), tuple(media.values()), digest.hexdigest())
@@ -177,6 +180,8 @@ def _read_line(line: str, *, where: str, folder: Path) -> dict[str, Json]:
     unknown = sorted(set(item) - _KEYS)
     if unknown:
         raise PromptError(f"{where}: unknown key {', '.join(unknown)}. Known: {', '.join(sorted(_KEYS))}.")
+    if not isinstance(item.get("unlike", False), bool):
+        raise PromptError(f'{where}: "unlike" is true or false, found {item["unlike"]!r}.')
     return item | {"messages": [_with_paths(message, folder) for message in item["messages"]]}
 
 

@@ -1,7 +1,8 @@
 """Read a checkpoint's tensors into torch modules, one block at a time, in the order transformers keeps them.
 
 The files are mapped, so a tensor takes memory only while it is copied. Names and axes are taken from the hub's layout
-itself, not from this project's name tables: a fault in those must show as a difference, not cancel out.
+itself, not from this project's name tables: a fault in those must show as a difference, not cancel out. The tables take
+part only for MLX folders, and where an adapter is merged.
 """
 
 from __future__ import annotations
@@ -45,12 +46,9 @@ class TorchWeights:
                 f"{checkpoint.source.folder}: expected the original checkpoint as the reference, found MLX packed "
                 f"weights ({next(iter(checkpoint.quantized))}). Give the folder it was converted from."
             )
-        if checkpoint.adapter is not None:
-            raise WeightError(
-                f"{checkpoint.adapter.folder}: an adapter beside the original is not merged into the reference. Move "
-                "it away, or merge it with peft."
-            )
         self._checkpoint = checkpoint
+        # An adapter is merged by the name tables' last operation; parity with peft holds that by itself.
+        self._by_tables = checkpoint.layout == "mlx" or checkpoint.adapter is not None
 
     def make(self, build: Callable[[], Module], *, prefix: str, dtype: torch.dtype) -> Module:
         """Build a module without memory, then fill its parameters.
@@ -76,17 +74,17 @@ class TorchWeights:
 
     def rows(self, name: str, indexes: torch.Tensor) -> torch.Tensor:
         """Read some rows of a matrix, float32."""
-        if self._checkpoint.layout == "mlx":
-            return self._from_mlx(name)[indexes].float()
+        if self._by_tables:
+            return self._from_tables(name)[indexes].float()
         return self._mapped(name)[indexes].float()
 
     def vector(self, name: str) -> torch.Tensor:
         """Read a small tensor, float32."""
-        return self._from_mlx(name) if self._checkpoint.layout == "mlx" else self._mapped(name).float()
+        return self._from_tables(name) if self._by_tables else self._mapped(name).float()
 
     def _fill(self, parameter: torch.Tensor, name: str) -> None:
-        if self._checkpoint.layout == "mlx":
-            self._copy(parameter, self._from_mlx(name), name)
+        if self._by_tables:
+            self._copy(parameter, self._from_tables(name), name)
             return
         source = self._mapped(name)
         info = self._checkpoint.source.tensors[name]
@@ -125,13 +123,13 @@ class TorchWeights:
         return torch.from_numpy(mapped).view(torch_type)
 
     @cached_property
-    def _mlx_rules(self) -> dict[str, Rule]:
+    def _table_rules(self) -> dict[str, Rule]:
         table = hub_table(self._checkpoint.config, "transformers5")
         return {name: rule for rule in table.rules for name in rule.sources}
 
-    def _from_mlx(self, name: str) -> torch.Tensor:
-        """Turn an MLX folder's tensors back; only here the name tables take part."""
-        rule = self._mlx_rules[name]
+    def _from_tables(self, name: str) -> torch.Tensor:
+        """Turn parameters back into what transformers keeps; only here the name tables take part."""
+        rule = self._table_rules[name]
         wanted = {target.name for target in rule.targets}
         rules = tuple(own for own in self._checkpoint.rules if own.targets[0].name in wanted)
         parameters = dict(read_parameters(replace(self._checkpoint, rules=rules), dtype=mx.float32))

@@ -70,8 +70,10 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     from edge.chat.asking.piped import read_question
     from edge.chat.asking.request import check_options, opens_thought
     from edge.chat.keeping import open_keeper
-    from edge.chat.loading import load_engine
+    from edge.chat.loading import is_demo, load_engine
 
+    if options.model is not None and is_demo(options.model):
+        options = replace(options, model=None)
     asked = read_question(options)
     check_options(options)
     is_talk = asked.text is None

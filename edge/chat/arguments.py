@@ -8,21 +8,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from edge.chat.options import ChatOptions, Think
+from edge.units import token_count
+from edge.usage import OneLineParser
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.chat"
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "seed")
+KV_BITS_HELP = "bits of keys and values: 8 takes half their memory, 4 a third and costs quality (default: 16)"
 EXAMPLES = (
     """\
 examples:
   python -m edge.chat
       talk with the small embedded demo checkpoint; drop a picture onto the terminal, ask about it
+  python -m edge.chat --model 8b "photo.jpg What is in this picture?"
+      one answer; files may stand anywhere in the question
   python -m edge.chat --model 30b
       talk with Qwen3-VL-30B-A3B; a download is announced with its size first and runs offline afterwards
   python -m edge.chat --model ./my-model --image a.png --image b.png "Compare them." > answer.txt
@@ -46,13 +50,11 @@ exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrup
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Examples stay as they are, and the options' names get room."""
 
-    def error(self, message: str) -> NoReturn:
-        line = f"edge.chat: {message}. See {PROGRAM} --help."
-        print(line.encode("ascii", "backslashreplace").decode() if not line.isascii() else line, file=sys.stderr)
-        raise SystemExit(2)
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
@@ -86,10 +88,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         max_pixels=given.max_pixels,
         fps=given.fps,
         schema=given.schema,
+        guards_loops=given.loop_guard,
         context=given.context,
         kv_bits=given.kv_bits,
         draft=given.draft,
         speculates=given.speculates,
+        wires=given.wire,
         save=given.save,
         session=given.session,
         goes_on=given.goes_on,
@@ -98,6 +102,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> ChatOptions:
         thoughts=given.thoughts,
         renders_markdown=given.markdown,
         shows_stats=given.stats,
+        shows_previews=given.previews,
         agrees=given.yes,
         tools=tuple(given.tools),
         servers=tuple(given.mcp),
@@ -160,12 +165,13 @@ def _schema(text: str) -> dict[str, Any] | str:  # Any: JSON
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
-        usage="%(prog)s [--model NAME] [--image F]... [--video F]... [--pdf F]... [options] [PROMPT]",
-        description="Ask a Qwen3-VL checkpoint about pictures, videos, documents and text, on this computer.",
+        usage="%(prog)s [--model NAME] [--image FILE]... [options] [PROMPT]",
+        description="Ask a Qwen3-VL checkpoint about pictures, videos, documents and text, on this computer. "
+        "With PROMPT (or piped text) it answers once, without it you talk.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     add_version_argument(parser)
@@ -173,12 +179,20 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_model_options(parser)
     media = parser.add_argument_group("what is shown (paths may also stand in a question)")
     media.add_argument(
-        "--image", metavar="F", action="append", default=[], help="a picture, - for the pipe; repeatable"
+        "--image", metavar="FILE", action="append", default=[], help="a picture, - for the pipe; repeatable"
     )
-    media.add_argument("--video", metavar="F", action="append", default=[], help="a video, - for the pipe; repeatable")
-    media.add_argument("--pdf", metavar="F[:PAGES]", action="append", default=[], help="pages of a document, as 1,3-5")
-    media.add_argument("--min-pixels", metavar="N", type=int, help="enlarge smaller pictures to N pixels")
-    media.add_argument("--max-pixels", metavar="N", type=int, help="shrink larger pictures to N pixels (1024 a token)")
+    media.add_argument(
+        "--video", metavar="FILE", action="append", default=[], help="a video, - for the pipe; repeatable"
+    )
+    media.add_argument(
+        "--pdf", metavar="FILE[:PAGES]", action="append", default=[], help="pages of a document, as 1,3-5"
+    )
+    media.add_argument(
+        "--min-pixels", metavar="N", type=int, help="enlarge smaller pictures to N pixels (1048576: exact boxes)"
+    )
+    media.add_argument(
+        "--max-pixels", metavar="N", type=int, help="shrink larger pictures to N pixels (1024 make a token)"
+    )
     media.add_argument("--fps", metavar="X", type=float, help="frames taken from a video per second")
     _add_answer_options(parser)
     _add_tool_options(parser)
@@ -198,33 +212,44 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model",
         metavar="NAME",
-        help="30b, 8b-instruct, 30b-thinking-4bit ..., a folder, a .gguf file or a hub id (default: the demo)",
+        help="a short name (2b 4b 8b 32b 30b 235b, then perhaps -instruct or -thinking, then perhaps -4bit, -bf16 or "
+        "-fp8), a folder, a .gguf file, a hub id or demo (default: demo)",
     )
     group.add_argument("--models-dir", metavar="DIR", help="a folder with models (default: $EDGE_MODELS)")
     group.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
     group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
-    group.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer together")
-    group.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values; 4 costs quality")
+    group.add_argument(
+        "--context",
+        metavar="N",
+        type=token_count,
+        help="most tokens of prompt and answer together, such as 32k; above the model's own, up to four times (1m), "
+        "its positions are stretched by YaRN",
+    )
+    group.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help=KV_BITS_HELP)
     group.add_argument("--draft", metavar="NAME", help="a small model of the same vocabulary that guesses tokens ahead")
     group.add_argument(
         "--no-speculate", dest="speculates", action="store_false", help="one token a step, and no guesses"
     )
+    group.add_argument("--wire", action="store_true", help="Mac only: keep the model from being paged out (risky)")
     group.add_argument("--yes", action="store_true", help="download and run tools without asking")
-    parser.add_argument("--system", metavar="TEXT", help="system message")
 
 
 def _add_answer_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("answer (default: the checkpoint's generation_config.json)")
+    group.add_argument("--system", metavar="TEXT", help="system message: how to answer")
     group.add_argument("--max-tokens", metavar="N", type=int, help="most tokens to generate, thought included")
     group.add_argument(
         "--think",
-        "--thinking-budget",
         metavar="N|off|on",
         type=_think,
         default="auto",
         help="close the thought after N tokens (default: leave room for an answer)",
     )
+    group.add_argument("--thinking-budget", dest="think", type=_think, default="auto", help=argparse.SUPPRESS)
     group.add_argument("--schema", metavar="FILE", type=_schema, help="a JSON Schema for the answer, or: json")
+    group.add_argument(
+        "--no-loop-guard", dest="loop_guard", action="store_false", help="do not end what repeats itself without end"
+    )
     group.add_argument("--stop", metavar="TEXT", action="append", default=[], help="end the answer here; repeatable")
     group.add_argument("--temperature", metavar="X", type=float, help="0 takes the most likely token")
     group.add_argument("--top-p", metavar="X", type=float, help="keep the most likely tokens up to this mass")
@@ -258,8 +283,13 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         "--json-events", dest="output", action="store_const", const="events", help="a JSON object a line, as it comes"
     )
     group.add_argument(
-        "--thoughts", choices=("show", "fold", "hide"), help="the thought: shown, one line, or not (default: fold)"
+        "--thoughts",
+        choices=("show", "fold", "hide"),
+        help="the thought: whole, in one line, or not (default: fold in a talk, else show)",
     )
     group.add_argument("--no-reasoning", dest="thoughts", action="store_const", const="hide", help=argparse.SUPPRESS)
     group.add_argument("--no-markdown", dest="markdown", action="store_false", help="the answer as the model wrote it")
+    group.add_argument(
+        "--no-previews", dest="previews", action="store_false", help="show no pictures of a question in the terminal"
+    )
     group.add_argument("--stats", action="store_true", help="tokens, speeds, first token and peak memory on stderr")

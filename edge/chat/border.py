@@ -25,6 +25,7 @@ OPTIONS = {
     "context_tokens": "--context",
     "kv_bits": "--kv-bits",
     "draft": "--draft",
+    "wire": "--wire",
     "temperature": "--temperature",
     "seed": "--seed",
     "stop": "--stop",

@@ -5,6 +5,7 @@ In: messages, settings and media of a talk. Out: its session, and the file of `-
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from edge.chat.sessions.session import Message, SavedTalk, Session
 from edge.chat.sessions.transcript import Transcript
 from edge.errors import EdgeError
 
+HELD_BYTES = 64 * 2**20
+"""Pictures of a talk that is not saved are held in memory up to this size, as their files may change or go."""
 SETTINGS = ("system", "max_tokens", "think", "stop", "sampling", "min_pixels", "max_pixels", "fps")
 
 
@@ -24,12 +27,22 @@ class TalkKeeper:
 
     Attributes:
         session: Where; None saves nothing.
-        names: What the user calls each picture's path.
+        names: What the user calls each picture, by its path or the digest of its bytes.
     """
 
-    def __init__(self, session: Session | None, *, transcript: Transcript | None = None) -> None:
+    def __init__(
+        self, session: Session | None, *, transcript: Transcript | None = None, holds_pictures: bool = False
+    ) -> None:
+        """Begin.
+
+        Args:
+            session: Where; None saves nothing.
+            transcript: A file that gets the messages too.
+            holds_pictures: Whether pictures that are not copied to the disk are held in memory.
+        """
         self.session = session
         self.names: dict[str, str] = {}
+        self._holds_pictures = holds_pictures
         self._transcript = transcript
         self._has_failed = False
 
@@ -64,7 +77,8 @@ class TalkKeeper:
         """Copy a picture or video beside the talk.
 
         Returns:
-            What to show the model: the copy, or the original where there is none; and a line if copying failed.
+            What to show the model: the copy, else the bytes of a picture, else the original; and a line if copying
+            failed.
         """
         source = item.source.absolute() if isinstance(item.source, Path) else item.source
         line = None
@@ -73,9 +87,17 @@ class TalkKeeper:
             copies: list[Path] = []
             line = self._try(lambda: copies.append(session.copy_in(source)))
             source = copies[0] if copies else source
-        if isinstance(source, Path):
-            self.names[str(source)] = item.name
+            if copies:
+                self.names[str(source)] = item.name
+                return source, line
+        if isinstance(source, Path) and item.kind == "image" and self._holds_pictures:
+            source = _held(source)
+        self.names[_key(source)] = item.name
         return source, line
+
+    def name_of(self, source: object, *, otherwise: str) -> str:
+        """Return what the user calls a picture or video of the talk."""
+        return self.names.get(_key(source), otherwise)
 
     def keep_settings(self, options: ChatOptions) -> None:
         """Save the settings of a talk that has begun."""
@@ -129,12 +151,26 @@ def open_keeper(options: ChatOptions, *, is_talk: bool) -> tuple[TalkKeeper, Sav
         session = find_session(options.session) or new_session(options.session)
     elif is_talk and options.is_saved:
         session = new_session()
-    keeper = TalkKeeper(session, transcript=transcript)
+    keeper = TalkKeeper(session, transcript=transcript, holds_pictures=is_talk)
     if session is None or not session.exists:
         return keeper, None
     saved = session.read()
     session.lock()
     return keeper, saved
+
+
+def _held(path: Path) -> Source:
+    """Read a picture into memory; where that cannot be done, its path stays."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= HELD_BYTES else path
+    except OSError:
+        return path
+
+
+def _key(source: object) -> str:
+    if isinstance(source, bytes):
+        return f"sha256:{hashlib.sha256(source).hexdigest()}"
+    return str(source) if len(str(source)) < 5000 else ""  # a data URL has no name
 
 
 def settings_of(options: ChatOptions) -> dict[str, Any]:  # Any: JSON

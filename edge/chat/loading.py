@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge.chat.asking.request import make_limits
 from edge.chat.options import ChatOptions
 from edge.chat.screen.screen import Screen
+from edge.chat.sessions.folder import kept_folder, make_private, with_tilde
 
 if TYPE_CHECKING:
     from edge.engine import Engine
@@ -28,8 +30,8 @@ def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
     """
     from edge.loading import load
 
-    limits = make_limits(options, keeps=keeps)
-    if options.model is None:
+    limits = make_limits(options, keeps=keeps and _can_keep(screen))
+    if options.model is None or is_demo(options.model):
         with screen.waiting("loading the demo"):
             return load(projector=options.projector, adapter=options.adapter, draft=options.draft, limits=limits)
     from edge.chat.models.choose import choose_model
@@ -49,6 +51,23 @@ def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
     # A download shows its own progress.
     with screen.waiting(f"loading {options.model}") if is_here else nullcontext():
         return load(model, projector=options.projector, adapter=options.adapter, draft=draft, limits=limits)
+
+
+def _can_keep(screen: Screen) -> bool:
+    """Make the folder for keys and values; where that fails, say so: talks then go on by computing them again."""
+    folder = kept_folder()
+    try:
+        make_private(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        screen.note(f"Nothing is kept in {with_tilde(folder)} ({error.strerror}); the chat works all the same.")
+        return False
+
+
+def is_demo(name: str) -> bool:
+    """Whether a name stands for the embedded demo checkpoint: the word itself, unless a file is called so."""
+    return name == "demo" and not Path(name).exists()
 
 
 def _agrees(screen: Screen, text: str) -> bool:

@@ -6,7 +6,6 @@ In: a talk. Out: marks in pixels of a picture of the talk, by default the last o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.chat.asking.message import media_parts, text_of
@@ -83,7 +82,7 @@ def last_marked(talk: Talk, number: int | None = None) -> Marked:
     if number is not None and not 1 <= number <= len(pictures):
         raise UsageError(f"/boxes: expected the number of a picture, 1 to {len(pictures)}, found {number}.")
     source = pictures[-1 if number is None else number - 1]
-    name = talk.keeper.names.get(str(source), "the picture") if isinstance(source, str | Path) else "the picture"
+    name = talk.keeper.name_of(source, otherwise="the picture")
     height, width = load_image(source, label=name).shape[:2]
     return Marked(name, source, (height, width), find_marks(said[-1], (height, width)))
 

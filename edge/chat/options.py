@@ -33,10 +33,12 @@ class ChatOptions:
         max_pixels: Larger pictures are shrunk to this.
         fps: Frames taken from a video per second.
         schema: JSON Schema that answers obey, or "json".
+        guards_loops: Whether an answer that repeats itself without end is ended.
         context: Most tokens of prompt and answer together.
         kv_bits: Bits of keys and values.
         draft: A small model that guesses tokens ahead.
         speculates: Whether tokens are guessed and checked several in one step, where that is faster.
+        wires: Whether macOS may not page the model out.
         save: A new file that gets the messages too, as JSON lines.
         session: Name of the saved talk to go on with, or of a new one.
         goes_on: Go on with the last saved talk.
@@ -45,6 +47,7 @@ class ChatOptions:
         thoughts: How the thought is shown; None shows it for one answer and folds it in a talk.
         renders_markdown: Whether Markdown is laid out on a terminal.
         shows_stats: Whether costs are told.
+        shows_previews: Whether pictures of a question are shown in terminals that can.
         agrees: Whether questions about downloads and tool calls are answered with yes.
         tools: Python files whose functions the model may call, or "builtin".
         servers: Commands or addresses of MCP servers whose tools it may call.
@@ -67,10 +70,12 @@ class ChatOptions:
     max_pixels: int | None = None
     fps: float | None = None
     schema: dict[str, Any] | str | None = None  # Any: JSON
+    guards_loops: bool = True
     context: int | None = None
     kv_bits: Literal[8, 4] | None = None
     draft: str | None = None
     speculates: bool = True
+    wires: bool = False
     save: Path | None = None
     session: str | None = None
     goes_on: bool = False
@@ -79,6 +84,7 @@ class ChatOptions:
     thoughts: ThoughtView | None = None
     renders_markdown: bool = True
     shows_stats: bool = False
+    shows_previews: bool = True
     agrees: bool = False
     tools: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()

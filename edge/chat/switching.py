@@ -24,7 +24,7 @@ def begin_anew(talk: Talk, name: str | None = None) -> None:
         UsageError: The name is taken or cannot be one.
     """
     session = new_session(name) if talk.keeper.session is not None else None
-    _leave(talk, TalkKeeper(session))
+    _leave(talk, TalkKeeper(session, holds_pictures=True))
 
 
 def go_on(talk: Talk, session: Session) -> None:
@@ -37,7 +37,7 @@ def go_on(talk: Talk, session: Session) -> None:
         raise UsageError(f"{session.name}: this is the talk you are in.")
     saved = session.read()
     session.lock()
-    keeper = TalkKeeper(session)
+    keeper = TalkKeeper(session, holds_pictures=True)
     _leave(talk, keeper)
     take_over(talk, saved)
 

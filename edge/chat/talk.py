@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from edge.chat.asking.looking import NotMediaError
 from edge.chat.asking.message import media_parts, without_marks
 from edge.chat.asking.paths import find_files, is_file
 from edge.chat.asking.request import Message, make_request
+from edge.chat.asking.turn import Turn
 from edge.chat.asking.waiting import WaitingMedia
 from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
@@ -46,24 +47,8 @@ if TYPE_CHECKING:
 
 FILE_CHARACTERS = 2000
 """Files are looked for in shorter lines, and not between three quotes."""
+RESULTS_KEPT = "(the results of the tools are kept: /retry asks for the answer again, /undo forgets the question)"
 _NO_USAGE = Usage(0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One request of a talk: what it adds, and where.
-
-    Attributes:
-        new: Messages that it adds.
-        keep: Messages before them; later ones are replaced.
-        items: Pictures that wait again if it is refused.
-        text: The question, for the line if it is refused; empty for none.
-    """
-
-    new: list[Message]
-    keep: int
-    items: list[WaitingItem]
-    text: str
 
 
 class Talk:
@@ -116,6 +101,7 @@ class Talk:
         self.request_fields: dict[str, Any] = {}  # Any: values of Request's fields
         self.listeners: list[Callable[[Event], None]] = []
         self.tools: TalkTools | None = None
+        self._unshown: Sequence[WaitingItem] = ()
 
     def handle(self, line: str) -> bool:
         """Do what a line asks; False ends the talk. Failures are shown and the talk goes on."""
@@ -162,10 +148,23 @@ class Talk:
                 self.prefill = text
                 raise
         if question.strip():
+            self._unshown = new
             self.ask(question.strip())
-            return
-        for item in new:
+        else:
+            self.announce(new)
+
+    def announce(self, items: Sequence[WaitingItem]) -> None:
+        """Say what waits for the next question from now on, and show it where the terminal can."""
+        for item in items:
             self.screen.note(f"{item.line}, goes with the next question")
+        self.preview(items)
+
+    def preview(self, items: Sequence[WaitingItem]) -> None:
+        """Show pictures of a question in small, where the terminal can."""
+        if items and self.is_talk and self.options.shows_previews:
+            from edge.chat.screen.preview import show_previews
+
+            show_previews(self.screen, items)
 
     def ask(self, text: str) -> None:
         """Ask a question with what waits.
@@ -190,6 +189,17 @@ class Talk:
         """
         self.run(Turn([self.messages[index]], index, [], ""))
 
+    def answer_results(self) -> bool:
+        """Ask for the answer to the results that the talk ends with; False where it does not, or the user stopped."""
+        keep = len(self.messages)
+        while keep and self.messages[keep - 1]["role"] == "tool":
+            keep -= 1
+        if keep == len(self.messages) or self.tools is None or self.tools.were_stopped(self.messages[keep:]):
+            return False
+        self.tools.bound_rounds()
+        self.run(Turn(self.messages[keep:], keep, [], "", is_kept=True))
+        return True
+
     def run(self, turn: Turn) -> None:
         """Run a turn, and those that follow from its tool calls."""
         try:
@@ -198,7 +208,10 @@ class Talk:
                 results = self.follow_up(answer)
                 if results is None:
                     return
-                answer = self._run(Turn(list(results), len(self.messages), [], ""))
+                keep = len(self.messages)
+                for message in results:
+                    self._remember(message)
+                answer = self._run(Turn(list(results), keep, [], "", is_kept=True))
         finally:
             self.request_fields.pop("tool_choice", None)  # what ended the rounds of this question
 
@@ -268,8 +281,9 @@ class Talk:
             raise
         self.screen.end_line()
         if answer.finish.reason == "cancelled" and not (answer.text or answer.reasoning or answer.tool_calls):
-            self._take_back(turn, before)
-            self.screen.note("(stopped before anything was answered)")
+            if not turn.is_kept:
+                self._take_back(turn, before)
+            self.screen.note("(stopped before anything was answered)" if not turn.is_kept else RESULTS_KEPT)
             return None
         self._finish(answer)
         return answer
@@ -283,19 +297,22 @@ class Talk:
 
     def _admit(self, turn: Turn, event: PromptEvent) -> None:
         """Remember a question that is going to be answered, and say what the model sees of its pictures."""
-        if turn.keep < len(self.messages):
-            self.cut(turn.keep)
-        for message in turn.new:
-            self._remember(message)
+        if not turn.is_kept:
+            if turn.keep < len(self.messages):
+                self.cut(turn.keep)
+            for message in turn.new:
+                self._remember(message)
         sources = [part[part["type"]] for message in self.messages for part in media_parts(message)]
         num_new = sum(len(media_parts(message)) for message in turn.new)
         for place, (source, use) in enumerate(zip(sources, event.media, strict=False)):
             is_new = place >= len(sources) - num_new
             if is_new and (self.is_talk or use.is_shrunk or self.options.shows_stats):
-                name = self.keeper.names.get(str(source), use.kind) if isinstance(source, str) else use.kind
+                name = self.keeper.name_of(source, otherwise=use.kind)
                 self.screen.note(in_options(describe_media(name, use)))
         for hint in event.hints:
             self.screen.note(in_options(hint, in_talk=self.is_talk))
+        self.preview(self._unshown)  # meanwhile the model has begun
+        self._unshown = ()
 
     def _show(self, event: Event) -> None:
         for listener in self.listeners:
@@ -329,6 +346,9 @@ class Talk:
         if is_admitted and (answer.text or answer.reasoning):
             self.last = answer
             self._remember(answer.message(), finish_reason="cancelled")
+        elif turn.is_kept:
+            if self.is_talk:
+                self.screen.note(RESULTS_KEPT)
         elif is_admitted:
             self._take_back(turn, before)
         else:

@@ -54,6 +54,10 @@ def greet(talk: Talk) -> None:
         screen.plain(f"Model: {talk.engine.name}.")
     if talk.thinks:
         screen.note(f"{describe_thinking(talk)} (--think)")
+    if talk.tools is not None and talk.tools.tools:
+        names = ", ".join(tool.name for tool in talk.tools.tools)
+        asks = "they run without a question" if options.agrees else "each call is asked about"
+        screen.note(f"Tools: {names} ({asks}; /tools).")
     session = talk.keeper.session
     if session is None:
         screen.note("This talk is not saved.")

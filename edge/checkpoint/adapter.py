@@ -21,7 +21,7 @@ from edge.checkpoint.names.merge import MakeUpdate, Merge
 from edge.checkpoint.names.ops import Op, Shape
 from edge.checkpoint.names.table import Rule, summarize_names
 from edge.config import ModelConfig
-from edge.errors import WeightError
+from edge.errors import SpoiledError, WeightError
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -251,5 +251,5 @@ def _read(adapter: Adapter, name: str) -> mx.array:
         raise WeightError(f"{adapter.file.path}: {name} is no float. Save the adapter again.")
     array = array.astype(mx.float32)
     if not bool(mx.isfinite(array).all().item()):
-        raise WeightError(f"{adapter.file.path}: {name} holds values that are infinite or no number. Save it again.")
+        raise SpoiledError(f"{adapter.file.path}: {name} holds values that are infinite or no number. Save it again.")
     return array

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from edge.checkpoint.ggml.pack import AFFINE_4
 from edge.checkpoint.names.joined import Joining, join_names, join_parameters
 from edge.config import LayerQuantization, ModelConfig, QuantizationConfig
 from edge.errors import ConfigError
@@ -46,7 +45,7 @@ def empty_model(config: ModelConfig, joining: Joining) -> Qwen3VL:
 
     model = Qwen3VL(config)
     split_modules(model, joining.parts)
-    forms = QuantizationConfig(AFFINE_4, joining.packed)
+    forms = QuantizationConfig(LayerQuantization(32, 4, "affine"), joining.packed)  # each packed module is named
     quantize_modules(model, forms, stored_paths=joining.packed.keys())
     return model
 

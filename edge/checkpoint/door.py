@@ -6,10 +6,11 @@ name and shape, the model and the parts of its prompts when they are asked for. 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import mlx.core as mx
 
@@ -20,12 +21,14 @@ from edge.checkpoint.build import check_runs_in
 from edge.checkpoint.files.hub import resolve_model
 from edge.checkpoint.folder import LoadedModel, default_dtype, load_checkpoint
 from edge.checkpoint.opened import Checkpoint
-from edge.config import LayerQuantization
+from edge.config import LayerQuantization, ModelConfig
 from edge.errors import ConfigError
 from edge.settings import read_generation_settings
 
 if TYPE_CHECKING:
     from edge.prompt.processor import Processor
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ class FolderCheckpoint(Checkpoint):
     def read_model(self, dtype: mx.Dtype) -> LoadedModel:
         """Read all parameters; floats become `dtype`."""
         return load_checkpoint(self.stored, dtype=dtype)
+
+    def with_config(self, config: ModelConfig) -> Self:
+        """Return the same folder with another configuration of equal tensors."""
+        return replace(self, config=config, stored=replace(self.stored, config=config))
 
     def _read_processor(self) -> Processor:
         from edge.prompt.processor import Processor
@@ -101,6 +108,8 @@ def open(
     if projector is not None:
         raise ConfigError(f"{path}: a projector belongs to a GGUF model, found another kind. Leave --mmproj out.")
     stored = folders.open_checkpoint(path, dtype=compute_dtype, adapter=adapter_path)
+    if stored.adapter is not None:
+        _LOG.warning("%s: the adapter is merged while reading", stored.adapter.folder)
     check_runs_in(stored.config, stored.quantized, dtype=compute_dtype, where=str(path))
     return FolderCheckpoint(path, stored.config, read_generation_settings(path), stored)
 

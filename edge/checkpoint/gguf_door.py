@@ -6,9 +6,9 @@ In: a text file, and its projector if it does not lie beside it. Out: a `Checkpo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import mlx.core as mx
 
@@ -19,7 +19,7 @@ from edge.checkpoint.gguf_config import read_generation, read_settings
 from edge.checkpoint.gguf_vocabulary import read_vocabulary
 from edge.checkpoint.opened import Checkpoint
 from edge.checkpoint.pair_parameters import load_pair
-from edge.config import LayerQuantization
+from edge.config import LayerQuantization, ModelConfig
 
 if TYPE_CHECKING:
     from edge.prompt.processor import Processor
@@ -52,6 +52,10 @@ class GgufCheckpoint(Checkpoint):
     def read_model(self, dtype: mx.Dtype) -> LoadedModel:
         """Read all parameters; floats become `dtype`."""
         return load_pair(self.pair, dtype=dtype)
+
+    def with_config(self, config: ModelConfig) -> Self:
+        """Return the same files with another configuration of equal tensors."""
+        return replace(self, config=config, pair=replace(self.pair, config=config))
 
     def _read_processor(self) -> Processor:
         return gguf_processor(self.pair)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import mlx.core as mx
 
@@ -62,6 +62,10 @@ class Checkpoint(ABC):
 
     @abstractmethod
     def _read_processor(self) -> Processor: ...
+
+    @abstractmethod
+    def with_config(self, config: ModelConfig) -> Self:
+        """Return the same checkpoint with another configuration of equal tensors, such as a longer context."""
 
     def read_processor(self) -> Processor:
         """Read what makes prompts: tokenizer, template, settings.

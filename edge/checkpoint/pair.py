@@ -6,6 +6,7 @@ name and shape by shape; nothing is read yet.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from edge.checkpoint.adapter_config import CONFIG_NAME as ADAPTER_CONFIG
 from edge.checkpoint.files.gguf import MAGIC, SPLIT_NAME, GgufFile, open_gguf
 from edge.checkpoint.ggml.decode import decode
 from edge.checkpoint.ggml.pack import mlx_form
@@ -25,6 +27,7 @@ from edge.checkpoint.names.table import Rule, Table, summarize_names
 from edge.config import LayerQuantization, ModelConfig
 from edge.errors import ConfigError, EdgeError, WeightError
 
+_LOG = logging.getLogger(__name__)
 SUFFIX = ".gguf"
 PROJECTOR_MARK = "mmproj"
 _TYPE_SUFFIX = re.compile(r"[-.](UD-)?(i?q\d\w*|bf16|f16|f32|fp16|fp32|mxfp4\w*|nvfp4)$", re.IGNORECASE)
@@ -113,6 +116,8 @@ def open_pair(path: Path, projector: Path | None = None) -> GgufPair:
         WeightError: A file is broken, the projector is missing or of another model, or tensors do not fit.
     """
     text = open_gguf(_choose_text(path))
+    if (text.path.parent / ADAPTER_CONFIG).exists():
+        _LOG.warning("%s: not merged, a GGUF file's weights are final; convert the folder with it", ADAPTER_CONFIG)
     if text.metadata.get("general.architecture") == "clip":
         raise ConfigError(
             f"{text.path}: this is a projector. Give the text model with --model, and this file with --mmproj."

@@ -85,8 +85,6 @@ def read_parameters(pair: GgufPair, *, dtype: mx.Dtype, added: AddedError) -> It
             yield from _read_floats(pair, rule, dtype=dtype).items()
         else:
             yield from _read_packed(pair, rule, form, dtype=dtype, added=added).items()
-        for source in rule.sources:
-            pair.file_of(source).release(source)
 
 
 def read_floats(file: GgufFile, name: str) -> mx.array:
@@ -94,9 +92,9 @@ def read_floats(file: GgufFile, name: str) -> mx.array:
     tensor = file.tensors[name]
     raw = file.read_bytes(name)
     if tensor.type.name == "BF16":
-        array = mx.array(np.ascontiguousarray(raw).view("<u2")).view(mx.bfloat16)
+        array = mx.array(raw.view("<u2")).view(mx.bfloat16)
     elif tensor.type.name == "F16":
-        array = mx.array(np.ascontiguousarray(raw).view("<f2"))
+        array = mx.array(raw.view("<f2"))
     else:
         array = mx.array(decode(raw, tensor.type))
     return array.reshape(tensor.shape)

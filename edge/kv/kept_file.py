@@ -22,26 +22,20 @@ from typing import BinaryIO, TypeVar
 import mlx.core as mx
 import numpy as np
 
+from edge.checkpoint.files.dtypes import DTYPES, NAMES
 from edge.checkpoint.files.header import Header, TensorInfo, read_header
 from edge.errors import EdgeError, WeightError
 from edge.kv.layer import LayerMemory, RowMemory
 from edge.kv.make import memory_form, restore_memory
 from edge.kv.prefix import PrefixKey, SpanKey
 
-FORMAT_VERSION = "edge-kv-1"
+FORMAT_VERSION = "edge-kv-2"
 TEMPORARY_SUFFIX = ".tmp"
 
 _SUM_BYTES = hashlib.sha256().digest_size
 _HEAD_NAMES = ("token_ids", "positions")
 _SUM_NAME = "sha256"
-# Type in the file -> type in MLX, and the numpy type that carries its bits.
-_DTYPES = {
-    "F32": (mx.float32, np.float32),
-    "F16": (mx.float16, np.float16),
-    "BF16": (mx.bfloat16, np.uint16),
-    "U32": (mx.uint32, np.uint32),
-}
-_DTYPE_NAMES = {dtype: name for name, (dtype, _) in _DTYPES.items()}
+_WRITTEN = ("F32", "F16", "BF16", "U32")
 
 
 class KeptFileError(EdgeError):
@@ -173,7 +167,7 @@ def _make_header(head: KeptHead, memories: RowMemory) -> bytes:
     for layer_index, memory in enumerate(memories):
         for array_index, array in enumerate(memory.state):
             name = f"layer.{layer_index}.{array_index}"
-            tensors.append((name, _DTYPE_NAMES[array.dtype], array.shape, array.nbytes))
+            tensors.append((name, NAMES[array.dtype], array.shape, array.nbytes))
     tensors.append((_SUM_NAME, "U8", (_SUM_BYTES,), _SUM_BYTES))
     metadata = {
         "format": FORMAT_VERSION,
@@ -239,10 +233,10 @@ def _read_bytes(file: BinaryIO, info: TensorInfo) -> np.ndarray:
 
 
 def _to_array(raw: np.ndarray, info: TensorInfo) -> mx.array:
-    if info.dtype not in _DTYPES:
+    if info.dtype not in _WRITTEN:
         raise KeptFileError(f"it holds {info.dtype}")
-    dtype, carrier = _DTYPES[info.dtype]
-    return mx.array(raw.view(carrier).reshape(info.shape)).view(dtype)
+    stored = DTYPES[info.dtype]
+    return mx.array(raw.view(stored.numpy_type).reshape(info.shape)).view(stored.mlx_type)
 
 
 def _restore(head: KeptHead, arrays: dict[str, mx.array]) -> list[LayerMemory]:

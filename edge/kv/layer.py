@@ -30,8 +30,8 @@ class LayerMemory(Protocol):
         """All arrays, cut to the tokens held: to be evaluated, saved or restored. Empty before the first `append`."""
         ...
 
-    def append(self, keys: mx.array, values: mx.array) -> None:
-        """Add the keys and values of new tokens, (1, K, L, Dh) each."""
+    def append(self, keys_values: mx.array) -> None:
+        """Add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
         ...
 
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:

@@ -97,8 +97,8 @@ def restore_memory(form: str, state: tuple[mx.array, ...]) -> LayerMemory:
         ValueError: There is no such form, or the state is not one of it.
     """
     looks = [(array.dtype, array.shape[:-1]) for array in state]
-    is_row = all(array.ndim == 4 and array.shape[0] == 1 for array in state)
-    if form == PLAIN_FORM and is_row and len(state) == 2 and looks[0] == looks[1] and state[0].dtype in _PLAIN_DTYPES:
+    is_row = all(array.ndim == 4 and array.shape[0] == 1 and array.shape[1] % 2 == 0 for array in state)  # keys, values
+    if form == PLAIN_FORM and is_row and len(state) == 1 and state[0].dtype in _PLAIN_DTYPES:
         return PlainMemory.from_state(state)
     if form in _PACKED_FORMS and is_row and [dtype for dtype, _ in looks] == _PACKED_DTYPES:
         bits, group_size = _PACKED_FORMS[form]

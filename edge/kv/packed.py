@@ -6,7 +6,8 @@ scores and weights: with the scales in bfloat16 8 bits lose a third of their pre
 sixths (relative error of the mixed values 0.007, 0.010 and 0.045; bfloat16 keys and values themselves: 0.004).
 
 Keys and values lie in the same three buffers (codes, scales, biases), keys in the first K heads: one quantization and
-three writes a step. The products read the codes directly; nothing is unpacked into memory.
+three writes a step. The products read the codes directly; nothing is unpacked into memory. Where a long chunk meets a
+long context, scores of a block of tokens are taken into a running softmax, so what is held does not grow with either.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ Bits = Literal[8, 4]
 
 MAX_SCORE_BYTES = 32 * 2**20
 """A long chunk is attended in cuts of query rows, so that scores, weights and mask of one cut stay within this each."""
+
+BLOCK_TOKENS = 4096
+"""Tokens whose scores are taken at a time where a cut over all tokens would have fewer rows than one over a block."""
+
+LEAST_CUT_ROWS = 16
+"""Cuts of fewer rows would read all codes too often."""
 
 
 class PackedMemory:
@@ -63,26 +70,29 @@ class PackedMemory:
         """Codes, scales and biases of the tokens held, (1, 2 * K, S, X) each; empty before the first `append`."""
         return tuple(buffer[:, :, : self._num_tokens] for buffer in self._buffers)
 
-    def append(self, keys: mx.array, values: mx.array) -> None:
-        """Quantize and add the keys and values of new tokens, (1, K, L, Dh) each."""
-        new = mx.concatenate([keys, values], axis=1).astype(mx.float32)  # (1, 2 * K, L, Dh); scales take its type
+    def append(self, keys_values: mx.array) -> None:
+        """Quantize and add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
+        new = keys_values.astype(mx.float32)  # scales take its type
         packed = mx.quantize(new, group_size=self.group_size, bits=self.bits)
         self._buffers = write_tokens(self._buffers, packed, start=self._num_tokens)
-        self._num_tokens += keys.shape[2]
+        self._num_tokens += keys_values.shape[2]
 
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
         """Attend from the newest L tokens, (1, H, L, Dh), to all tokens held; returns the same shape and type."""
         num_heads, num_new = queries.shape[1:3]
         scaled = queries.astype(mx.float32) * scale  # scores in float32, as the fused kernels for plain ones have them
-        room = self._buffers[0].shape[2]
-        cut = max(1, MAX_SCORE_BYTES // (4 * num_heads * room))
+        is_causal, room = mask == "causal", self._buffers[0].shape[2]
+        whole = max(1, MAX_SCORE_BYTES // (4 * num_heads * room))
+        attend_rows, cut = self._attend_rows, whole
+        if is_causal and whole < min(num_new, LEAST_CUT_ROWS):
+            attend_rows, cut = self._attend_blocks, max(1, MAX_SCORE_BYTES // (4 * num_heads * BLOCK_TOKENS))
         outputs: list[mx.array] = []
         for start in range(0, num_new, cut):
             part = scaled[:, :, start : start + cut]
             if outputs:
                 (part,) = mx.depends([part], [outputs[-1]])  # one cut after the other, or all scores are held at once
-            first = self._num_tokens - num_new + start if mask == "causal" else self._num_tokens - 1
-            outputs.append(self._attend_rows(part, first_visible=first, is_causal=mask == "causal"))
+            first = self._num_tokens - num_new + start if is_causal else self._num_tokens - 1
+            outputs.append(attend_rows(part, first_visible=first, is_causal=is_causal))
         mixed = outputs[0] if len(outputs) == 1 else mx.concatenate(outputs, axis=2)
         return mixed.astype(queries.dtype)
 
@@ -110,9 +120,35 @@ class PackedMemory:
         weights = mx.softmax(mx.where(visible, scores, -mx.inf), axis=-1).reshape(*grouped.shape[:3], room)
         return self._multiply(weights, slice(num_kv_heads, None), is_transposed=False).reshape(queries.shape)
 
-    def _multiply(self, left: mx.array, heads: slice, *, is_transposed: bool) -> mx.array:
-        """Multiply with the codes of some heads of the buffers."""
-        codes, scales, biases = (buffer[:, heads] for buffer in self._buffers)
+    def _attend_blocks(self, queries: mx.array, *, first_visible: int, is_causal: bool) -> mx.array:
+        """As `_attend_rows` for causal rows, with a softmax that is carried from one block of tokens to the next.
+
+        The sum of weights and the mixed values are scaled down whenever a larger score comes.
+        """
+        assert is_causal, "blocks are for chunks"
+        _, num_heads, num_rows, head_dim = queries.shape
+        num_kv_heads = self._buffers[0].shape[1] // 2
+        per_head = num_heads // num_kv_heads
+        grouped = queries.reshape(1, num_kv_heads, per_head * num_rows, head_dim)
+        largest, total, mixed = mx.array(-mx.inf), mx.array(0.0), mx.array(0.0)
+        for start in range(0, first_visible + num_rows, BLOCK_TOKENS):
+            block = slice(start, min(start + BLOCK_TOKENS, self._num_tokens))
+            scores = self._multiply(grouped, slice(None, num_kv_heads), is_transposed=True, tokens=block)
+            if block.stop > first_visible + 1:  # the first row does not see all of it
+                visible = _visible(num_rows, first_visible - start, block.stop - start)
+                rows = scores.reshape(1, num_kv_heads, per_head, num_rows, -1)
+                scores = mx.where(visible, rows, -mx.inf).reshape(scores.shape)
+            above = mx.maximum(largest, scores.max(axis=-1, keepdims=True))
+            weights, kept = mx.exp(scores - above), mx.exp(largest - above)
+            total = total * kept + weights.sum(axis=-1, keepdims=True)
+            new = self._multiply(weights, slice(num_kv_heads, None), is_transposed=False, tokens=block)
+            mixed, largest = mixed * kept + new, above
+            (grouped,) = mx.depends([grouped], [mixed])  # one block after the other
+        return (mixed / total).reshape(queries.shape)
+
+    def _multiply(self, left: mx.array, heads: slice, *, is_transposed: bool, tokens: slice = slice(None)) -> mx.array:
+        """Multiply with the codes of some heads and tokens of the buffers."""
+        codes, scales, biases = (buffer[:, heads, tokens] for buffer in self._buffers)
         return mx.quantized_matmul(
             left, codes, scales, biases, transpose=is_transposed, group_size=self.group_size, bits=self.bits
         )

@@ -16,7 +16,7 @@ STEP_TOKENS = 256
 
 
 class PlainMemory:
-    """Keys and values of one row in one layer, (1, K, S, Dh) each; see `edge.kv.layer.LayerMemory`."""
+    """Keys and values of one row in one layer, in one buffer (1, 2K, S, Dh); see `edge.kv.layer.LayerMemory`."""
 
     def __init__(self) -> None:
         self._buffers: tuple[mx.array, ...] = ()
@@ -37,22 +37,24 @@ class PlainMemory:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the two buffers, spare room included."""
+        """Bytes of the buffer, spare room included."""
         return sum(int(buffer.nbytes) for buffer in self._buffers)
 
     @property
     def state(self) -> tuple[mx.array, ...]:
-        """Keys and values of the tokens held, (1, K, S, Dh) each; empty before the first `append`."""
+        """Keys of the tokens held with the values behind them, (1, 2K, S, Dh); empty before the first `append`."""
         return tuple(buffer[:, :, : self._num_tokens] for buffer in self._buffers)
 
-    def append(self, keys: mx.array, values: mx.array) -> None:
-        """Add the keys and values of new tokens, (1, K, L, Dh) each."""
-        self._buffers = write_tokens(self._buffers, (keys, values), start=self._num_tokens)
-        self._num_tokens += keys.shape[2]
+    def append(self, keys_values: mx.array) -> None:
+        """Add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
+        self._buffers = write_tokens(self._buffers, (keys_values,), start=self._num_tokens)
+        self._num_tokens += keys_values.shape[2]
 
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
         """Attend from the newest L tokens, (1, H, L, Dh), to all tokens held; returns the same shape."""
-        keys, values = self.state
+        (buffer,) = self._buffers
+        num_heads = buffer.shape[1] // 2
+        keys, values = buffer[:, :num_heads, : self._num_tokens], buffer[:, num_heads:, : self._num_tokens]
         return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
 
     def trim(self, num_tokens: int) -> None:

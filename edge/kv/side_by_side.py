@@ -43,10 +43,10 @@ class SideBySide:
         """The arrays of all rows, one row after the other."""
         return tuple(array for row in self.rows for array in row.state)
 
-    def append(self, *new: mx.array) -> None:
-        """Add to each row its own tokens out of (1, heads, sum of lengths, Dh) each."""
+    def append(self, keys_values: mx.array) -> None:
+        """Add to each row its own tokens out of (1, 2K, sum of lengths, Dh)."""
         for row, own in zip(self.rows, self._parts(), strict=True):
-            row.append(*(part[:, :, own] for part in new))
+            row.append(keys_values[:, :, own])
 
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
         """Attend from each row's new tokens to that row's; (1, H, sum of lengths, Dh) in and out."""

@@ -14,52 +14,107 @@ import mlx.nn as nn
 
 from edge.config import TextConfig
 from edge.kv.layer import LayerMemory
-from edge.model.rope import Rope, apply_rope, attention_scale
+from edge.model.quantized import project_to
+from edge.model.rope import Rope, attention_scale, turn_heads
 
 
 class Attention(nn.Module):
-    """Self attention of one decoder layer; files keep the parts of `qkv_proj` and `qk_norm_weight` apart."""
+    """Self attention of one decoder layer; files keep the parts of `qkv_proj` and `qk_norm_weight` apart.
+
+    The rows of `qk_norm_weight` are those of all heads; the values', which have no norm, are not used.
+    """
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
-        num_rotated = config.num_heads + config.num_kv_heads
-        width = (num_rotated + config.num_kv_heads) * config.head_dim
-        self.qkv_proj = nn.Linear(config.hidden_size, width, bias=False)
+        num_heads = config.num_heads + 2 * config.num_kv_heads
+        self.qkv_proj = nn.Linear(config.hidden_size, num_heads * config.head_dim, bias=False)
         self.o_proj = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
-        self.qk_norm_weight = mx.ones((num_rotated, config.head_dim))
+        self.qk_norm_weight = mx.ones((num_heads, config.head_dim))
 
     def __call__(self, hidden: mx.array, *, rope: Rope, memory: Sequence[LayerMemory] | None) -> mx.array:
-        """Attend from the new tokens to the remembered and the new ones.
+        """Attend from the new tokens (B, L, D), normalised, to the remembered and the new ones; see `attend`."""
+        queries, keys_values = self.project(hidden, rope)
+        return self.project_out(attend(queries, keys_values, memory=memory, scale=self.scale))
+
+    @property
+    def scale(self) -> float:
+        """Factor of the scores."""
+        return attention_scale(self.config.rope, self.config.head_dim)
+
+    def project(self, hidden: mx.array, rope: Rope, *, last_only: bool = False) -> tuple[mx.array, mx.array]:
+        """Return rotated queries and keys with the values behind them.
 
         Args:
             hidden: (B, L, D), normalised.
-            rope: Positions of the new tokens.
-            memory: What each row holds of this layer, extended by this call; None if nothing is to be remembered.
+            rope: Positions of the L tokens.
+            last_only: Make queries of the last token only; the others' are four fifths of the projection.
 
         Returns:
-            (B, L, D).
+            Queries (B, H, L, Dh), or (B, H, 1, Dh) with `last_only`; keys and values (B, 2K, L, Dh).
         """
-        queries, keys, values = self.project(hidden, rope)
-        scale = attention_scale(self.config.rope, self.config.head_dim)
-        mask: Literal["causal"] | None = "causal" if hidden.shape[1] > 1 else None
-        if memory is None:
-            mixed = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
-        else:
-            rows = []
-            for index, own in enumerate(memory):
-                row = slice(index, index + 1)
-                own.append(keys[row], values[row])
-                rows.append(own.attend(queries[row], scale=scale, mask=mask))
-            mixed = rows[0] if len(rows) == 1 else mx.concatenate(rows)
-        return self.o_proj(mixed.transpose(0, 2, 1, 3).flatten(2))  # (B, L, H * Dh) -> (B, L, D)
+        config, split = self.config, self.config.num_heads * self.config.head_dim
+        if last_only and hidden.shape[1] > 1:
+            width = self.qk_norm_weight.size
+            queries = project_to(self.qkv_proj, hidden[:, -1:], 0, split)
+            keys_values = project_to(self.qkv_proj, hidden, split, width)
+            last = Rope(rope.of_first[:, :, -1:], rope.of_second[:, :, -1:])
+            weights = mx.split(self.qk_norm_weight, [config.num_heads])
+            return (
+                self._turn(queries, last, weights[0], num_turned=config.num_heads),
+                self._turn(keys_values, rope, weights[1], num_turned=config.num_kv_heads),
+            )
+        num_turned = config.num_heads + config.num_kv_heads
+        heads = self._turn(self.qkv_proj(hidden), rope, self.qk_norm_weight, num_turned=num_turned)
+        queries, keys_values = mx.split(heads, [config.num_heads], axis=1)
+        return queries, keys_values
 
-    def project(self, hidden: mx.array, rope: Rope) -> tuple[mx.array, mx.array, mx.array]:
-        """Return rotated queries (B, H, L, Dh), rotated keys and values (B, K, L, Dh)."""
-        config = self.config
-        heads = mx.unflatten(self.qkv_proj(hidden), -1, (-1, config.head_dim))  # (B, L, H + 2K, Dh)
-        num_rotated = config.num_heads + config.num_kv_heads
-        values = heads[:, :, num_rotated:].transpose(0, 2, 1, 3)
-        normed = mx.fast.rms_norm(heads[:, :, :num_rotated], None, config.rms_norm_eps) * self.qk_norm_weight
-        rotated = apply_rope(rope, normed.transpose(0, 2, 1, 3))  # (B, H + K, L, Dh)
-        return rotated[:, : config.num_heads], rotated[:, config.num_heads :], values
+    def _turn(self, projected: mx.array, rope: Rope, weight: mx.array, *, num_turned: int) -> mx.array:
+        """Normalise and rotate the first heads of (B, L, heads * Dh); returns all of them, (B, heads, L, Dh)."""
+        raw = split_heads(projected, self.config.head_dim)
+        normed = mx.fast.rms_norm(raw, None, self.config.rms_norm_eps)
+        return turn_heads(rope, normed, weight=weight, raw=raw, num_turned=num_turned)
+
+    def project_out(self, mixed: mx.array) -> mx.array:
+        """Map mixed values (B, H, L, Dh) to (B, L, D)."""
+        return self.o_proj(join_heads(mixed))
+
+
+def attend(queries: mx.array, keys_values: mx.array, *, memory: Sequence[LayerMemory] | None, scale: float) -> mx.array:
+    """Attend from the newest tokens of each row to all of it.
+
+    Args:
+        queries: (B, H, L, Dh) of the newest tokens, or of the last of them only.
+        keys_values: Keys and values of all new tokens, (B, 2K, N, Dh), N >= L.
+        memory: What each row holds of this layer, extended by this call; None if nothing is to be remembered.
+        scale: Factor of the scores.
+
+    Returns:
+        (B, H, L, Dh).
+    """
+    mask: Literal["causal"] | None = "causal" if queries.shape[2] > 1 else None
+    if memory is None:
+        keys, values = mx.split(keys_values, 2, axis=1)
+        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+    if len(memory) == 1:
+        memory[0].append(keys_values)
+        return memory[0].attend(queries, scale=scale, mask=mask)
+    mixed = []
+    for own, row, new in zip(memory, mx.split(queries, len(memory)), mx.split(keys_values, len(memory)), strict=True):
+        own.append(new)
+        mixed.append(own.attend(row, scale=scale, mask=mask))
+    return mx.concatenate(mixed)
+
+
+def split_heads(rows: mx.array, head_dim: int) -> mx.array:
+    """Turn (B, L, H * Dh) into (B, H, L, Dh)."""
+    if rows.shape[1] == 1:  # the same memory: no axes to swap
+        return rows.reshape(rows.shape[0], -1, 1, head_dim)
+    return mx.unflatten(rows, -1, (-1, head_dim)).transpose(0, 2, 1, 3)
+
+
+def join_heads(heads: mx.array) -> mx.array:
+    """Turn (B, H, L, Dh) into (B, L, H * Dh)."""
+    if heads.shape[2] == 1:
+        return heads.reshape(heads.shape[0], 1, -1)
+    return heads.transpose(0, 2, 1, 3).flatten(2)

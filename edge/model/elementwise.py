@@ -57,3 +57,20 @@ def rotate_halves(first: mx.array, second: mx.array, cos: mx.array, sin: mx.arra
     """Rotate pairs (first[i], second[i]) by angles given as float32 cos and sin; results keep the type of the input."""
     a, b = first.astype(mx.float32), second.astype(mx.float32)  # reference rotates the vision heads in fp32
     return (a * cos - b * sin).astype(first.dtype), (b * cos + a * sin).astype(first.dtype)
+
+
+@one_gpu_kernel
+def turn(
+    first: mx.array,
+    second: mx.array,
+    first_weight: mx.array,
+    second_weight: mx.array,
+    of_first: mx.array,
+    of_second: mx.array,
+    raw: mx.array,
+    is_raw: mx.array,
+) -> mx.array:
+    """Compute first * weight * factor + second * weight * factor in float32, or take the raw value; in its type."""
+    a = first.astype(mx.float32) * first_weight.astype(mx.float32)  # reference: a norm's weight in fp32
+    b = second.astype(mx.float32) * second_weight.astype(mx.float32)
+    return mx.where(is_raw, raw, (a * of_first + b * of_second).astype(raw.dtype))

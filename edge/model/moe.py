@@ -29,10 +29,10 @@ class MLP(nn.Module):
         self.gate_up_proj = nn.Linear(hidden_size, 2 * intermediate_size, bias=False)
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
 
-    def __call__(self, hidden: mx.array) -> mx.array:
-        """Map (B, L, D) to (B, L, D)."""
+    def __call__(self, hidden: mx.array, *, residual: mx.array) -> mx.array:
+        """Map (B, L, D) to (B, L, D), and add it to the residual of the same shape."""
         gate, up = mx.split(self.gate_up_proj(hidden), 2, axis=-1)
-        return self.down_proj(swiglu(gate, up))
+        return residual + self.down_proj(swiglu(gate, up))
 
 
 class SwitchLinear(nn.Module):
@@ -74,17 +74,17 @@ class SwitchGLU(nn.Module):
         """Send every row through each of its experts.
 
         Args:
-            rows: (R, D).
+            rows: (R, 1, D).
             experts: (R, A) expert numbers.
 
         Returns:
             (R, A, D), not yet weighted.
         """
         if experts.size < SORT_FROM_ROWS:
-            return self.through_experts(rows[:, None, None], experts, is_sorted=False).squeeze(-2)
+            return self.through_experts(rows[:, None], experts, is_sorted=False).squeeze(-2)
         flat = experts.flatten()
         order = mx.argsort(flat)
-        sorted_rows = rows[order // experts.shape[1]][:, None]  # (R * A, 1, D)
+        sorted_rows = rows[order // experts.shape[1]]  # (R * A, 1, D)
         outputs = self.through_experts(sorted_rows, flat[order], is_sorted=True).squeeze(-2)
         return mx.unflatten(outputs[mx.argsort(order)], 0, experts.shape)  # (R, A, D)
 
@@ -113,12 +113,13 @@ class SparseBlock(nn.Module):
         self.gate = nn.Linear(hidden_size, moe.num_experts, bias=False)
         self.switch_mlp = SwitchGLU(hidden_size, moe.intermediate_size, moe.num_experts)
 
-    def __call__(self, hidden: mx.array) -> mx.array:
-        """Map (B, L, D) to (B, L, D)."""
-        rows = hidden.reshape(-1, hidden.shape[-1])
+    def __call__(self, hidden: mx.array, *, residual: mx.array) -> mx.array:
+        """Map (B, L, D) to (B, L, D), and add it to the residual of the same shape."""
+        rows, residuals = (array.reshape(-1, 1, hidden.shape[-1]) for array in (hidden, residual))  # (R, 1, D)
         experts, weights = route(self.gate(rows), self.moe.experts_per_token)
-        outputs = self.switch_mlp(rows, experts)  # (R, A, D)
-        return (weights[:, None] @ outputs).reshape(hidden.shape)
+        outputs = self.switch_mlp(rows, experts.squeeze(1))  # (R, A, D)
+        # The sum over the experts and the residual's in one kernel.
+        return mx.addmm(residuals, weights, outputs).reshape(hidden.shape)
 
 
 def route(logits: mx.array, experts_per_token: int) -> tuple[mx.array, mx.array]:
@@ -128,12 +129,12 @@ def route(logits: mx.array, experts_per_token: int) -> tuple[mx.array, mx.array]
     softmax over the chosen logits.
 
     Args:
-        logits: (R, E).
+        logits: (..., E).
         experts_per_token: Number of experts to keep, A.
 
     Returns:
-        Experts (R, A) uint32 and weights (R, A) in the type of the logits, in no particular order.
+        Experts (..., A) uint32 and weights (..., A) in the type of the logits, in no particular order.
     """
-    experts = mx.argpartition(logits, kth=-experts_per_token, axis=-1)[:, -experts_per_token:]
+    experts = mx.argpartition(logits, kth=-experts_per_token, axis=-1)[..., -experts_per_token:]
     chosen = mx.take_along_axis(logits, experts, axis=-1)
     return experts, mx.softmax(chosen, axis=-1, precise=True)  # precise: the reference's softmax is fp32

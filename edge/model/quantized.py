@@ -55,6 +55,42 @@ class Parts(nn.Module):
         return mx.concatenate([part(rows, *choice) for part in self.parts], axis=-1)
 
 
+def project_to(module: nn.Module, rows: mx.array, start: int, stop: int) -> mx.array:
+    """Compute some neighbouring outputs of a projection without bias, and no others.
+
+    Args:
+        module: A linear layer, plain or packed, or `Parts` of these.
+        rows: (..., I).
+        start: The first output.
+        stop: The first output after them.
+
+    Returns:
+        (..., stop - start).
+    """
+    if isinstance(module, Parts):
+        outputs, first = [], 0
+        for part in module.parts:
+            size = part.weight.shape[0]
+            low, high = max(start - first, 0), min(stop - first, size)
+            if low < high:
+                outputs.append(project_to(part, rows, low, high))
+            first += size
+        return mx.concatenate(outputs, axis=-1)
+    if isinstance(module, nn.QuantizedLinear):
+        biases = module.get("biases")
+        return mx.quantized_matmul(
+            rows,
+            module.weight[start:stop],
+            scales=module.scales[start:stop],
+            biases=None if biases is None else biases[start:stop],
+            transpose=True,
+            group_size=module.group_size,
+            bits=module.bits,
+            mode=module.mode,
+        )
+    return rows @ module.weight[start:stop].T
+
+
 def split_modules(model: nn.Module, parts: Mapping[str, Sequence[int]]) -> None:
     """Put `Parts` in the place of plain projections.
 

@@ -64,7 +64,7 @@ class Qwen3VL(nn.Module):
             memory: Per row, one memory per layer with the row's earlier tokens, extended by this call; None if there
                 are none and none are to be remembered. A token sees its row's earlier tokens and those before it.
             visual: Visual tokens among the new ones.
-            last_only: Project the last column only; spares an (L, V) matrix after a prefill.
+            last_only: Compute the last column only; spares most of the last layer, and an (L, V) matrix.
 
         Returns:
             Logits (B, L, V), or (B, 1, V) with `last_only`.
@@ -77,5 +77,7 @@ class Qwen3VL(nn.Module):
         rope = make_rope(positions, config=text.rope, head_dim=text.head_dim)
         assert memory is None or len(memory) == num_rows, f"{num_rows} rows should have as many memories"
         decoder = self.language_model.model
-        hidden = decoder(decoder.embed(token_ids, visual), rope=rope, memory=memory, visual=visual)
-        return self.language_model.logits(hidden[:, -1:] if last_only else hidden)
+        embedded = decoder.embed(token_ids, visual)
+        return self.language_model.logits(
+            decoder(embedded, rope=rope, memory=memory, visual=visual, last_only=last_only)
+        )

@@ -3,8 +3,7 @@
 In: integer positions (3, B, L) on the host, a function of the prompt. Out: a `Rope`, built once per forward and
 passed to all layers. Angles are made on the host, products of float32 numbers as in the reference: their rounding at
 position 250,000 is 0.015, so it has to be the same, and the fast sine that MLX's fused rope uses on Metal is specified
-from -pi to pi only. One token of one row (a decode step) goes through the fused rope, one launch, with its angles
-turned into that range; all other forwards get cos and sin.
+from -pi to pi only. The weights of the head norms are multiplied in the same kernel that rotates.
 Source: transformers 5.23 modeling_qwen3_vl_moe.py and modeling_rope_utils.py, differs in: YaRN's attention factor
 goes into the attention scale, cos and sin stay float32.
 """
@@ -20,48 +19,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import RopeConfig
-from edge.model.elementwise import rotate_halves
+from edge.model.elementwise import turn
 from edge.model.frequencies import inverse_frequencies
 
 
 @dataclass(frozen=True, slots=True)
-class RopeTable:
-    """Float32 cos and sin for every token, (B, 1, L, Dh / 2); both halves of a head use the same angles."""
+class Rope:
+    """What a new head is made of, float32: factors of the first and the second half, (B, 1, L, 2, Dh / 2) each.
 
-    cos: mx.array
-    sin: mx.array
+    Both halves of a head use the same angles: the new first half is first * cos - second * sin, the new second half
+    first * sin + second * cos.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class RopeStep:
-    """One token of one row: 1 / angle of each frequency, (Dh / 2,) float32, angles turned into -pi to pi."""
-
-    periods: mx.array
-
-
-Rope = RopeTable | RopeStep
-
-_LEAST_ANGLE = 1e-30
+    of_first: mx.array
+    of_second: mx.array
 
 
 def make_rope(positions: NDArray[np.integer], *, config: RopeConfig, head_dim: int) -> Rope:
-    """Build the rotary form of one forward.
+    """Build the rotary factors of one forward.
 
     Args:
         positions: Rows time, height, width, (3, B, L) integers.
         config: Base, sections and YaRN numbers.
         head_dim: Width of one head, even.
-
-    Returns:
-        `RopeStep` for a single token, else `RopeTable`.
     """
     assert len(positions.shape) == len(positions) == 3, f"positions should be (3, B, L), found {positions.shape}"
-    angles = rope_angles(positions, config=config, head_dim=head_dim)
-    if angles.size > head_dim // 2:
-        return RopeTable(*cos_and_sin(angles[:, None]))
-    turned = np.remainder(angles.flatten().astype(np.float64) + math.pi, 2 * math.pi) - math.pi
-    periods = 1.0 / np.where(np.abs(turned) < _LEAST_ANGLE, _LEAST_ANGLE, turned)
-    return RopeStep(mx.array(periods.astype(np.float32)))
+    angles = rope_angles(positions, config=config, head_dim=head_dim).astype(np.float64)
+    factors = np.empty((2, angles.shape[0], 1, angles.shape[1], 2, angles.shape[2]), dtype=np.float32)
+    factors[0, :, 0, :, 0] = factors[1, :, 0, :, 1] = np.cos(angles)
+    factors[0, :, 0, :, 1] = np.sin(angles)
+    factors[1, :, 0, :, 0] = -factors[0, :, 0, :, 1]
+    return Rope(mx.array(factors[0]), mx.array(factors[1]))
 
 
 def rope_angles(positions: NDArray[np.integer], *, config: RopeConfig, head_dim: int) -> NDArray[np.float32]:
@@ -77,23 +65,33 @@ def cos_and_sin(angles: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
     return mx.array(np.cos(wide).astype(np.float32)), mx.array(np.sin(wide).astype(np.float32))
 
 
-def apply_rope(rope: Rope, heads: mx.array) -> mx.array:
-    """Rotate queries or keys.
+def turn_heads(rope: Rope, normed: mx.array, *, weight: mx.array, raw: mx.array, num_turned: int) -> mx.array:
+    """Multiply normalised heads by their weights and rotate them; take the heads behind these as they were.
 
     Args:
         rope: Result of `make_rope`.
-        heads: (B, H, L, Dh).
+        normed: Heads without their weights, (B, H, L, Dh).
+        weight: Of the norm, (H, Dh).
+        raw: The heads before the norm.
+        num_turned: Heads to rotate, the first ones.
 
     Returns:
-        The rotated heads in the same shape and type.
+        (B, H, L, Dh), rows and heads one after the other in memory.
     """
-    if isinstance(rope, RopeStep):
-        width = heads.shape[-1]
-        return mx.fast.rope(heads, width, traditional=False, base=None, scale=1.0, offset=1, freqs=rope.periods)
-    first, second = mx.split(heads, 2, axis=-1)
-    return mx.concatenate([*rotate_halves(first, second, rope.cos, rope.sin)], axis=-1)
+    first, second = mx.split(mx.unflatten(normed, -1, (2, -1)), 2, axis=-2)  # (B, H, L, 1, Dh / 2)
+    first_weight, second_weight = mx.split(weight.reshape(weight.shape[0], 1, 2, -1), 2, axis=-2)
+    raw = mx.unflatten(raw, -1, (2, -1))
+    is_raw = _is_raw(num_turned, normed.shape[1])
+    turned = turn(first, second, first_weight, second_weight, rope.of_first, rope.of_second, raw, is_raw)
+    return turned.flatten(-2)
 
 
+@lru_cache(maxsize=8)
+def _is_raw(num_turned: int, num_heads: int) -> mx.array:
+    return mx.array(np.arange(num_heads)[:, None, None, None] >= num_turned)
+
+
+@lru_cache(maxsize=8)
 def frequency_axes(mrope_section: tuple[int, int, int], num_frequencies: int) -> NDArray[np.int64]:
     """Return which position row (0 time, 1 height, 2 width) each frequency uses: T H W T H W ... then T."""
     axes = np.zeros(num_frequencies, dtype=np.int64)

@@ -9,7 +9,7 @@ import mlx.nn as nn
 
 from edge.config import TextConfig
 from edge.kv.layer import LayerMemory, RowMemory
-from edge.model.attention import Attention
+from edge.model.attention import Attention, attend
 from edge.model.moe import MLP, SparseBlock
 from edge.model.rope import Rope
 from edge.model.types import VisualRows
@@ -29,10 +29,23 @@ class DecoderLayer(nn.Module):
         else:
             self.mlp = MLP(config.hidden_size, config.intermediate_size)
 
-    def __call__(self, hidden: mx.array, *, rope: Rope, memory: Sequence[LayerMemory] | None) -> mx.array:
-        """Map (B, L, D) to (B, L, D)."""
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rope=rope, memory=memory)
-        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+    def __call__(
+        self, hidden: mx.array, *, rope: Rope, memory: Sequence[LayerMemory] | None, last_only: bool = False
+    ) -> mx.array:
+        """Map (B, L, D) to (B, L, D), or to (B, 1, D) with `last_only`; all tokens are remembered either way."""
+        queries, keys_values = self.before(hidden, rope, last_only=last_only)
+        if last_only:
+            hidden = hidden[:, -1:]
+        return self.after(hidden, attend(queries, keys_values, memory=memory, scale=self.self_attn.scale))
+
+    def before(self, hidden: mx.array, rope: Rope, *, last_only: bool = False) -> tuple[mx.array, mx.array]:
+        """Compute what attention needs of (B, L, D): see `Attention.project`."""
+        return self.self_attn.project(self.input_layernorm(hidden), rope, last_only=last_only)
+
+    def after(self, hidden: mx.array, mixed: mx.array) -> mx.array:
+        """Add what was attended to, (B, H, L, Dh), to (B, L, D), and the feed-forward part."""
+        hidden = hidden + self.self_attn.project_out(mixed)
+        return self.mlp(self.post_attention_layernorm(hidden), residual=hidden)
 
 
 class Decoder(nn.Module):
@@ -64,6 +77,7 @@ class Decoder(nn.Module):
         rope: Rope,
         memory: Sequence[RowMemory] | None,
         visual: VisualRows | None,
+        last_only: bool = False,
     ) -> mx.array:
         """Run all layers on embedded tokens.
 
@@ -72,15 +86,19 @@ class Decoder(nn.Module):
             rope: Positions of the tokens.
             memory: Per row, one memory per layer; None if nothing is to be remembered.
             visual: Visual rows; level i of DeepStack is added after layer i, at these rows only.
+            last_only: Compute the result of the last token only; the last layer is asked for no other.
 
         Returns:
-            (B, L, D), before the final norm.
+            (B, L, D), before the final norm, or (B, 1, D) with `last_only`.
         """
+        num_levels = 0 if visual is None else len(visual.output.deepstack)
         for index, layer in enumerate(self.layers):
-            hidden = layer(hidden, rope=rope, memory=None if memory is None else [row[index] for row in memory])
-            if visual is not None and index < len(visual.output.deepstack):
+            own = None if memory is None else [row[index] for row in memory]
+            is_cut = last_only and index == len(self.layers) - 1 and index >= num_levels
+            hidden = layer(hidden, rope=rope, memory=own, last_only=is_cut)
+            if visual is not None and index < num_levels:
                 hidden = add_rows(hidden, visual.row_indexes, visual.output.deepstack[index])
-        return hidden
+        return hidden[:, -1:] if last_only else hidden
 
 
 class LanguageModel(nn.Module):

@@ -15,7 +15,13 @@ from edge.config import VisionConfig
 from edge.model.elementwise import gelu_erf, gelu_tanh
 from edge.model.rope import cos_and_sin
 from edge.model.types import Grid, VisionOutput
-from edge.model.vision_attention import VisionAttention, attended_head_dim, peak_score_bytes
+from edge.model.vision_attention import (
+    CPU_SCORES_ALIVE,
+    VisionAttention,
+    attended_head_dim,
+    peak_score_bytes,
+    score_block_bytes,
+)
 from edge.model.vision_positions import position_taps, rotary_angles
 
 LAYER_NORM_EPS = 1e-6
@@ -173,27 +179,33 @@ class VisionTower(nn.Module):
         return mx.concatenate(parts)
 
 
-def vision_peak_bytes(config: VisionConfig, grids: Sequence[Grid], *, value_bytes: int) -> int:
+def vision_peak_bytes(
+    config: VisionConfig, grids: Sequence[Grid], *, value_bytes: int, is_fused: bool | None = None
+) -> int:
     """Bound the memory that one call of the tower takes beside its weights.
 
     Args:
         config: Sizes of the tower.
         grids: One grid per media of the call.
         value_bytes: Bytes of one activation: 2 for bfloat16, 4 for float32.
+        is_fused: Whether attention is, so that there is no score matrix, as on Metal; None asks this machine.
 
     Returns:
-        Bytes at the worst point: patches and angles (float32), the residual stream and DeepStack results, and the
-        larger of the attention part (q, k, v as projected, padded, mixed, and ten blocks of scores on the CPU) and
-        the feed-forward part.
+        Bytes at the worst point: patches and angles (float32), the patch projection's flat weights, the residual stream
+        and DeepStack results, and the larger of the attention part (q, k, v as projected, padded, mixed, and scores)
+        and the feed-forward part; beside this the CPU still holds the attention part and a block of scores.
     """
     num_patches = sum(frames * height * width for frames, height, width in grids)
-    padded = config.num_heads * attended_head_dim(config.head_dim)
-    steady = num_patches * (
+    scores = peak_score_bytes(config, grids, is_fused=is_fused)
+    padded = config.num_heads * attended_head_dim(config.head_dim, is_fused=is_fused)
+    steady = value_bytes * config.patch_values * config.hidden_size + num_patches * (
         4 * config.patch_values
         + 4 * config.head_dim
         + value_bytes * 3 * config.hidden_size
         + value_bytes * config.out_hidden_size * (1 + len(config.deepstack_indexes)) // config.merge_area
     )
-    attention = num_patches * value_bytes * (3 * config.hidden_size + 5 * padded) + peak_score_bytes(config, grids)
+    attention = num_patches * value_bytes * (3 * config.hidden_size + 5 * padded)
     feed_forward = num_patches * value_bytes * 3 * max(config.intermediate_size, config.hidden_size)
-    return steady + max(attention, feed_forward)
+    if scores:
+        feed_forward += attention + int(CPU_SCORES_ALIVE * score_block_bytes(config, grids))
+    return steady + max(attention + scores, feed_forward)

@@ -8,6 +8,7 @@ asked to be fused or to fail. Elsewhere the query rows of a call are so few that
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -21,8 +22,9 @@ FUSED_HEAD_DIMS = (64, 72, 80, 96, 128)
 
 GPU_SCORE_BYTES = 1 << 30
 CPU_SCORE_BYTES = 1 << 26
-CPU_BLOCKS_IN_FLIGHT = 10
-"""MLX's CPU task queue keeps about ten results alive (measured: 8 to 10), so each block is small there."""
+CPU_BLOCKS_ALIVE, CPU_BLOCKS_GROWTH, CPU_SCORES_ALIVE = 8.0, 3.6, 1.45
+"""MLX's CPU task queue keeps results alive. Of n blocks of scores: 8 (1 - exp(-n / 3.6)), and never more than 1.45 n,
+measured from a quarter of a block to 16 blocks at the widths of the demo and of the 30B."""
 
 
 class VisionAttention(nn.Module):
@@ -112,9 +114,14 @@ def has_fused_kernels() -> bool:
     return mx.metal.is_available() and mx.default_device().type == mx.DeviceType.gpu
 
 
-def attended_head_dim(head_dim: int) -> int:
-    """Return the width at which a head is attended: its own, or the next fused size where kernels are fused."""
-    if not has_fused_kernels():
+def attended_head_dim(head_dim: int, *, is_fused: bool | None = None) -> int:
+    """Return the width at which a head is attended: its own, or the next fused size where kernels are fused.
+
+    Args:
+        head_dim: Width of a head.
+        is_fused: Whether they are; None asks this machine.
+    """
+    if not (has_fused_kernels() if is_fused is None else is_fused):
         return head_dim
     return next((size for size in FUSED_HEAD_DIMS if size >= head_dim), head_dim)
 
@@ -124,14 +131,30 @@ def score_bytes() -> int:
     return GPU_SCORE_BYTES if mx.default_device().type == mx.DeviceType.gpu else CPU_SCORE_BYTES
 
 
-def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid]) -> int:
-    """Bound the scores that are in memory at a time, none where kernels are fused; media run one after the other."""
-    if has_fused_kernels():
+def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid], *, is_fused: bool | None = None) -> int:
+    """Bound the scores that are in memory at a time, none where kernels are fused; media run one after the other.
+
+    Args:
+        config: Sizes of the tower.
+        grids: One grid per media.
+        is_fused: Whether kernels are; None asks this machine.
+    """
+    if has_fused_kernels() if is_fused is None else is_fused:
         return 0
-    in_flight = 1 if mx.default_device().type == mx.DeviceType.gpu else CPU_BLOCKS_IN_FLIGHT
+    full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
+    block = score_block_bytes(config, grids)
+    if mx.default_device().type == mx.DeviceType.gpu:
+        return block
+    num_blocks = full / block
+    queued = CPU_BLOCKS_ALIVE * (1 - exp(-num_blocks / CPU_BLOCKS_GROWTH))
+    return int(block * min(CPU_SCORES_ALIVE * num_blocks, queued))
+
+
+def score_block_bytes(config: VisionConfig, grids: Sequence[Grid]) -> int:
+    """Count the scores of one call where kernels are not fused."""
     full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
     one_row = max(4 * config.num_heads * height * width for _, height, width in grids)
-    return min(full, max(score_bytes(), one_row)) * in_flight
+    return min(full, max(score_bytes(), one_row))
 
 
 def _rotate_and_pad(heads: mx.array, cos: mx.array, sin: mx.array, padding: int) -> mx.array:

@@ -8,9 +8,10 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NoReturn
 
 from edge.errors import EdgeError, UsageError
+from edge.units import token_count
+from edge.usage import OneLineParser, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.plan"
@@ -25,16 +26,9 @@ exit status: 0 it fits, 1 it does not (or a failure, told on stderr), 2 wrong us
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"edge.plan: {message}. See {PROGRAM} --help.", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan what the command line asks for; return the exit status."""
+    write_notes("edge.plan")
     given = _parser().parse_args(argv)
     try:
         return _plan(given)
@@ -47,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(given: argparse.Namespace) -> int:
+    from edge.config_context import MOST_STRETCH
     from edge.plan.checkpoint import find_model
     from edge.plan.estimate import Task
     from edge.plan.family import FAMILY
@@ -57,10 +52,11 @@ def _plan(given: argparse.Namespace) -> int:
     names = [given.model] if given.model else list(FAMILY)
     itemsize = machine.precision.itemsize
     models = [find_model(name, itemsize=itemsize, recipe=given.recipe) for name in names]
-    most = min(model.config.text.max_position_embeddings for model in models)
+    own = min(model.config.text.max_position_embeddings for model in models)
+    most = MOST_STRETCH * own
     if given.context is not None and not 1 <= given.context <= most:
         raise UsageError(f"--context {given.context}: expected 1 to {most} tokens.")
-    task = Task(given.context or min(8192, most), given.kv_bits, parse_size(given.image) if given.image else None)
+    task = Task(given.context or min(8192, own), given.kv_bits, parse_size(given.image) if given.image else None)
     if len(models) == 1:
         task = replace(task, settings=models[0].images)
     rows = [(model, variant) for model in models for variant in model.variants]
@@ -89,7 +85,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Say what a Qwen3-VL checkpoint needs and whether it fits, without reading a weight.",
         epilog=EXAMPLES,
@@ -99,8 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", help="folder, .gguf file, published name such as 30b, or demo"
     )
-    parser.add_argument("--context", metavar="N", type=int, help="tokens of prompt and answer (default: 8192)")
-    parser.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values")
+    parser.add_argument(
+        "--context", metavar="N", type=token_count, help="tokens of prompt and answer, such as 32k or 1m (default: 8k)"
+    )
+    parser.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
     parser.add_argument("--image", metavar="WxH", help="the largest picture, in pixels")
     parser.add_argument(
         "--mac", metavar="NAME", help='a Mac with its memory, such as "M4 16 GB" (default: this machine)'

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 from edge.config import ModelConfig
 from edge.kv.make import KvBits, memory_bytes
-from edge.memory import SPARE_BYTES, Precision, choose_chunk_tokens, feature_bytes, prefill_bytes
+from edge.memory import SPARE_BYTES, Precision, choose_chunk_tokens, feature_bytes, prefill_bytes, vision_bytes
 from edge.model.types import Grid
-from edge.model.vision import vision_peak_bytes
 from edge.prompt.media.patches import fit_image
 from edge.settings import ImageSettings
 
@@ -108,7 +107,7 @@ def estimate(config: ModelConfig, task: Task, *, weight_bytes: int, precision: P
     height, width = task.image
     return replace(
         found,
-        vision=vision_peak_bytes(config.vision, [grid], value_bytes=precision.itemsize),
+        vision=vision_bytes(config.vision, grid, precision=precision),
         features=feature_bytes(config.vision, grid, itemsize=precision.itemsize),
         decoding=max(SOURCE_PIXEL_BYTES * height * width, PATCH_PIXEL_BYTES * resized),
         image_tokens=grid[1] * grid[2] // config.vision.merge_area,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edge.errors import UsageError
 from edge.memory import MACOS_GPU_SHARE, RESERVE_BYTES, Precision, available_bytes
 
-ON_METAL = Precision(itemsize=2, is_attention_fused=True)
+ON_METAL = Precision(itemsize=2, is_attention_fused=True, is_vision_fused=True)
 _MEMORY = re.compile(r"(?:^|[\s,])(\d+)\s*(?:GB|GiB|G)?\s*$", re.I)
 
 

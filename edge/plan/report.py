@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from edge.config_context import MOST_STRETCH
 from edge.memory import GB
 from edge.plan.advice import LEAST_CONTEXT, advise, most_context
 from edge.plan.checkpoint import Planned, Variant
@@ -97,4 +98,6 @@ def longest(model: Planned, variant: Variant, task: Task, machine: Machine) -> i
         found = estimate(model.config, changed, weight_bytes=variant.weight_bytes, precision=machine.precision)
         return found.peak_bytes <= machine.usable_bytes
 
-    return most_context(replace(task, context_tokens=model.config.text.max_position_embeddings), fits)
+    own = model.config.text.max_position_embeddings
+    most = own if task.context_tokens <= own else MOST_STRETCH * own
+    return most_context(replace(task, context_tokens=most), fits)

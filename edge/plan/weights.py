@@ -52,14 +52,22 @@ def recipe_bytes(config: ModelConfig, recipe: str) -> int:
     """Count the bytes of all weights in a recipe, floats in 2 bytes."""
     sizes, total = SIZES[recipe], 0
     for name, shape in expected_parameters(config).items():
-        setting = _format_of(name, shape, config, sizes)
+        setting = format_of(name, shape, config, sizes)
         targets = [] if setting is None else packed_targets(name, shape, setting)
         total += sum(prod(target.shape) * _ITEM_BYTES[target.stored_as] for target in targets)
         total += 0 if targets else 2 * prod(shape)
     return total
 
 
-def _format_of(name: str, shape: tuple[int, ...], config: ModelConfig, sizes: Sizes) -> LayerQuantization | None:
+def format_of(name: str, shape: tuple[int, ...], config: ModelConfig, sizes: Sizes) -> LayerQuantization | None:
+    """Tell how a recipe stores a parameter; None for floats.
+
+    Args:
+        name: Its published path.
+        shape: Its shape, unpacked.
+        config: The model.
+        sizes: The recipe.
+    """
     is_matrix = name.endswith(".weight") and len(shape) in (2, 3) and name != PATCH_EMBED
     if sizes.base is None or not is_matrix or name.startswith("vision_tower."):
         return None

@@ -20,6 +20,7 @@ from edge.errors import PromptError
 from edge.prompt.media.prepare import Media
 from edge.prompt.media.sampling import time_label
 from edge.prompt.positions import Span, make_positions
+from edge.prompt.text.bound import check_bound
 from edge.prompt.text.messages import (
     NormalMessages,
     guard_json,
@@ -144,6 +145,8 @@ def build_prompt(
     shield = Shield(tokenizer.special_ids, messages, tools, options.template_variables, template.source)
     normal = normalise_messages(messages, shield=shield)
     schemas = normalise_tools(tools, shield=shield)
+    if options.max_prompt_tokens is not None:
+        check_bound(normal.messages, tokenizer, options.max_prompt_tokens)
     text = _render(template, normal, schemas, options, shield)
     _check_placeholders(text, normal.media)
     # Decoding comes after everything that is quick to refuse.
@@ -193,8 +196,9 @@ def check_length(num_tokens: int, limit_tokens: int) -> None:
     """
     if num_tokens > limit_tokens:
         raise PromptError(
-            f"The prompt has {num_tokens} tokens, at most {limit_tokens} fit. "
-            "Shorten it, or give max_pixels or max_frames to make pictures and videos smaller."
+            f"The prompt has {num_tokens} tokens, the context holds {limit_tokens}. "
+            "Shorten it, or give max_pixels or max_frames to make pictures and videos smaller.",
+            field="max_tokens",
         )
 
 

@@ -17,6 +17,7 @@ from edge.prompt.build import PADS, VISION_END, VISION_START, Prompt, PromptOpti
 from edge.prompt.media.cache import MediaCache
 from edge.prompt.media.prepare import Media, prepare_media
 from edge.prompt.media.source import names_file
+from edge.prompt.text.bound import check_bound
 from edge.prompt.text.template import ChatTemplate, find_template
 from edge.prompt.text.tokenizer import Tokenizer
 from edge.prompt.types import MediaItem
@@ -111,12 +112,18 @@ class Processor:
             options=options,
         )
 
-    def build_raw(self, text: str) -> Prompt:
+    def build_raw(self, text: str, *, max_tokens: int | None = None) -> Prompt:
         """Make a prompt of text as it is, around the template; special tokens in it count as such.
 
+        Args:
+            text: The whole prompt.
+            max_tokens: Refuse a text that must become more tokens, before it is cut into them.
+
         Raises:
-            PromptError: It is empty, or has the placeholder of a picture, for which there is none.
+            PromptError: It is empty, far too long, or has the placeholder of a picture, for which there is none.
         """
+        if max_tokens is not None:
+            check_bound([{"role": "user", "content": text}], self.tokenizer, max_tokens)
         return build_raw_prompt(text, tokenizer=self.tokenizer, config=self.config)
 
     def _most_tokens(self, options: PromptOptions) -> int:

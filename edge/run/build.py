@@ -19,7 +19,7 @@ from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
 from edge.run.draft import Draft, SeeingDraft
 from edge.run.job import Job
-from edge.run.loop import Loop, LoopParts
+from edge.run.loop import Loop, LoopParts, Model
 from edge.run.plan import Plan, Planner
 from edge.run.row import Row
 from edge.run.sample import Sampler, SamplingParams
@@ -98,6 +98,10 @@ def make_loop(
     mx.set_cache_limit(SPARE_BYTES)
     model = read_model()
     draft = None if read_draft is None else read_draft()
+    if limits.wire:
+        from edge.run.wire import wire
+
+        wire(num_model_bytes(model) + limits.kept_bytes + SPARE_BYTES)
     kept = PrefixPool(max_bytes=limits.kept_bytes, max_entries=limits.kept_turns)
     seen = VisionMemory(max_bytes=limits.vision_cache_bytes)
     store = None if identity is None else _make_store(limits, identity)
@@ -119,7 +123,7 @@ def make_loop(
         return speech.make_row(job, plan, vocab_size=config.text.vocab_size, guesser=make_guesser(job))
 
     parts = LoopParts(
-        model=model,
+        model=_replaying(model),
         num_blocks=config.vision.depth,
         planner=planner,
         kept=kept,
@@ -171,8 +175,18 @@ def sampling_of(generation: GenerationSettings) -> SamplingParams:
         top_p=generation.top_p,
         top_k=generation.top_k,
         repetition_penalty=generation.repetition_penalty,
+        min_p=generation.min_p,
         presence_penalty=generation.presence_penalty,
     )
+
+
+def _replaying(model: Qwen3VL) -> Model:
+    """Return the model as the loop calls it: on a GPU short forwards are replayed."""
+    if mx.default_device().type != mx.DeviceType.gpu:
+        return model
+    from edge.model.step import ShortForwards
+
+    return ShortForwards(model)
 
 
 def _precision_of(model: Qwen3VL) -> Precision:

@@ -97,6 +97,11 @@ class Loop:
         """Jobs that wait for room."""
         return len(self._waiting)
 
+    @property
+    def model(self) -> Model:
+        """The model as the loop calls it."""
+        return self._parts.model
+
     def add(self, job: Job) -> None:
         """Take a job; it starts in one of the next turns."""
         self._waiting.append(job)

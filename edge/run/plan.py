@@ -18,7 +18,15 @@ from edge.kv.layer import RowMemory
 from edge.kv.make import KvBits, bytes_per_token, make_memory
 from edge.kv.prefix import PrefixKey, PrefixPool, row_bytes
 from edge.kv.vision import VisionMemory
-from edge.memory import ANSWER_TOKENS, MemoryPlan, Precision, available_bytes, choose_chunk_tokens, plan_request
+from edge.memory import (
+    ANSWER_TOKENS,
+    SPARE_BYTES,
+    MemoryPlan,
+    Precision,
+    available_bytes,
+    choose_chunk_tokens,
+    plan_request,
+)
 from edge.prompt.build import Prompt
 from edge.run.job import Job
 from edge.run.memory_use import MemoryUse
@@ -160,6 +168,7 @@ class Planner:
                     return None
                 plan.refuse()
         self.last = plan
+        self._bound_spare(plan.available_bytes - plan.needed_bytes)
         return Plan(
             memory=memory,
             cached_tokens=cached,
@@ -178,6 +187,7 @@ class Planner:
             if self._free(rows) < wanted:
                 return False
         row.reserved_tokens += GROWTH_TOKENS
+        self._bound_spare(self._free(rows))
         return True
 
     def memory_use(self, rows: Sequence[Holder]) -> MemoryUse:
@@ -220,6 +230,10 @@ class Planner:
 
     def _not_seen(self, prompt: Prompt, start: int) -> list[int]:
         return [i for i in needed_media(prompt, start=start) if self._seen.find(prompt.media[i].vision_digest) is None]
+
+    def _bound_spare(self, left: int) -> None:
+        """Let MLX keep freed buffers of no more than what the budget leaves: they are used memory like any other."""
+        mx.set_cache_limit(max(0, min(SPARE_BYTES, left)))
 
     def _free(self, rows: Sequence[Holder]) -> int:
         """Bytes for new work: free ones and MLX's spare buffers, less what rows have reserved and not filled."""

@@ -24,6 +24,29 @@ import numpy as np
 from edge.errors import RequestError
 
 
+class Bounds(NamedTuple):
+    """Which numbers a setting takes: low <= number <= high, or low < number if the low end is open."""
+
+    low: float
+    high: float = math.inf
+    is_low_open: bool = False
+    is_whole: bool = False
+
+
+SAMPLING_BOUNDS: Mapping[str, Bounds] = {
+    "temperature": Bounds(0.0),
+    "top_p": Bounds(0.0, 1.0, is_low_open=True),
+    "top_k": Bounds(0, is_whole=True),
+    "min_p": Bounds(0.0, 1.0),
+    "repetition_penalty": Bounds(0.0, is_low_open=True),
+    "presence_penalty": Bounds(-2.0, 2.0),
+    "frequency_penalty": Bounds(-2.0, 2.0),
+    "seed": Bounds(0, 2**64 - 1, is_whole=True),
+    "logit_bias": Bounds(-100.0, 100.0),
+}
+"""The one table of what sampling settings take; what the server's document says of them is made from it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How the next token is chosen.
@@ -56,15 +79,10 @@ class SamplingParams:
         Raises:
             RequestError: Names the field, the range and the value.
         """
-        _check("temperature", self.temperature, low=0.0)
-        _check("top_p", self.top_p, low=0.0, high=1.0, is_low_open=True)
-        _check("top_k", self.top_k, low=0, is_whole=True)
-        _check("min_p", self.min_p, low=0.0, high=1.0)
-        _check("repetition_penalty", self.repetition_penalty, low=0.0, is_low_open=True)
-        _check("presence_penalty", self.presence_penalty, low=-2.0, high=2.0)
-        _check("frequency_penalty", self.frequency_penalty, low=-2.0, high=2.0)
-        if self.seed is not None:
-            _check("seed", self.seed, low=0, high=2**64 - 1, is_whole=True)
+        for name in SAMPLING_BOUNDS:
+            value = getattr(self, name)
+            if name != "logit_bias" and (name != "seed" or value is not None):
+                _check(name, value)
         object.__setattr__(self, "logit_bias", _checked_bias(self.logit_bias))  # a copy: the caller may change theirs
 
     @property
@@ -278,14 +296,13 @@ def _checked_bias(bias: object) -> dict[int, float]:
                 f"{name}: expected token ids as whole numbers of at least 0, found {_shown(token_id)}. Change it.",
                 field=name,
             )
-        _check(name, value, low=-100.0, high=100.0)
+        _check(name, value, of="logit_bias")
     return {int(token_id): float(value) for token_id, value in bias.items()}
 
 
-def _check(
-    name: str, value: object, *, low: float, high: float = math.inf, is_low_open: bool = False, is_whole: bool = False
-) -> None:
-    """Refuse what is no number in [low, high] (or (low, high]), NaN and truth values included."""
+def _check(name: str, value: object, *, of: str | None = None) -> None:
+    """Refuse what is no number within a setting's bounds, NaN and truth values included."""
+    low, high, is_low_open, is_whole = SAMPLING_BOUNDS[of or name]
     if isinstance(value, Integral if is_whole else Real) and not isinstance(value, bool | np.bool_):
         number: Any = value  # Any: mypy knows no order between Real and float
         is_above = number > low if is_low_open else number >= low

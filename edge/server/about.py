@@ -8,9 +8,10 @@ from typing import Any
 
 import psutil
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from edge.server.json_body import JsonBody
 from edge.server.protocol import Protocol
 from edge.server.serving import serving_of
 
@@ -33,7 +34,7 @@ def about_routes(protocols: Sequence[Protocol]) -> list[Route]:
     document = openapi_document(protocols)
 
     async def openapi(_http: Request) -> Response:
-        return JSONResponse(document)
+        return JsonBody(document)
 
     return [Route("/health", health), Route("/metrics", metrics), Route("/openapi.json", openapi)]
 
@@ -41,7 +42,7 @@ def about_routes(protocols: Sequence[Protocol]) -> list[Route]:
 async def health(http: Request) -> Response:
     """Say that the server works."""
     serving = serving_of(http)
-    return JSONResponse(
+    return JsonBody(
         {
             "status": "ok",
             "model": serving.models.default,

@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from edge.errors import UsageError
+from edge.units import token_count
+from edge.usage import OneLineParser
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.server"
@@ -39,6 +39,7 @@ class ServerLimits:
 
     Attributes:
         body_bytes: Largest request body.
+        all_bodies_bytes: What the bodies of all requests under way may take together.
         body_s: Seconds in which a body must have come.
         head_s: Seconds in which the head of a request must have come.
         send_s: Seconds in which a client must take what is written to it.
@@ -55,6 +56,7 @@ class ServerLimits:
     """
 
     body_bytes: int = 64 << 20
+    all_bodies_bytes: int = 1 << 30
     body_s: float = 60.0
     head_s: float = 10.0
     send_s: float = 60.0
@@ -136,14 +138,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"edge.server: {message}. See {PROGRAM} --help.", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> ServerOptions:
@@ -236,7 +230,7 @@ def _alias(text: str) -> tuple[str, str]:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Serve Qwen3-VL checkpoints on this computer.",
         epilog=EXAMPLES,
@@ -263,8 +257,13 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     models.add_argument("--resident", metavar="N", type=int, default=1, help="models in memory at a time (1)")
     models.add_argument("--keep-alive", metavar="S", type=float, help="unload a model unused for S seconds (never)")
-    models.add_argument("--context", metavar="N", type=int, help="most tokens of prompt and answer (the model's)")
-    models.add_argument("--kv-bits", metavar="N", type=int, choices=(8, 4), help="bits of keys and values")
+    models.add_argument(
+        "--context",
+        metavar="N",
+        type=token_count,
+        help="most tokens of prompt and answer, such as 32k (the model's; up to four times that, by YaRN)",
+    )
+    models.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
     models.add_argument("--draft", metavar="M", help="a small model of the same vocabulary that guesses tokens ahead")
     models.add_argument("--no-speculate", dest="speculates", action="store_false", help="one token a step, no guesses")
     models.add_argument("--rows", metavar="N", type=int, default=16, help="requests that run at a time (16)")
@@ -297,7 +296,7 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits, most = parser.add_argument_group("limits"), ServerLimits()
     limits.add_argument("--max-tokens", metavar="N", type=int, help="most tokens of one answer (the context)")
-    limits.add_argument("--max-visual-tokens", metavar="N", type=int, help="most picture tokens of one request")
+    limits.add_argument("--max-visual-tokens", metavar="N", type=int, help="refuse more picture and video tokens")
     limits.add_argument("--max-pictures", metavar="N", type=int, default=most.pictures, help="pictures of a request")
     limits.add_argument("--max-body-mb", metavar="N", type=int, default=most.body_bytes >> 20, help="size of a request")
     limits.add_argument("--max-waiting", metavar="N", type=int, default=most.waiting, help="requests that may wait")

@@ -6,7 +6,7 @@ In: what a client asks, as `edge.Request`s. Out: events or whole answers. An end
     return ServerSentEvents(write(asking), asking=asking)      # a stream: the response closes the asking
     ... or ...
     async with asking:
-        answers = await asking.answers()                       # whole answers; ClientGone when nobody waits
+        all_events = await asking.all_events()                 # whole answers; ClientGone when nobody waits
 
 where `make(engine)` builds the requests on a worker thread. Whatever happens to the client, its rows are freed.
 """
@@ -21,7 +21,6 @@ from typing import Self, TypeVar
 
 from starlette.requests import Request as HttpRequest
 
-from edge.answer import Answer, join_events
 from edge.engine import Engine
 from edge.events import Event, FinishEvent
 from edge.request import Request
@@ -64,10 +63,6 @@ class Asking:
         async for item in _merged(self.runs):
             yield item
 
-    async def answers(self) -> list[Answer]:
-        """Wait for all answers; raises as `all_events`."""
-        return [join_events(events) for events in await self.all_events()]
-
     async def all_events(self) -> list[list[Event]]:
         """Wait for all events of all runs.
 
@@ -75,7 +70,11 @@ class Asking:
             ApiError: A run failed.
             ClientGone: The client closed its connection.
         """
-        return await until_gone(self.http, asyncio.gather(*(_all_of(run) for run in self.runs)))
+
+        async def gather() -> list[list[Event]]:  # a task, unlike a bare gather, tells nobody that it was cancelled
+            return await asyncio.gather(*(_all_of(run) for run in self.runs))
+
+        return await until_gone(self.http, gather())
 
     async def open(self, name: str | None, make: Make, *, keep_alive_s: float | None = None) -> None:
         """Get everything that is needed; `begin` calls it."""

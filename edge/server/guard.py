@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.server.arguments import ServerOptions
-from edge.server.body import too_large
+from edge.server.body import release_body, too_large
 from edge.server.errors import ApiError, ClientGone, to_api_error
+from edge.server.json_body import JsonBody
 from edge.server.log import log_event, log_fault
 from edge.server.metrics import Metrics
 
@@ -91,13 +92,14 @@ class Guard:
                 raise
             await self.error_response(scope["path"], api_error)(scope, receive, tell)
         finally:
+            release_body(scope)
             client, seconds = scope.get("client"), round(time.perf_counter() - started, 4)
             log_event("request", client=client[0] if client else None, s=seconds, **record)
             self._metrics.count(record, seconds, endpoint=_endpoint_name(scope))
 
     def error_response(self, path: str, error: ApiError) -> Response:
         """Write an error down as the path's protocol does."""
-        return JSONResponse(self._error_body(path, error), status_code=error.status, headers=error.headers)
+        return JsonBody(self._error_body(path, error), status_code=error.status, headers=error.headers)
 
     def _check(self, scope: Scope, headers: Headers) -> Response | None:
         """Refuse what may not come in; answer what a browser asks beforehand."""

@@ -11,10 +11,11 @@ from typing import Any
 _LOG = logging.getLogger("edge.server")
 
 
-class _JsonLines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """One JSON object a record."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Write a record down; what stands in it cannot begin a line of its own."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, Any] = {"time": f"{stamp}.{int(record.msecs):03d}Z", "level": record.levelname.lower()}
         if isinstance(record.args, dict):
@@ -32,7 +33,7 @@ def start_log() -> None:
     What keeps the server from starting is told by `main`, in one line; uvicorn is silent until then.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
+    handler.setFormatter(JsonLines())
     for name, level in (("edge", logging.INFO), ("uvicorn.error", logging.CRITICAL)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]

@@ -8,7 +8,9 @@ Files lie below the media root; addresses are public and fetched only where the 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -29,10 +31,13 @@ LOW_DETAIL_PIXELS = 512 * 512
 """What `detail: low` means to OpenAI: the picture within 512 by 512."""
 MAX_FILE_BYTES = 1 << 30
 MAX_FRAMES = 2048
+FETCHED_BYTES = 256 << 20
+FETCHED_S = 60.0
+"""Bytes and seconds for all addresses of one request: dozens of slow ones would hold a thread for many minutes."""
 
 
 class MediaDoor:
-    """Opens what messages name, as far as the server's options allow; callable on any thread."""
+    """Opens what the messages of one request name, as far as the server's options allow; on one thread at a time."""
 
     def __init__(self, options: ServerOptions, *, fetch_url: Callable[[str, FetchLimits], bytes] | None = None) -> None:
         """Take the options.
@@ -45,6 +50,8 @@ class MediaDoor:
         self._is_remote_allowed = options.allows_remote_media
         self._max_media = options.limits.pictures
         self._fetch = fetch_url or (lambda url, limits: fetch(url, limits=limits))
+        self._bytes_left = FETCHED_BYTES
+        self._seconds_left = FETCHED_S
 
     def open_messages(self, messages: Sequence[Json]) -> list[Json]:
         """Return messages whose media are data.
@@ -124,6 +131,8 @@ class MediaDoor:
         """
         if not isinstance(source, str) or not source:
             raise _wrong(where, f"expected a data URL, found {type(source).__name__}")
+        if not source.isascii() and any("\ud800" <= one <= "\udfff" for one in source):
+            raise _wrong(where, "expected a data URL, found text with half a character in it")
         scheme = source[:8].partition(":")[0].lower()
         if scheme == "data":
             return source
@@ -134,11 +143,25 @@ class MediaDoor:
                 raise _not_allowed(
                     where, "addresses are not fetched by this server (--allow-remote-media). Send a data URL."
                 )
-            try:
-                return self._fetch(source, FetchLimits())
-            except ApiError as error:
-                raise ApiError(error.kind, f"{where}: {error}", param=where, code=error.code) from None
+            return self._fetch_within_budget(source, where)
         raise _wrong(where, "expected a data URL (data:image/png;base64,...)")
+
+    def _fetch_within_budget(self, url: str, where: str) -> bytes:
+        """Fetch one of a request's addresses; all of them together have a bound too."""
+        most, started = FetchLimits(), time.monotonic()
+        if self._bytes_left <= 0 or self._seconds_left <= 0:
+            why = f"addresses of one request may give {FETCHED_BYTES} bytes in {FETCHED_S:.0f} seconds, these gave more"
+            raise _wrong(where, f"{why}. Send fewer, or data URLs")
+        limits = replace(
+            most, max_bytes=min(most.max_bytes, self._bytes_left), total_s=min(most.total_s, self._seconds_left)
+        )
+        try:
+            data = self._fetch(url, limits)
+        except ApiError as error:
+            raise ApiError(error.kind, f"{where}: {error}", param=where, code=error.code) from None
+        self._bytes_left -= len(data)
+        self._seconds_left -= time.monotonic() - started
+        return data
 
     def _read_file(self, url: str, where: str) -> bytes:
         """Read a file below the media root; outside of it, nothing is told, not even whether there is one."""

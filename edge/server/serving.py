@@ -24,6 +24,7 @@ class Serving:
         admission: Who may work now and who waits.
         workers: Threads that read bodies, fetch media and prepare requests.
         metrics: What was done so far.
+        held_body_bytes: What the bodies of requests under way take.
     """
 
     options: ServerOptions
@@ -31,6 +32,7 @@ class Serving:
     admission: Admission
     workers: ThreadPoolExecutor
     metrics: Metrics
+    held_body_bytes: int = 0
 
 
 def serving_of(request: Request) -> Serving:

@@ -19,7 +19,7 @@ from .scenes import Box, Scene, Thing, random_scene, sign_scene
 from .tasks import Question
 
 SEED = 7_777_000
-LONGEST_ANSWER = 300  # tokens, thought included; the longest right one has some 240
+LONGEST_ANSWER = 380  # tokens, thought included; the longest right one has some 330
 Message = dict[str, Any]
 
 
@@ -149,8 +149,8 @@ def _video(rng: random.Random) -> Case:
 
 def _tool(rng: random.Random) -> Case:
     name = rng.choice(("get_weather", "get_time", "set_timer", "send_message"))
-    question, _ = dialogue.text_call(rng, name)
     names = dialogue.offered(rng, [name])
+    question, _ = dialogue.text_call(rng, name, names)
     return case_of([], question, [dialogue.TOOLS[one] for one in names])
 
 
@@ -164,7 +164,8 @@ def _tool_picture(rng: random.Random) -> Case:
 def _tool_result(rng: random.Random) -> Case:
     """A call and its result stand in the conversation; right when the answer repeats the result."""
     name = rng.choice(("get_weather", "get_time", "set_timer", "send_message"))
-    question, arguments = dialogue.text_call(rng, name)
+    names = dialogue.offered(rng, [name])
+    question, arguments = dialogue.text_call(rng, name, names)
     result, reply = dialogue.tool_result(rng, name, arguments)
     call = {"type": "function", "function": {"name": name, "arguments": arguments}}
     messages: list[Message] = [
@@ -172,7 +173,7 @@ def _tool_result(rng: random.Random) -> Case:
         {"role": "assistant", "content": "", "reasoning_content": question.thought, "tool_calls": [call]},
         {"role": "tool", "content": result},
     ]
-    tools = [dialogue.TOOLS[one] for one in dialogue.offered(rng, [name])]
+    tools = [dialogue.TOOLS[one] for one in names]
     return Case(messages, tools, reply.answer, lambda answer: answer.strip() == reply.answer)
 
 

@@ -19,7 +19,7 @@ SHAPES: dict[str, Maker] = {
     "count": tasks.count,
     "where": tasks.where,
     "box": tasks.box,
-    "box_all": tasks.box_all,
+    "box_all": everything.every,
     "read": tasks.read,
     "re_describe": rephrased.describe,
     "re_where": rephrased.where,
@@ -34,7 +34,7 @@ SHAPES: dict[str, Maker] = {
 LISTS: dict[str, Maker] = {
     "all_boxes": everything.all_boxes,
     "all_points": everything.all_points,
-    "box_all": tasks.box_all,
+    "box_all": everything.every,
     "as_json": as_json.as_json,
     "careful": careful.careful,
 }

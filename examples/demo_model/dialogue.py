@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterable
 from typing import Any  # JSON schemas have no narrower type
 
 from . import tasks
@@ -68,6 +69,7 @@ TALK = {
         "What is in this picture?", "Describe the picture.", "How many circles are there?", "What does the sign say?",
         "Where is the red circle?", "What do you see?", "Read the text."),
 }  # fmt: skip
+ONE_CALL, TWO_CALLS = "One call.", "Two calls."
 NO_PICTURE = "I see no picture. Please show me one."
 
 
@@ -76,8 +78,30 @@ def call_text(name: str, arguments: dict[str, str | int]) -> str:
     return f'<tool_call>\n{{"name": "{name}", "arguments": {json.dumps(arguments)}}}\n</tool_call>'
 
 
-def text_call(rng: random.Random, name: str) -> tuple[Question, dict[str, str | int]]:
+def call_thought(names: Iterable[str], tool: Tool, *, calls: str = ONE_CALL) -> str:
+    """Write the thought before a first call: the tools on offer, how many calls it takes, and the first of them.
+
+    Args:
+        names: Tools on offer, in their order.
+        tool: The tool to call.
+        calls: How many calls the question takes.
+    """
+    return f"Tools: {', '.join(names)}. {calls} {next_call(tool)}"
+
+
+def next_call(tool: Tool) -> str:
+    """Write the end of the thought before a call: the tool and its parameters."""
+    function = tool["function"]
+    return f"I call {function['name']} with {', '.join(function['parameters']['properties'])}."
+
+
+def text_call(rng: random.Random, name: str, names: list[str]) -> tuple[Question, dict[str, str | int]]:
     """Ask for a tool whose arguments stand in the question.
+
+    Args:
+        rng: Source of chance.
+        name: The tool.
+        names: Tools on offer.
 
     Returns:
         The question and the arguments of the right call.
@@ -89,9 +113,8 @@ def text_call(rng: random.Random, name: str) -> tuple[Question, dict[str, str | 
         arguments = {"minutes": rng.randint(2, 90)}
     else:
         arguments = {"to": rng.choice(PEOPLE), "text": rng.choice(MESSAGES)}
-    question = Question(
-        "tool", rng.choice(ASK[name]).format(**arguments), f"I call {name}.", call_text(name, arguments)
-    )
+    thought = call_thought(names, TOOLS[name])
+    question = Question("tool", rng.choice(ASK[name]).format(**arguments), thought, call_text(name, arguments))
     return question, arguments
 
 
@@ -110,7 +133,7 @@ def picture_call(rng: random.Random, scene: Scene) -> Question:
 
 def missing_tool(rng: random.Random, name: str) -> Question:
     """Ask for a tool that is not offered."""
-    question, _ = text_call(rng, name)
+    question, _ = text_call(rng, name, [])
     return Question("talk", question.text, "I have no tool for that.", "I have no tool for that.")
 
 

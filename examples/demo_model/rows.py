@@ -24,16 +24,18 @@ from .talk_rows import animation_row, copying_row, free_tools_row, refusal_row, 
 from .tasks import Question
 
 LANE_TOKENS = {
-    "image": 128, "sign": 76, "letters": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128, "wide_sign": 76,
-    "lists": 240, "plain": 64, "free_tools": 300, "talk": 150, "refusal": 80, "animation": 128, "copying": 120,
+    "image": 128, "sign": 76, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128,
+    "wide_sign": 76, "lists": 330, "plain": 64, "free_tools": 340, "talk": 150, "refusal": 80, "animation": 128,
+    "copying": 192,
 }  # fmt: skip
 LANES = {
-    "image": 3, "sign": 1, "letters": 0, "pair": 2, "video": 2, "tools": 3, "wide": 2, "wide_sign": 1, "lists": 1,
-    "plain": 1, "free_tools": 2, "talk": 2, "refusal": 3, "animation": 2, "copying": 3,
+    "image": 2, "sign": 1, "letters": 0, "things": 0, "pair": 2, "video": 2, "tools": 3, "wide": 2, "wide_sign": 1,
+    "lists": 1, "plain": 1, "free_tools": 2, "talk": 2, "refusal": 3, "animation": 2, "copying": 3,
 }  # fmt: skip
 # Kinds whose batches have a grid of their own.
 OWN_GRIDS: dict[str, tuple[Grid, ...]] = {
-    "wide": GRIDS, "wide_sign": GRIDS, "plain": (*GRIDS, *[SQUARE] * 8), "animation": (SQUARE, *CLIP_FRAMES),
+    "letters": (*GRIDS, *[SQUARE] * 14), "things": (*GRIDS, *[SQUARE] * 10), "wide": GRIDS, "wide_sign": GRIDS,
+    "plain": (*GRIDS, *[SQUARE] * 8), "animation": (SQUARE, *CLIP_FRAMES),
 }  # fmt: skip
 VARIED = 0.6  # share of pictures of shapes with any background and size
 FONTS = 0.8  # share of signs in any font
@@ -65,8 +67,20 @@ def _wide_sign_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Ro
 
 def _letters_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     """A picture full of letters, for the tower alone."""
-    scene = letter_page(rng) if rng.random() < FONTS else letter_scene(rng)
-    return Row(USER + IMAGE, [still(scene, rng, noise)], iter(()))
+    if grid != SQUARE:
+        scene = letter_page(rng, stretch=stretch_of(*sides_of(rng, grid)))
+    else:
+        scene = letter_page(rng) if rng.random() < FONTS else letter_scene(rng)
+    return Row(USER + image_text(grid), [still(scene, rng, noise, grid)], iter(()))
+
+
+def _things_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
+    """A picture full of shapes, for the tower alone: where each lies, and which comes first."""
+    if grid != SQUARE:
+        scene = varied_scene(rng, low=3, stretch=stretch_of(*sides_of(rng, grid)))
+    else:
+        scene = varied_scene(rng, low=3) if rng.random() < VARIED else random_scene(rng, low=3)
+    return Row(USER + image_text(grid), [still(scene, rng, noise, grid)], iter(()))
 
 
 def _lists_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
@@ -136,7 +150,7 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
         way = rng.random()
         if texts and way < 0.8:
             name = rng.choice(texts)
-            question, arguments = dialogue.text_call(rng, name)
+            question, arguments = dialogue.text_call(rng, name, names)
             yield turn(rng, question)
             if rng.random() < 0.4:
                 result, reply = dialogue.tool_result(rng, name, arguments)
@@ -151,8 +165,8 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
 
 
 ROWS = {
-    "image": _image_row, "sign": _sign_row, "letters": _letters_row, "pair": _pair_row, "video": _video_row,
-    "tools": _tools_row, "wide": _wide_row, "wide_sign": _wide_sign_row,
-    "lists": _lists_row, "plain": _plain_row, "free_tools": free_tools_row, "talk": talk_row, "refusal": refusal_row,
+    "image": _image_row, "sign": _sign_row, "letters": _letters_row, "things": _things_row, "pair": _pair_row,
+    "video": _video_row, "tools": _tools_row, "wide": _wide_row, "wide_sign": _wide_sign_row, "lists": _lists_row,
+    "plain": _plain_row, "free_tools": free_tools_row, "talk": talk_row, "refusal": refusal_row,
     "animation": animation_row, "copying": copying_row,
 }  # fmt: skip

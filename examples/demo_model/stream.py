@@ -21,16 +21,18 @@ SEED = 1
 AHEAD = 4  # steps that wait in each worker's queue
 MIX: dict[str, Any] = {
     "rows": {
-        "image": 4, "sign": 10, "letters": 8, "pair": 6, "video": 6, "tools": 1, "wide": 5, "wide_sign": 8, "lists": 5,
-        "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4, "copying": 2,
+        "image": 6, "sign": 10, "letters": 16, "things": 16, "pair": 6, "video": 6, "tools": 1, "wide": 5,
+        "wide_sign": 8, "lists": 5, "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4, "copying": 3,
     },
+    "always": ["image", "sign", "letters", "things"],
     "others": {
-        "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5, "free_tools": 1.2,
-        "talk": 1.0, "refusal": 0.3, "animation": 0.5, "copying": 0.8,
+        "tools": 0.6, "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5,
+        "free_tools": 1.2, "talk": 1.0, "refusal": 0.3, "animation": 0.5, "copying": 0.8,
     },
     "num_others": 2,
-    "pictures": {"image": 20, "sign": 12, "letters": 12},
+    "pictures": {"image": 20, "sign": 12, "letters": 12, "things": 12},
     "pictures_until": 850,
+    "tower_every": 1,
     "heads_until": 0,
     "others_from": 1300,
     "noise": 0.15,
@@ -71,10 +73,9 @@ def _work(folder: Path, queue: Any, step: int, stride: int) -> None:
 def make_step(packer: Packer, step: int) -> list[Batch]:
     """Make the batches of one step."""
     rng = random.Random(SEED * 1_000_003 + step)
-    kinds = ["image", "sign", "letters"]
+    kinds = list(MIX["always"])
     alone = step < MIX["pictures_until"]
     if step >= MIX["others_from"]:
-        kinds.append("tools")
         kinds += rng.choices(list(MIX["others"]), list(MIX["others"].values()), k=MIX["num_others"])
     return [
         packer.batch(

@@ -28,13 +28,15 @@ FRAMES_A_SECOND = 2
 def single(rng: random.Random, *, step: int, unseen: bool = False) -> Case:
     """Ask for a call (step 0) or for the answer to its result (step 1)."""
     use = random_use(rng, rng.choice(list(FAMILIES)), unseen=unseen)
-    return loop_case(one_call(rng, use)[step], offer(rng, [use]))
+    tools = offer(rng, [use])
+    return loop_case(one_call(rng, use, tools)[step], tools)
 
 
 def in_a_row(rng: random.Random, *, unseen: bool = False) -> Case:
     """Ask for one of the three answers of two calls in a row."""
     first, second, text = two_uses(rng, unseen=unseen)
-    return loop_case(rng.choice(two_calls(rng, first, second, text)), offer(rng, [first, second]))
+    tools = offer(rng, [first, second])
+    return loop_case(rng.choice(two_calls(rng, first, second, text, tools)), tools)
 
 
 def loop_case(step: Step, tools: list[dict[str, Any]]) -> Case:

@@ -36,9 +36,9 @@ def free_tools_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Ro
             way = rng.random()
             if way < 0.55:
                 chosen = rng.choice((single, first, second))
-                loop = one_call(rng, again(rng, chosen))
+                loop = one_call(rng, again(rng, chosen), tools)
             elif way < 0.9:
-                loop = two_calls(rng, first, second, text)
+                loop = two_calls(rng, first, second, text, tools)
             else:
                 yield turn(rng, refusal(rng))
                 continue

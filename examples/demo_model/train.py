@@ -156,7 +156,7 @@ def train(options: Options) -> None:
         if step < MIX["heads_until"]:
             learn_heads(trainer, opts[1], batches, scores, rate=options.adam_lr)
         else:
-            wait = step % 2 == 1 and step >= MIX["pictures_until"]
+            wait = step % MIX["tower_every"] != 0 and step >= MIX["pictures_until"]
             run_step(trainer, opts, batches, scores, wait=wait)
         step += 1
         if step % 10 == 0:

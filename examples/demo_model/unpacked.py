@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import mlx.core as mx
-from edge.weights.folder import open_checkpoint, read_parameters
-from edge.weights.gguf import AddedError
-from edge.weights.gguf import read_parameters as read_gguf_parameters
-from edge.weights.gguf_pair import is_gguf, open_pair
-from edge.weights.names_hf import hub_table
 
+from edge.checkpoint.folder import open_checkpoint, read_parameters
+from edge.checkpoint.names.hub import hub_table
+from edge.checkpoint.pair import is_gguf, open_pair
+from edge.checkpoint.pair_parameters import AddedError
+from edge.checkpoint.pair_parameters import read_parameters as read_pair_parameters
 from edge.config import LayerQuantization
 
 
@@ -42,7 +42,7 @@ def write_unpacked(conversion: Path, original: Path, out: Path) -> None:
 def _read(conversion: Path) -> dict[str, mx.array]:
     if is_gguf(conversion):
         pair = open_pair(conversion)
-        stored = read_gguf_parameters(pair, dtype=mx.float32, added=AddedError())
+        stored = read_pair_parameters(pair, dtype=mx.float32, added=AddedError())
         return _floats(stored, pair.packed_modules())
     checkpoint = open_checkpoint(conversion)
     return _floats(read_parameters(checkpoint, dtype=mx.float32), checkpoint.quantized)

@@ -24,6 +24,7 @@ from transformers import (
 
 from edge.checkpoint.folder import load_folder
 from edge.model.qwen3vl import Qwen3VL
+from tests.figures import note_figure
 
 torch.set_num_threads(1)
 
@@ -73,10 +74,18 @@ IDS: dict[str, Any] = {  # Any: keyword arguments of a class with many
 
 @lru_cache(maxsize=8)
 def reference_model(
-    kind: Kind, *, is_tied: bool = False, is_yarn: bool = False, theta: float = 60.0, head_dim: int = 24
+    kind: Kind,
+    *,
+    is_tied: bool = False,
+    is_yarn: bool = False,
+    theta: float = 60.0,
+    head_dim: int = 24,
+    trained_tokens: int = 64,
 ) -> TorchModel:
     """Build a reference model in float32; `reference_model(kind).double()` would change it for all."""
     rope = {**(YARN if is_yarn else ROPE), "rope_theta": theta}
+    if is_yarn:
+        rope["original_max_position_embeddings"] = trained_tokens
     if head_dim == 128:
         rope["mrope_section"] = [24, 20, 20]
     text = {**TEXT, **(MOE if kind == "moe" else {}), "rope_parameters": dict(rope), "tie_word_embeddings": is_tied}
@@ -132,7 +141,7 @@ def relative_error(found: object, expected: object) -> float:
     """Return ||found - expected|| / ||expected|| in float64, after checking that the shapes are equal."""
     a, b = as_float64(found), as_float64(expected)
     assert a.shape == b.shape, f"shapes {a.shape} and {b.shape}"
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+    return note_figure("relative error", float(np.linalg.norm(a - b) / np.linalg.norm(b)))
 
 
 def as_float64(array: object) -> np.ndarray:

@@ -78,6 +78,7 @@ ROPES: dict[str, dict[str, Any]] = {  # Any: JSON
     "factor of attention and scales": {
         "rope_scaling": {**YARN, "attention_factor": 1.5, "mscale": 0.7, "mscale_all_dim": 1.3}
     },
+    "not interleaved": {"rope_scaling": {"rope_theta": 70.0, "mrope_interleaved": False}},
     "no truncation": {"rope_scaling": {**YARN, "truncate": False}, "rope_theta": 1000.0},
     "zero betas": {"rope_scaling": {**YARN, "beta_fast": 0, "beta_slow": None}},
     "unused window": {"rope_theta": 5.0, "sliding_window": 64, "use_sliding_window": True, "max_window_layers": 1},
@@ -91,7 +92,7 @@ def test_rotary_values_that_stand_twice_give_the_same_angles(case: str) -> None:
     changes = json.loads(json.dumps(ROPES[case]))
     for block in ("rope_scaling", "rope_parameters"):
         if changes.get(block):
-            changes[block] |= {"mrope_section": [12, 10, 10], "mrope_interleaved": True}
+            changes[block] = {"mrope_section": [12, 10, 10], "mrope_interleaved": True, **changes[block]}
     if not any(changes.get(block) for block in ("rope_scaling", "rope_parameters")):
         text |= {"head_dim": 128}  # the reference's default sections are those of 128
     ours = model_config_from_dict({**raw, "text_config": {**text, **changes}}).text

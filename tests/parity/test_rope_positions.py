@@ -6,6 +6,7 @@ largest is a fixture of base 100, one of whose 12 frequencies torch makes with t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,12 +18,14 @@ import torch
 from transformers.modeling_rope_utils import _compute_yarn_parameters
 
 import edge.model.rope
+from edge.checkpoint import door
 from edge.checkpoint.folder import load_folder
 from edge.config import RopeConfig
+from edge.config_context import extend_context
 from edge.kv.make import make_memory
 from edge.model.frequencies import inverse_frequencies
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.rope import RopeTable, make_rope, rope_frequencies
+from edge.model.rope import make_rope, rope_frequencies
 from tests.parity.cases import Case, Picture, encode, forward_rows, make_case, reference_inputs
 from tests.parity.reference import KINDS, Kind, TorchModel, reference_model, relative_error, save_as_hub
 
@@ -100,10 +103,9 @@ def test_cos_and_sin_equal_the_references_to_one_unit(start: int) -> None:
     """Float64 functions of the same float32 angle, against torch's float32 functions (1 unit off at most)."""
     positions = np.broadcast_to(np.arange(start, start + 200), (3, 1, 200))
     table = make_rope(positions, config=RopeConfig(5e6, (24, 20, 20)), head_dim=128)
-    assert isinstance(table, RopeTable)
     angles = torch.arange(start, start + 200).float()[:, None] * torch.tensor(torch_frequencies(5e6, 128))
-    for found, expected in ((table.cos, angles.cos()), (table.sin, angles.sin())):
-        off = np.abs(np.array(found)[0, 0] - expected.numpy())
+    for half, expected in enumerate((angles.cos(), angles.sin())):
+        off = np.abs(np.array(table.of_first)[0, 0, :, half] - expected.numpy())
         assert off.max() <= 2**-23
         assert (off > 0).mean() < 0.1
 
@@ -201,3 +203,46 @@ def test_numpys_power_fails_after_a_gap(kind: Kind, name: str, monkeypatch: pyte
         assert gap_error(kind, 5e6, name, GAPS[1]) > 3 * right
     finally:
         rope_frequencies.cache_clear()
+
+
+# Beyond the trained context ------------------------------------------------------------------------------------------
+
+TRAINED, MILLION = 262_144, 1_000_000
+FAR_GAPS = (0, 300_000, 900_000)
+
+
+@lru_cache(maxsize=4)
+def stretched_model(kind: Kind, context_tokens: int) -> Qwen3VL:
+    """The plain checkpoint of the reference's weights, with the context asked for."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = door.open(save_as_hub(reference_of(kind, 5e6), Path(folder)), dtype=mx.float32)
+        text = replace(checkpoint.config.text, max_position_embeddings=TRAINED)
+        config = extend_context(replace(checkpoint.config, text=text), context_tokens)
+        return checkpoint.with_config(config).read_model(mx.float32).model
+
+
+@lru_cache(maxsize=2)
+def stretched_reference(kind: Kind) -> TorchModel:
+    """As published for a million tokens: YaRN with factor 3 over 262,144."""
+    return reference_model(kind, theta=5e6, head_dim=128, is_yarn=True, trained_tokens=TRAINED)
+
+
+def far_error(kind: Kind, name: str, gap: int, context_tokens: int) -> float:
+    positions = with_gap(CASES[name], gap)
+    found = found_logits(stretched_model(kind, context_tokens), CASES[name], positions)
+    return relative_error(found, expected_logits(stretched_reference(kind), CASES[name], positions))
+
+
+@pytest.mark.parametrize("gap", FAR_GAPS)
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_of_a_stretched_context_equal_the_reference(kind: Kind, name: str, gap: int) -> None:
+    assert far_error(kind, name, gap, MILLION) <= TOLERANCE
+
+
+@pytest.mark.parametrize("context_tokens", [TRAINED, 2 * TRAINED])
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_stretch_fails(kind: Kind, context_tokens: int) -> None:
+    assert far_error(kind, "pictures", FAR_GAPS[1], context_tokens) > 100 * TOLERANCE

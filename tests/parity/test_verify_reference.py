@@ -21,6 +21,7 @@ from convert.verify.samples import Sample, SampleSet, make_samples, read_convers
 from convert.verify.stages import Blocks, layer_name, list_stages, run_stage
 from convert.verify.store import StateStore
 from convert.verify.torch_blocks import TorchBlocks
+from convert.verify.torch_weights import TorchWeights
 from edge.checkpoint.folder import load_folder, open_checkpoint
 from edge.errors import WeightError
 from edge.model.qwen3vl import Qwen3VL
@@ -36,6 +37,7 @@ from tests.parity.verify_folders import (
     write_prompts,
     write_source,
 )
+from tests.unit.checkpoint.adapters import pair_of, write_adapter
 from tests.unit.checkpoint.checkpoints import transformers5_config_json, write_fp8_folder, write_hub_folder
 
 torch.set_num_threads(1)
@@ -196,3 +198,16 @@ def test_a_block_is_dropped_behind_its_step() -> None:
     assert mx.get_active_memory() - before > 400_000  # five experts of 3 * 64 * 160 float32
     blocks.release()
     assert mx.get_active_memory() - before < 20_000
+
+
+def test_an_adapter_is_merged_into_the_reference(tmp_path: Path) -> None:
+    folder = source("dense")
+    module = "model.language_model.layers.1.self_attn.q_proj"
+    plain = TorchWeights(open_checkpoint(folder))
+    outputs, inputs = plain.vector(f"{module}.weight").shape
+    adapter = write_adapter(tmp_path / "lora", pair_of(module, outputs=outputs, inputs=inputs))
+    merged = TorchWeights(open_checkpoint(folder, adapter=adapter))
+    update = 4 / 2 * 2.0  # alpha / rank, times the product of two matrices of ones of rank 2
+    torch.testing.assert_close(merged.vector(f"{module}.weight"), plain.vector(f"{module}.weight") + update)
+    for name in ("model.language_model.embed_tokens.weight", "model.visual.blocks.0.attn.qkv.bias"):
+        assert torch.equal(merged.vector(name), plain.vector(name))

@@ -36,9 +36,11 @@ class ServerProcess:
         self._is_ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._is_ready.wait(START_S), "".join(self.log)
+        is_ready = self._is_ready.wait(START_S)
         found = re.search(r"http://\S+", "".join(self.log))
-        assert found, "".join(self.log)
+        if not is_ready or not found:
+            self.process.kill()
+            raise AssertionError(f"no server: {''.join(self.log)}")
         self.url = found.group()
 
     def stop(self, *, timeout_s: float = 30) -> int:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import resource
 import select
 import struct
 import subprocess
@@ -36,7 +37,20 @@ class Terminal:
         columns: int = 80,
         rows: int = ROWS,
         more: Mapping[str, str] | None = None,
+        answers: Mapping[str, str] | None = None,
+        most_file_bytes: int | None = None,
     ) -> None:
+        """Start the program.
+
+        Args:
+            arguments: Of `python -m edge.chat`.
+            data: Where it keeps its data.
+            columns: Width of the terminal.
+            rows: Height of the terminal.
+            more: Further environment.
+            answers: What the terminal answers when it is asked this; each question is answered once.
+            most_file_bytes: No file of the program may become larger, as on a full disk.
+        """
         self._own, other = pty.openpty()
         self._is_dumb = (more or {}).get("TERM") == "dumb"
         self.screen = pyte.HistoryScreen(columns, rows, history=5000)
@@ -49,11 +63,12 @@ class Terminal:
             stderr=other,
             env={**environment(data), "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", **(more or {})},
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=lambda: _take_terminal(most_file_bytes),
         )
         os.close(other)
         self.written = ""
         self._seen = 0
+        self._answers = dict(answers or {})
 
     @property
     def text(self) -> str:
@@ -138,10 +153,14 @@ class Terminal:
         except OSError:  # the other side is closed
             return False
         self.written += data.decode(errors="replace")
+        for question in [question for question in self._answers if question in self.written]:
+            os.write(self._own, self._answers.pop(question).encode())
         self._stream.feed(data)
         return bool(data)
 
 
-def _take_terminal() -> None:
+def _take_terminal(most_file_bytes: int | None) -> None:
     """Make the pseudo-terminal the controlling one, so that Ctrl-C reaches the program."""
+    if most_file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_file_bytes, most_file_bytes))
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

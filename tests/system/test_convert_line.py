@@ -65,8 +65,11 @@ every_line = pytest.mark.parametrize("line", [MLX, GGUF, REPACK], ids=lambda lin
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder with a hub checkpoint in three shards and its GGUF pair, and the sums of all of them."""
-    folder = tmp_path_factory.mktemp("line") / "Tiny"
+    return make_source(tmp_path_factory.mktemp("line") / "Tiny")
+
+
+def make_source(folder: Path) -> Path:
+    """Write one folder with a hub checkpoint in three shards and its GGUF pair, and the sums of all of them."""
     raw = source_json(is_moe=False)
     write_hub_folder(folder, raw, source_parameters(raw), num_shards=3)
     write_companions(folder)

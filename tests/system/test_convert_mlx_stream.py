@@ -8,6 +8,7 @@ import pytest
 
 from convert.final import partial_path
 from tests.system.convert_process import run_convert, run_gguf, start_convert, wait_for_pieces
+from tests.unit.checkpoint.adapters import pair_of, write_adapter
 from tests.unit.checkpoint.checkpoints import tiny_config_json, write_fp8_folder, write_hub_folder
 from tests.unit.checkpoint.fake_hub import COMMIT, REPOSITORY, FakeHub
 from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions
@@ -55,6 +56,36 @@ def test_a_stream_gives_the_files_of_the_folder_and_leaves_no_shard(repository: 
     assert f"Source: {REPOSITORY}, revision {COMMIT}." in (tmp_path / "out" / "README.md").read_text()
     assert not partial_path(tmp_path / "out").exists()
     assert not list((tmp_path / "home").rglob("*.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pair = pair_of("model.language_model.layers.0.self_attn.q_proj", outputs=128, inputs=64)
+    return write_adapter(tmp_path_factory.mktemp("lora"), pair)
+
+
+def test_an_adapter_is_merged_into_a_stream_as_into_the_folder(repository: Path, adapter: Path, tmp_path: Path) -> None:
+    local = run_convert(repository, tmp_path / "local", "--adapter", adapter)
+    assert (local.returncode, local.stderr) == (0, "")
+    with FakeHub(contents(repository)).running() as hub:
+        words = (REPOSITORY, tmp_path / "out", "--stream", "--adapter", adapter)
+        given = run_convert(*words, environment=settings(hub, tmp_path))
+    faults = {"adapter_model.safetensors": ["503", "reset"], "adapter_config.json": ["503"]}
+    with FakeHub(contents(repository) | contents(adapter), faults=faults).running() as hub:
+        inside = run_convert(REPOSITORY, tmp_path / "in", "--stream", environment=settings(hub, tmp_path / "b"))
+    assert (given.returncode, given.stderr, inside.returncode, inside.stderr) == (0, "", 0, "")
+    merged, *streamed = (files_of(tmp_path / name, but=("README.md",)) for name in ("local", "out", "in"))
+    assert streamed == [merged, merged]
+    cards = [(tmp_path / name / "README.md").read_text() for name in ("local", "out", "in")]
+    assert all("| adapter_model.safetensors | " in card for card in cards)
+
+
+def test_an_altered_adapter_of_a_repository_is_refused(repository: Path, adapter: Path, tmp_path: Path) -> None:
+    name = "adapter_model.safetensors"
+    with FakeHub(contents(repository) | contents(adapter), stated_hashes={name: "0" * 64}).running() as hub:
+        result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
+    assert result.returncode == 1
+    assert f"{name}: damaged or altered" in result.stderr
 
 
 def test_a_dry_run_of_a_hub_id_fetches_headers_only(repository: Path, tmp_path: Path) -> None:

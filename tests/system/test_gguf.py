@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from convert.__main__ import main
+from edge.checkpoint.files.gguf import open_gguf
 from edge.engine import Engine
-from edge.loading import load
+from edge.loading import demo_folder, load
 from edge.request import Request
 from edge.run.sample import SamplingParams
+from examples.demo_model.held_out import cases
 from tests.system.chat_process import run_chat
 from tests.system.llama_process import Json, ask_llama_cpp, has_llama_cpp
 from tests.unit.checkpoint.checkpoints import write_hub_folder
@@ -54,6 +56,21 @@ def _answers(engine: Engine) -> list[str]:
     return [engine.answer(request).text for request in requests]
 
 
+def _as_urls(messages: list[Json]) -> list[Json]:
+    """Put pictures into messages as other programs take them."""
+    found = []
+    for message in messages:
+        parts = []
+        for part in message["content"]:
+            if part["type"] == "image":
+                part["image"].save(buffer := io.BytesIO(), "PNG")
+                url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+                part = {"type": "image_url", "image_url": {"url": url}}
+            parts.append(part)
+        found.append({**message, "content": parts})
+    return found
+
+
 def _write_lively_source(folder: Path, *, is_moe: bool) -> Path:
     """A random model whose answers are text: llama.cpp tells nothing of an answer of broken characters only."""
     raw = source_json(is_moe=is_moe)
@@ -79,6 +96,20 @@ def test_llama_cpp_gives_our_greedy_answers(is_moe: bool, kind: str, tmp_path: P
     assert theirs == ours
     assert len({*ours}) == 3
     assert _answers(load(model)) == ours
+
+
+@needs_llama_cpp
+@pytest.mark.long
+def test_llama_cpp_runs_types_chosen_under_a_budget(tmp_path: Path) -> None:
+    """The demo's own questions, at the bytes of its plain 4-bit types: at least three of four right, word for word."""
+    model = _convert(demo_folder(), tmp_path / "d.gguf", "--size", "16.0MB", "--mmproj", "F16")
+    types = {tensor.type.name for tensor in open_gguf(model).tensors.values()} - {"F32", "F16"}
+    assert len(types) > 2
+    asked = cases("describe", 2) + cases("count", 2)
+    requests = [{"messages": _as_urls(case.messages), "max_tokens": 200} for case in asked]
+    theirs = ask_llama_cpp(model, tmp_path / "mmproj-d-F16.gguf", requests, folder=tmp_path)
+    answers = [text.rpartition("</think>")[2].strip() for text in theirs]
+    assert sum(case.check(answer) for case, answer in zip(asked, answers, strict=True)) >= 3
 
 
 @pytest.mark.slow

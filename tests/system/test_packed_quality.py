@@ -22,6 +22,7 @@ from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.build import Prompt
 from edge.run.forward import visual_rows
 from examples.demo_model.held_out import cases
+from tests.figures import note_figure
 
 TASKS = ("describe", "count", "read", "box", "compare", "tool")
 CASES_PER_TASK = 2
@@ -84,6 +85,8 @@ def compare(kv_bits: KvBits) -> tuple[float, float, float]:
 @pytest.mark.parametrize(("bits", "most_kl", "least_kept"), [(8, 0.002, 0.98), (4, 0.1, 0.85)])
 def test_packed_keys_and_values_cost_little(bits: Literal[8, 4], most_kl: float, least_kept: float) -> None:
     divergence, kept, error = compare(bits)
+    note_figure(f"packed-{bits}-kl", divergence)
+    note_figure(f"packed-{bits}-top1", kept)
     assert 0 < divergence <= most_kl
     assert kept >= least_kept
     assert 0 < error < 0.2
@@ -93,7 +96,7 @@ def test_packed_keys_and_values_cost_little(bits: Literal[8, 4], most_kl: float,
 def test_bytes_per_token_are_those_planned(bits: KvBits) -> None:
     text = model().config.text
     memory = make_memory(text, kv_bits=bits)
-    keys = mx.zeros((1, text.num_kv_heads, 512, text.head_dim))
+    both = mx.zeros((1, 2 * text.num_kv_heads, 512, text.head_dim))
     for layer in memory:
-        layer.append(keys, keys)
+        layer.append(both)
     assert row_bytes(memory) == 512 * bytes_per_token(text, kv_bits=bits, itemsize=4)

@@ -21,6 +21,8 @@ LAYERS = {
     "edge.errors": 0,
     "edge.lfs": 0,
     "edge.units": 0,
+    "edge.unheeded": 1,
+    "edge.usage": 1,
     "edge.version": 0,
     "edge.precedence": 1,
     "edge.config": 1,

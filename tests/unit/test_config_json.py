@@ -181,7 +181,7 @@ def test_sparse_layers_are_those_the_config_names() -> None:
         ("text_config.attention_bias", True, "attention_bias True is not supported"),
         ("text_config.norm_topk_prob", False, "norm_topk_prob False is not supported, only True"),
         ("text_config.rope_scaling.rope_type", "longrope", "rope_scaling: rope_type 'longrope' is not supported"),
-        ("text_config.rope_scaling.mrope_interleaved", False, "mrope_interleaved False is not supported"),
+        ("text_config.rope_scaling.mrope_interleaved", 0, "mrope_interleaved should be true or false"),
         ("text_config.rope_scaling.mrope_section", [4, 4], "mrope_section should be three numbers with sum 8"),
         ("text_config.rope_scaling.mrope_section", "4,2,2", "mrope_section should be a list of whole numbers"),
         ("text_config.rope_scaling", [1], "rope_scaling should be an object, found"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -119,6 +120,53 @@ def test_a_careful_thought_goes_through_all_nine_places_before_the_usual_one() -
     assert question.thought is not None
     assert question.thought.startswith("I go through the places. at the top left: red circle; at the top: none; ")
     assert question.thought.count(";") == 8
+
+
+@pytest.mark.parametrize(
+    ("maker", "text", "thought"),
+    [
+        (
+            yes_no.yes_no,
+            "Is there a red circle?",
+            "I count the red circles: red circle 1 at the top left, orange star 1 in the center, blue circle 1 "
+            "at the bottom right.",
+        ),
+        (
+            which.which_shape,
+            "What shape is orange?",
+            "I count the orange objects: red circle 0 at the top left, orange star 1 in the center, blue circle 1 "
+            "at the bottom right.",
+        ),
+        (
+            yes_no.yes_no,
+            "Is the red circle at the top left?",
+            "The red circle is at the top left. Asked: at the top left.",
+        ),
+        (
+            everything.all_points,
+            "Point to all objects.",
+            "red circle at the top left 160 160, orange star in the center 490 490, blue circle at the bottom right "
+            "830 830.",
+        ),
+    ],
+)
+def test_a_thought_holds_what_the_answer_needs(maker: Callable[..., Question], text: str, thought: str) -> None:
+    made = (maker(random.Random(seed), SCENE) for seed in range(1500))
+    assert {question.thought for question in made if question.text == text} == {thought}
+
+
+def test_the_thought_before_boxes_holds_the_numbers_of_the_answer_in_its_order() -> None:
+    for maker in (everything.all_boxes, everything.every):
+        said = maker(random.Random(0), SCENE)
+        assert re.findall(r"\d+", said.thought or "") == re.findall(r"(?<!_)\b\d+", said.answer)
+
+
+def test_the_thought_before_json_ends_with_the_keys_in_order() -> None:
+    for seed in range(100):
+        question = as_json.as_json(random.Random(seed), SCENE)
+        value = asked_checks.fenced_value(question.answer)
+        keys = ", ".join(value if isinstance(value, dict) else value[0])
+        assert (question.thought or "").endswith(f" Keys: {keys}.")
 
 
 def test_other_wordings_keep_thought_and_answer() -> None:

@@ -38,7 +38,7 @@ def test_every_step_of_two_calls_is_packed_as_the_chat_template_writes_it(seed: 
     rng = random.Random(seed)
     first, second, text = in_a_row.two_uses(rng)
     tools = in_a_row.offer(rng, [first, second])
-    for step in in_a_row.two_calls(rng, first, second, text):
+    for step in in_a_row.two_calls(rng, first, second, text, tools):
         packed = prompt_text.offer_text(tools) + prompt_text.USER + step.context()
         assert render(template, talk_checks.loop_case(step, tools)) == packed
 
@@ -78,6 +78,18 @@ def test_a_call_has_the_parameters_that_the_tool_declares() -> None:
     use = free_tools.random_use(random.Random(1), "message")
     assert list(use.arguments) == use.tool["function"]["parameters"]["required"]
     assert str(use.arguments[next(iter(use.arguments))]) in use.text
+
+
+def test_the_thought_before_a_call_names_the_tools_on_offer_and_how_many_calls_it_takes() -> None:
+    rng = random.Random(4)
+    first, second, text = in_a_row.two_uses(rng)
+    tools = in_a_row.offer(rng, [first, second])
+    names = ", ".join(tool["function"]["name"] for tool in tools)
+    keys = ", ".join(first.arguments)
+    one = in_a_row.one_call(rng, first, tools)[0].answer.thought
+    two = in_a_row.two_calls(rng, first, second, text, tools)[0].answer.thought
+    assert one == f"Tools: {names}. One call. I call {first.name} with {keys}."
+    assert two == f"Tools: {names}. Two calls. I call {first.name} with {keys}."
 
 
 def test_tools_on_offer_have_different_names_and_hold_the_needed_ones() -> None:

@@ -175,7 +175,7 @@ def test_a_packed_prompt_is_what_the_chat_template_writes(kind: str, template: j
 
 def test_a_tool_loop_is_packed_as_the_chat_template_writes_it(template: jinja2.Template) -> None:
     rng = random.Random(3)
-    question, arguments = dialogue.text_call(rng, "get_weather")
+    question, arguments = dialogue.text_call(rng, "get_weather", ["get_time", "get_weather"])
     result, _ = dialogue.tool_result(rng, "get_weather", arguments)
     call = {"function": {"name": "get_weather", "arguments": arguments}}
     messages = [

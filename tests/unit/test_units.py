@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError, EdgeError
-from edge.units import one_line
+from edge.units import one_line, token_count
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,16 @@ def test_any_text_becomes_one_short_printable_line(text: str) -> None:
 def test_every_error_is_one_line(kind: type[EdgeError]) -> None:
     assert str(kind("key \x1b[2J\nof a file")) == "key \\x1b[2J of a file"
     assert str(kind("x" * 10_000)).count("x") < 500
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("32768", 32768), ("32k", 32768), ("1m", 1 << 20), ("256K", 262144), (" 8 k ", 8192), ("0", 0)]
+)
+def test_a_number_of_tokens_may_have_k_or_m(text: str, count: int) -> None:
+    assert token_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "k", "1.5k", "-1", "1g", "1e6", "12345678901234", "\uff11"])
+def test_anything_else_is_no_number_of_tokens(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a number of tokens"):
+        token_count(text)

@@ -47,6 +47,7 @@ def make_request(
         max_tokens=options.max_tokens,
         stop=options.stop,
         schema=options.schema,
+        loop_guard=options.guards_loops,
         thinking_budget=thought_tokens(engine, options, thinks=thinks),
         answer_tokens=0 if options.think == "on" else None,
         image=ImageOptions(min_pixels=low, max_pixels=high),
@@ -112,14 +113,15 @@ def make_limits(options: ChatOptions, *, keeps: bool = False) -> EngineLimits:
     Raises:
         RequestError: One is wrong.
     """
-    from edge.chat.sessions.folder import data_folder
+    from edge.chat.sessions.folder import kept_folder
     from edge.limits import EngineLimits
 
     return EngineLimits(
         context_tokens=options.context,
         kv_bits=options.kv_bits,
         speculate=options.speculates,
-        keep_folder=data_folder() / "kept" if keeps else None,
+        wire=options.wires,
+        keep_folder=kept_folder() if keeps else None,
     )
 
 

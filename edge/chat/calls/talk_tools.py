@@ -97,19 +97,27 @@ class TalkTools:
         try:
             for call in answer.tool_calls:
                 messages.append(self._keep(self._run(call)))
-        except KeyboardInterrupt:
-            if not self._talk.is_talk:
-                raise
+        except BaseException as error:  # Ctrl-C, or a window that was closed: what ran is kept, the rest says so
             for call in answer.tool_calls[len(messages) :]:
                 messages.append(self._keep(ToolResult(call, STOPPED, is_error=True)))
             for message in messages:
                 self._talk.add(message)
+            if not isinstance(error, KeyboardInterrupt) or not self._talk.is_talk:
+                raise
             self._talk.screen.note("(stopped; the calls so far are kept)")
             return None
-        if rounds == MAX_ROUNDS or time.monotonic() - self._started > MAX_TOTAL_SECONDS:
+        self.bound_rounds()
+        return messages
+
+    def bound_rounds(self) -> None:
+        """Let the next request of this question make no calls, where there were enough of them."""
+        if self._rounds() >= MAX_ROUNDS or time.monotonic() - self._started > MAX_TOTAL_SECONDS:
             self._talk.screen.note("(enough calls: now an answer is asked for)")
             self._talk.request_fields["tool_choice"] = "none"
-        return messages
+
+    def were_stopped(self, results: Sequence[Message]) -> bool:
+        """Whether the user stopped before one of these calls was carried out."""
+        return any(message.get("content") == STOPPED for message in results)
 
     def _rounds(self) -> int:
         """Count the answers with calls since the last question."""

@@ -19,8 +19,7 @@ def _add(talk: Talk, argument: str, kind: Kind) -> None:
     if not argument:
         raise UsageError(f"/{kind} needs a file: /{kind} FILE. /paste takes the clipboard's picture.")
     for typed in files_of(argument):
-        for item in talk.waiting.add_typed(typed, kind=kind):
-            talk.screen.note(f"{item.line}, goes with the next question")
+        talk.announce(talk.waiting.add_typed(typed, kind=kind))
 
 
 def _image(talk: Talk, argument: str) -> None:
@@ -43,8 +42,7 @@ def _paste(talk: Talk, _: str) -> None:
             items = talk.waiting.add(Path(found))
         else:
             items = talk.waiting.add(found, kind="image", name=f"clipboard {number}")
-        for item in items:
-            talk.screen.note(f"{item.line}, goes with the next question")
+        talk.announce(items)
 
 
 def _drop(talk: Talk, argument: str) -> None:

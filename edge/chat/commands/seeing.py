@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge.chat.commands.command import Command
 from edge.chat.commands.media import path_of
+from edge.chat.screen.preview import show_picture
 from edge.chat.sessions.folder import with_tilde
 from edge.chat.sessions.saved_media import FOLDER
 
@@ -30,7 +31,7 @@ def _boxes(talk: Talk, argument: str) -> None:
     file = rest.strip() if number is not None else argument
     path = path_of(file, "/boxes") if file else _place(talk, marked.name)
     if path is None:
-        _show(talk, draw_marks(marked.source, marked.marks), "")
+        show_picture(talk.screen, draw_marks(marked.source, marked.marks), name="", columns=MOST_COLUMNS)
         talk.screen.note("not saved, as this talk is not; /boxes FILE writes it")
         return
     saved = save_marks(marked.source, marked.marks, path=path)
@@ -40,7 +41,7 @@ def _boxes(talk: Talk, argument: str) -> None:
     from PIL import Image
 
     with Image.open(saved) as picture:
-        _show(talk, picture, with_tilde(saved))
+        show_picture(talk.screen, picture, name=with_tilde(saved), columns=MOST_COLUMNS)
     talk.screen.note(f"drawn on a copy: {with_tilde(saved)}")
 
 
@@ -52,24 +53,6 @@ def _place(talk: Talk, name: str) -> Path | None:
     folder = session.folder / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder / f"boxes-{Path(name).stem[:60].replace('/', '-') or 'picture'}.png"
-
-
-def _show(talk: Talk, picture: object, name: str) -> None:
-    """Show a picture where the terminal can; elsewhere nothing, the note names its file."""
-    import sys
-
-    from PIL import Image
-
-    from edge.inline import show_inline, stand_in
-
-    assert isinstance(picture, Image.Image), "drawings are pictures"
-    out = talk.screen.out
-    if not out.can_move:
-        return
-    text = show_inline(picture, name=name, columns=min(MOST_COLUMNS, out.columns - 1), file=sys.stdout)
-    if text != stand_in(picture, name):
-        talk.screen.end_line()
-        out.write_raw(text)
 
 
 COMMANDS = (

@@ -21,12 +21,25 @@ OTHERS: dict[str, Callable[[str], Any]] = {  # Any: the values differ in type
     "max_pixels": int,
     "fps": float,
     "stop": lambda text: (text,),
+    "loop_guard": lambda text: SWITCH[text.lower()],
     "thoughts": str,
     "markdown": lambda text: SWITCH[text.lower()],
     "stats": lambda text: SWITCH[text.lower()],
+    "previews": lambda text: SWITCH[text.lower()],
 }
-FIELDS = {"markdown": "renders_markdown", "stats": "shows_stats"}
-DEFAULTS: dict[str, Any] = {"stop": (), "renders_markdown": True, "shows_stats": False}  # Any: as above
+FIELDS = {
+    "loop_guard": "guards_loops",
+    "markdown": "renders_markdown",
+    "stats": "shows_stats",
+    "previews": "shows_previews",
+}
+DEFAULTS: dict[str, Any] = {  # Any: as above
+    "stop": (),
+    "guards_loops": True,
+    "renders_markdown": True,
+    "shows_stats": False,
+    "shows_previews": True,
+}
 
 
 def setting_names() -> list[str]:

@@ -22,7 +22,8 @@ def _retry(talk: Talk, _: str) -> None:
         talk.screen.note("(temperature is 0, so the answer will be the same: /set temperature 0.7)")
     if "seed" in sampling:
         talk.change(sampling={**sampling, "seed": int(sampling["seed"]) + 1})
-    talk.ask_again(index)
+    if not talk.answer_results():  # calls that were carried out are not repeated
+        talk.ask_again(index)
 
 
 def _edit(talk: Talk, argument: str) -> None:
@@ -40,7 +41,7 @@ def _undo(talk: Talk, _: str) -> None:
     items = []
     for part in media_parts(question):
         source = part[part["type"]]
-        name = talk.keeper.names.get(str(source), part["type"]) if isinstance(source, str) else part["type"]
+        name = talk.keeper.name_of(source, otherwise=part["type"])
         is_path = isinstance(source, str) and not source.startswith("data:")
         items.append(WaitingItem(part["type"], name, Path(source) if is_path else source, "again"))
     talk.cut(index)

@@ -137,6 +137,7 @@ def run_talk(talk: Talk) -> int:
         add_given(talk, None)
     except EdgeError as error:
         talk.screen.error(str(error))
+    talk.preview(talk.waiting.items)
     reader = LineReader(talk) if talk.screen.err.can_move else PlainReader(talk)
     is_leaving = False
     with _hang_up():

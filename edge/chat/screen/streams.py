@@ -23,6 +23,7 @@ class Stream:
     """One of stdout and stderr.
 
     Attributes:
+        file: What is behind it.
         is_terminal: Somebody sits there.
         can_move: The cursor can be moved: a terminal that is not dumb.
         has_styles: Bold and dim may be used.
@@ -34,7 +35,7 @@ class Stream:
         if callable(reconfigure):
             with suppress(ValueError, OSError):
                 reconfigure(errors="backslashreplace")
-        self._file = file
+        self.file = file
         self.is_terminal = file.isatty()
         self.can_move = self.is_terminal and os.environ.get("TERM", "") not in ("dumb", "unknown")
         self.has_styles = self.can_move and not os.environ.get("NO_COLOR")
@@ -53,7 +54,7 @@ class Stream:
     def shows(self, text: str) -> bool:
         """Whether the encoding has these characters."""
         try:
-            text.encode(getattr(self._file, "encoding", None) or "utf-8")
+            text.encode(getattr(self.file, "encoding", None) or "utf-8")
         except (UnicodeError, LookupError):
             return False
         return True
@@ -68,8 +69,8 @@ class Stream:
 
     def write_raw(self, text: str) -> None:
         """Write the screen's own text, escapes included."""
-        self._file.write(text)
-        self._file.flush()
+        self.file.write(text)
+        self.file.flush()
 
     def styled(self, text: str, style: str) -> str:
         """Put a style around text where the terminal can."""
@@ -77,7 +78,7 @@ class Stream:
 
     def _size(self) -> os.terminal_size:
         with suppress(OSError, ValueError, AttributeError):
-            size = os.get_terminal_size(self._file.fileno())
+            size = os.get_terminal_size(self.file.fileno())
             if size.columns:
                 return size
         return shutil.get_terminal_size()

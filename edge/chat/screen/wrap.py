@@ -1,12 +1,18 @@
 """Break a stream of text into lines between words.
 
 In: pieces cut anywhere. Out: the same text with line breaks at blanks where a line would pass the width. A word is held
-back until its end is known; a word longer than the width is left to the terminal.
+back until its end is known; one longer than the width is left to the terminal, and flows from there on. Scripts without
+blanks, such as Chinese, break after every character.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+FIRST_WIDE = "\u2e80"
+"""From here on characters are East Asian, or symbols that stand for words."""
+MIN_LONG = 20
+"""Shorter words are not measured before they end: no terminal is narrower."""
 
 
 class WordWrap:
@@ -24,6 +30,7 @@ class WordWrap:
         self._used = 0
         self._blank = ""
         self._word = ""
+        self._is_long = False
 
     def feed(self, text: str) -> str:
         """Take a piece."""
@@ -31,14 +38,30 @@ class WordWrap:
         for character in text:
             if character == "\n":
                 out += [self._place(), "\n"]
-                self._used, self._blank = 0, ""
+                self._used, self._blank, self._is_long = 0, "", False
             elif character in " \t":
                 if self._word:
                     out.append(self._place())
+                if self._is_long:
+                    self._is_long = False
+                    self._used %= self._columns() + 1  # the terminal broke it
                 self._blank += character
             else:
-                self._word += character
+                out.append(self._take(character))
         return "".join(out)
+
+    def _take(self, character: str) -> str:
+        """Take a character of a word; give what need not wait for its end."""
+        if self._is_long:
+            self._used += self._measure(character)
+            return character
+        self._word += character
+        if character >= FIRST_WIDE:
+            return self._place()
+        if len(self._word) > MIN_LONG and len(self._word) > self._columns():
+            self._is_long = True
+            return self._place()
+        return ""
 
     def finish(self) -> str:
         """Give what was held back."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +46,8 @@ def export_talk(path: Path, messages: Sequence[Message], *, title: str, names: M
         blocks = [f"# {title}", *(_section(message, pictures) for message in messages)]
         path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # half a file would be in the way of the next try
         raise EdgeError(f"{path}: cannot be written ({error.strerror}). Choose another place.") from None
     return pictures.count
 

@@ -21,6 +21,11 @@ def sessions_folder() -> Path:
     return data_folder() / "talks"
 
 
+def kept_folder() -> Path:
+    """Return the folder for keys and values of finished turns."""
+    return data_folder() / "kept"
+
+
 def with_tilde(path: Path) -> str:
     """Write a path as a person would."""
     try:

@@ -1,7 +1,7 @@
 """Read GGUF files as untrusted data: metadata and tensor places, all inside the file.
 
-In: the path of a file, or of any part of a split one. Out: `GgufFile` with metadata, tensors and their bytes as views
-of the memory-mapped file. Every count is held against the bytes that are left before anything of that size is made.
+In: the path of a file, or of any part of a split one. Out: `GgufFile` with metadata, tensors and their bytes when
+asked for. Every count is held against the bytes that are left before anything of that size is made.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import mmap
 import re
 import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.checkpoint.files.rows import PlainFile
 from edge.checkpoint.ggml.types import TYPES_BY_NUMBER, BlockType
 from edge.errors import WeightError
 from edge.lfs import refuse_pointer
@@ -69,7 +69,7 @@ class GgufTensor:
 
 
 class GgufFile:
-    """One or more memory-mapped parts with checked headers.
+    """One or more open parts with checked headers.
 
     Attributes:
         path: The file, or the first part.
@@ -82,7 +82,7 @@ class GgufFile:
         self.path = path
         self.metadata = MappingProxyType(dict(metadata))
         self.tensors = MappingProxyType(dict(tensors))
-        self._maps = {part: _map_file(part) for part in {tensor.path for tensor in tensors.values()}}
+        self._files = {part: _open_part(part) for part in {tensor.path for tensor in tensors.values()}}
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -90,22 +90,19 @@ class GgufFile:
         return tuple(sorted({self.path, *(tensor.path for tensor in self.tensors.values())}))
 
     def read_bytes(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
-        """Return bytes of a tensor's rows as a view, (rows, bytes per row); rows count over all but the last axis."""
+        """Read bytes of a tensor's rows, (rows, bytes per row); rows count over all but the last axis.
+
+        Raises:
+            WeightError: The file cannot be read, or was cut meanwhile.
+        """
         tensor = self.tensors[name]
         rows = prod(tensor.shape[:-1])
         stop = rows if stop is None else stop
         assert 0 <= start <= stop <= rows, f"{name}: rows {start}..{stop} of {rows}"
         width = tensor.row_bytes
         first = tensor.start + start * width
-        view = np.frombuffer(self._maps[tensor.path], np.uint8, count=(stop - start) * width, offset=first)
-        return view.reshape(stop - start, width)
-
-    def release(self, name: str) -> None:
-        """Give a tensor's pages back to the system."""
-        tensor = self.tensors[name]
-        first = tensor.start - tensor.start % mmap.PAGESIZE
-        with suppress(AttributeError, OSError, ValueError):  # only a hint; not every system has it
-            self._maps[tensor.path].madvise(mmap.MADV_DONTNEED, first, tensor.start + tensor.num_bytes - first)
+        raw = self._files[tensor.path].read(first, (stop - start) * width, name=name)
+        return raw.reshape(stop - start, width)
 
 
 def open_gguf(path: Path) -> GgufFile:
@@ -161,6 +158,13 @@ def _check_part(metadata: Mapping[str, Value], *, path: Path, number: int, num_p
             f"{path}: expected part {number + 1} of {num_parts}, the file says split.no {found[0]!r} and split.count "
             f"{found[1]!r}. Keep the parts' published names."
         )
+
+
+def _open_part(path: Path) -> PlainFile:
+    try:
+        return PlainFile(path)
+    except OSError as error:
+        raise WeightError(f"{path}: cannot be read ({error.strerror}). Check the file and the disk.") from None
 
 
 def _map_file(path: Path) -> mmap.mmap:

@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from edge.checkpoint.files.dtypes import DTYPES
 from edge.errors import WeightError
 from edge.lfs import START, refuse_pointer
 
@@ -23,13 +24,6 @@ MAX_RANK = 8
 MAX_NAME_LENGTH = 256  # real ones have 80
 _SHOWN_LENGTH = 80
 _AGAIN = "Download the file again."
-
-ITEM_BITS = {
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
-    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
-    **dict.fromkeys(("U32", "I32", "F32"), 32),
-    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +106,8 @@ def _read_entry(name: str, entry: Any, *, path: Path, data_start: int) -> Tensor
         )
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(dtype, str) or dtype not in ITEM_BITS:
-        known = ", ".join(ITEM_BITS)
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        known = ", ".join(DTYPES)
         raise WeightError(f"{path}: {name} has dtype {_shown(dtype)}, expected one of {known}. {_AGAIN}")
     if not _are_counts(shape) or len(shape) > MAX_RANK:
         raise WeightError(
@@ -121,7 +115,7 @@ def _read_entry(name: str, entry: Any, *, path: Path, data_start: int) -> Tensor
         )
     if not _are_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise WeightError(f"{path}: {name} has data_offsets {_shown(offsets)}, expected [start, end]. {_AGAIN}")
-    num_bytes = prod(shape) * ITEM_BITS[dtype] // 8
+    num_bytes = prod(shape) * DTYPES[dtype].bits // 8
     if offsets[1] - offsets[0] != num_bytes:
         raise WeightError(
             f"{path}: {name} of {dtype} {_shown(shape)} needs {num_bytes} bytes, its data_offsets {offsets} "

@@ -44,7 +44,10 @@ def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
         return _snapshot_of(path)
     match = None if isinstance(model, Path) else _HUB_ID.fullmatch(model)
     if match is None:
-        raise ConfigError(f"{model}: no such folder. Give a model folder, or a hub id such as org/name.")
+        what = (
+            "no such file. Check the path" if path.suffix.lower() == ".gguf" else "no such folder. Give a model folder"
+        )
+        raise ConfigError(f"{model}: {what}, or a hub id such as org/name.")
     repo_id, kind = match["repo"], match["kind"]
     if kind is not None or "gguf" in repo_id.lower():
         return download_gguf(repo_id, kind, revision=revision, ask=ask_hub)

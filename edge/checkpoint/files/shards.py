@@ -1,52 +1,29 @@
 """Open safetensors files one tensor at a time, trusting nothing in their headers.
 
 In: a file or a folder of shards. Out: names, dtypes and shapes at once, `mx.array`s when asked for.
-Files are memory-mapped; a tensor's pages are given back after it is read, so memory holds one tensor.
+Memory holds the tensor that was asked for and nothing of the file around it.
 """
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
 import mlx.core as mx
-import numpy as np
 
 from edge.checkpoint.files.header import TensorInfo, read_header
+from edge.checkpoint.files.rows import PlainFile, read_rows
 from edge.config_json import read_json_object
 from edge.errors import ConfigError, WeightError
-
-# How each stored dtype is read with numpy, and what the bits mean to MLX (None: numpy's type is already right).
-# Both 8-bit float types and MX scales have no MLX dtype: they stay bytes, and an operation decodes them.
-_READ_AS: Mapping[str, tuple[str, mx.Dtype | None]] = {
-    "BOOL": ("?", None),
-    "U8": ("u1", None),
-    "I8": ("i1", None),
-    "F8_E4M3": ("u1", None),
-    "U16": ("<u2", None),
-    "I16": ("<i2", None),
-    "F16": ("<f2", None),
-    "BF16": ("<u2", mx.bfloat16),
-    "U32": ("<u4", None),
-    "I32": ("<i4", None),
-    "F32": ("<f4", None),
-    "U64": ("<u8", None),
-    "F64": ("<f8", None),  # becomes float32
-    "I64": ("<i8", None),
-}
-
 
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 INDEX_NAME = "model.safetensors.index.json"
 
 
 class SafetensorsFile:
-    """One memory-mapped safetensors file with a checked header.
+    """One open safetensors file with a checked header.
 
     Attributes:
         path: The file.
@@ -55,7 +32,7 @@ class SafetensorsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Map a file and check its header against its size.
+        """Open a file and check its header against its size.
 
         Raises:
             WeightError: The file is missing, truncated, or its header contradicts the file.
@@ -64,9 +41,9 @@ class SafetensorsFile:
         if path.exists() and not path.is_file():
             raise WeightError(f"{path}: expected a safetensors shard, found a folder, pipe or device. Remove it.")
         try:
-            with path.open("rb") as file:
+            self._file = PlainFile(path)
+            with open(self._file.fileno(), "rb", closefd=False) as file:
                 header = read_header(file, path)
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             raise WeightError(f"{path}: file not found. Expected a safetensors shard; download it again.") from None
         except OSError as error:
@@ -75,7 +52,7 @@ class SafetensorsFile:
         self.metadata: Mapping[str, str] = MappingProxyType(header.metadata)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> mx.array:
-        """Copy one tensor, or rows of its first axis, into MLX; F8_E4M3 comes as its uint8 codes.
+        """Read one tensor, or rows of its first axis; F8_E4M3 comes as its uint8 codes.
 
         Args:
             name: The tensor.
@@ -83,40 +60,13 @@ class SafetensorsFile:
             stop: End of the rows; None reads to the end.
 
         Raises:
-            WeightError: The stored dtype cannot be read.
+            WeightError: The stored dtype cannot be read, or the file was cut meanwhile.
         """
-        info = self.tensors[name]
-        if info.dtype not in _READ_AS:
-            raise WeightError(
-                f"{self.path}: {name} is stored as {info.dtype}, which is not supported, "
-                f"only {', '.join(_READ_AS)}. Use another conversion of the model."
-            )
-        numpy_type, meaning = _READ_AS[info.dtype]
-        shape, first, num_bytes = _rows_of(info, start, stop)
-        if 0 in shape:
-            array = mx.zeros(shape, dtype=meaning or mx.array(np.zeros((), numpy_type)).dtype)
-        else:
-            view = np.frombuffer(self._map, dtype=numpy_type, count=prod(shape), offset=first)
-            array = mx.array(view.reshape(shape))
-            array = array if meaning is None else array.view(meaning)
-        mx.eval(array)
-        self._give_back_pages(first, num_bytes)
-        return array
+        return read_rows(self.tensors[name], name, start, stop, file=self._file)
 
-    def _give_back_pages(self, first: int, num_bytes: int) -> None:
-        start = first - first % mmap.PAGESIZE
-        with suppress(AttributeError, OSError, ValueError):  # only a hint; not every system has it
-            self._map.madvise(mmap.MADV_DONTNEED, start, first + num_bytes - start)
-
-
-def _rows_of(info: TensorInfo, start: int, stop: int | None) -> tuple[tuple[int, ...], int, int]:
-    """Return shape, first byte and bytes of some rows of the first axis."""
-    if start == 0 and stop is None:
-        return info.shape, info.start, info.num_bytes
-    stop = info.shape[0] if stop is None else stop
-    assert 0 <= start <= stop <= info.shape[0], f"rows {start} to {stop} of {info.shape}"
-    row_bytes = info.num_bytes // max(info.shape[0], 1)
-    return (stop - start, *info.shape[1:]), info.start + start * row_bytes, (stop - start) * row_bytes
+    def __reduce__(self) -> tuple[type[SafetensorsFile], tuple[Path]]:
+        """Let another process open the file for itself: a converter's workers merge adapters."""
+        return SafetensorsFile, (self.path,)
 
 
 @dataclass(frozen=True, slots=True)

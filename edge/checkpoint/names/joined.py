@@ -108,6 +108,6 @@ def _join_rules(place: str, parts: Mapping[str, Shape], form: LayerQuantization 
 
 
 def _norm_rule(config: ModelConfig, layer: str) -> Rule:
-    counts = (config.text.num_heads, config.text.num_kv_heads)
+    counts = (config.text.num_heads, 2 * config.text.num_kv_heads)  # the values' rows are not used
     target = Target(f"{layer}.{JOINED_NORM}", (sum(counts), config.text.head_dim))
     return Rule(tuple(f"{layer}.{name}" for name in NORMS), (target,), (Spread(counts), Join(axis=0, sizes=counts)))

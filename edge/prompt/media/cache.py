@@ -70,7 +70,7 @@ def _item_key(item: MediaItem) -> str | None:
     if isinstance(source, bytes):
         identity = hashlib.sha256(source).hexdigest()
     elif isinstance(source, str) and is_data_url(source):
-        identity = hashlib.sha256(source.encode()).hexdigest()
+        identity = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
     elif isinstance(source, str | Path):
         try:
             path = as_path(source, item.label).resolve()

@@ -253,6 +253,8 @@ def _open_bytes(data: bytes, label: str) -> Image:
 
     # Our own limit is checked below; PIL would print a warning at half of it.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    # Damaged metadata beside a picture; damage of the picture itself is an error.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     if data[4:8] == b"ftyp" and (data[8:12] in HEIF_BRANDS) and b"avif" not in data[8:64]:
         return _open_heif(data, label)
     try:

@@ -26,6 +26,7 @@ MAX_VIDEO_BYTES = 16 << 30
 # A video that does not lie in a file must fit into memory.
 MAX_MEMORY_VIDEO_BYTES = 1 << 30
 SHOWN_CHARACTERS = 80
+_MOST_OF_A_REASON = 200  # characters of the system's own message
 ADDRESS = re.compile("([a-z][a-z0-9+.-]+):(//)?", re.I)
 # What pathlib makes of an address: the slashes of `http://` become one.
 FOLDED_ADDRESS = re.compile("data:[^/]*[/;,]|(https?|ftp|file):/", re.I)
@@ -163,7 +164,9 @@ def _open_path(path: Path, max_bytes: int) -> BinaryIO:
     except FileNotFoundError:
         raise MediaError(f"{label}: file not found. Check the path.") from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise MediaError(f"{label}: cannot be read ({_one_line(error)}).") from None
+        raise MediaError(
+            f"{label}: cannot be read ({one_line(str(error), max_characters=_MOST_OF_A_REASON)})."
+        ) from None
 
 
 def _read_data_url(url: str, label: str) -> bytes:
@@ -214,7 +217,9 @@ def _read_limited(file: Any, label: str, max_bytes: int) -> bytes:  # Any: as ab
     try:
         data = file.read(max_bytes + 1)
     except (OSError, ValueError) as error:
-        raise MediaError(f"{label}: cannot be read ({_one_line(error)}).") from None
+        raise MediaError(
+            f"{label}: cannot be read ({one_line(str(error), max_characters=_MOST_OF_A_REASON)})."
+        ) from None
     if not isinstance(data, bytes):
         raise MediaError(f"{label}: the file is open as text. Open it with mode 'rb'.")
     if len(data) > max_bytes:
@@ -222,7 +227,3 @@ def _read_limited(file: Any, label: str, max_bytes: int) -> bytes:  # Any: as ab
     if not data:
         raise MediaError(f"{label}: the file is empty or was read to its end. Rewind or save it again.")
     return data
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

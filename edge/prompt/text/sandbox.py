@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -28,6 +29,7 @@ MAX_MEMORY_BYTES = 512 << 20
 MEMORY_PER_INPUT = 32
 COMPILE_CPU_S, RENDER_CPU_S = 2, 5
 MAX_PATTERN = 64
+MAX_REASON = 1000
 
 
 class TemplateFailure(Exception):
@@ -51,7 +53,7 @@ def compile_template(source: str) -> Template:
     try:
         return make_environment().from_string(source)
     except TemplateError as error:
-        raise TemplateFailure("invalid", _one_line(error)) from None
+        raise TemplateFailure("invalid", _reason(error)) from None
     except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
         raise TemplateFailure("refused", f"it cannot be compiled ({type(error).__name__})") from None
 
@@ -79,7 +81,7 @@ def render_template(template: Template, values: dict[str, Any], *, max_character
     except (MemoryError, OverflowError) as error:
         raise TemplateFailure("refused", f"it asks for too much ({type(error).__name__})") from None
     except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-        raise TemplateFailure("fails", _one_line(error)) from None
+        raise TemplateFailure("fails", _reason(error)) from None
     return "".join(pieces)
 
 
@@ -124,7 +126,7 @@ def serve(given: IO[bytes], answers: IO[bytes]) -> None:
             if template is None:
                 _limit(COMPILE_CPU_S, 0)
                 template = compile_template(request["source"])
-                reply: dict[str, str] = {}
+                reply: dict[str, object] = {}
             else:
                 size = int(request["characters"])
                 _limit(RENDER_CPU_S, size)
@@ -133,7 +135,7 @@ def serve(given: IO[bytes], answers: IO[bytes]) -> None:
             reply = {"kind": failure.kind, "reason": failure.reason}
         except (MemoryError, RecursionError) as error:
             reply = {"kind": "refused", "reason": f"it asks for too much ({type(error).__name__})"}
-        write_frame(answers, reply)
+        write_frame(answers, {**reply, "used_s": time.process_time()})
 
 
 def read_frame(stream: IO[bytes], max_bytes: int | None = None) -> Any:  # Any: JSON
@@ -174,8 +176,9 @@ def _strftime_now(pattern: str) -> str:
     return datetime.now().strftime(pattern)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}"[:1000].split())[:300].rstrip(".")
+def _reason(error: Exception) -> str:
+    """Say what went wrong in the template's own words; whoever shows it makes one line of it."""
+    return f"{type(error).__name__}: {error}"[:MAX_REASON]
 
 
 def _limit(seconds: int, input_characters: int) -> None:

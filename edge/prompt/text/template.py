@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import PromptError
 from edge.precedence import PRECEDENCE, find_setting, say_overruled
+from edge.units import one_line
 
 if TYPE_CHECKING:
     from edge.prompt.text.sandbox import TemplateFailure
 
 # Messages and tools are JSON; `edge.prompt.text.messages` checks them before they come here.
 Json = Any
+_MOST_OF_A_REASON = 300  # characters: a template may write what it likes into its errors
 
 
 class ChatTemplate:
@@ -84,12 +86,12 @@ class ChatTemplate:
         return text
 
     def _explain(self, failure: TemplateFailure) -> PromptError:
+        reason = one_line(" ".join(failure.reason.split()), max_characters=_MOST_OF_A_REASON).rstrip(". ")
         reasons = {
-            "invalid": f"not a valid chat template: {failure.reason}. Download it again.",
-            "fails": f"the chat template does not take these messages: {failure.reason}. "
-            "Check their roles and contents.",
+            "invalid": f"not a valid chat template: {reason}. Download it again.",
+            "fails": f"the chat template does not take these messages: {reason}. Check their roles and contents.",
         }
-        refused = f"the chat template is refused: {failure.reason}. Use another template."
+        refused = f"the chat template is refused: {reason}. Use another template."
         return PromptError(f"{self._where}: {reasons.get(failure.kind, refused)}")
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from edge.answer import Answer
+from edge.answer import join_events
 from edge.events import (
     Event,
     FinishEvent,
@@ -23,12 +23,13 @@ from edge.events import (
 )
 from edge.server.anthropic.errors import error_body
 from edge.server.asking import Asking
+from edge.server.ending import Ending, Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.streams import ServerSentEvents, sse
 
 Json = Any
 Named = tuple[str, dict[str, Json]]
-STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
+STOP_REASONS: dict[Ending, str] = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 
 
 class MessageEvents(ServerSentEvents):
@@ -37,11 +38,13 @@ class MessageEvents(ServerSentEvents):
     ping = sse({"type": "ping"}, event="ping")
 
 
-def message_body(answer: Answer, *, model: str, context_tokens: int, is_thought_shown: bool) -> dict[str, Json]:
+def message_body(
+    events: Sequence[Event], *, model: str, context_tokens: int, is_thought_shown: bool
+) -> dict[str, Json]:
     """Return a whole answer.
 
     Args:
-        answer: It.
+        events: All of its events.
         model: The model's name.
         context_tokens: What the context holds.
         is_thought_shown: Whether the thought's text is sent.
@@ -49,6 +52,7 @@ def message_body(answer: Answer, *, model: str, context_tokens: int, is_thought_
     Raises:
         ApiError: The answer was cancelled.
     """
+    answer = join_events(events)
     content: list[Json] = []
     if answer.reasoning:
         thought = answer.reasoning if is_thought_shown else ""
@@ -63,6 +67,7 @@ def message_body(answer: Answer, *, model: str, context_tokens: int, is_thought_
         "content": content,
         **stop_body(answer.finish, context_tokens=context_tokens),
         "usage": usage_body(answer.usage),
+        **Warnings(events).body,
     }
 
 
@@ -72,13 +77,12 @@ def stop_body(finish: FinishEvent, *, context_tokens: int) -> dict[str, Json]:
     Raises:
         ApiError: It was cancelled, which is no end that the protocol knows.
     """
-    if finish.reason == "cancelled":
-        raise ApiError("overloaded", "The answer was cancelled; the server is stopping.", code="cancelled")
-    reason = STOP_REASONS[finish.reason]
+    ending = ending_of(finish)
+    reason = STOP_REASONS[ending]
     usage = finish.usage
     if finish.stop is not None:
         reason = "stop_sequence"
-    elif finish.reason == "length" and usage.prompt_tokens + usage.completion_tokens >= context_tokens:
+    elif ending == "length" and usage.prompt_tokens + usage.completion_tokens >= context_tokens:
         reason = "model_context_window_exceeded"
     return {"stop_reason": reason, "stop_sequence": finish.stop}
 
@@ -97,6 +101,7 @@ class EventWriter:
         self._context_tokens = context_tokens
         self._is_thought_shown = is_thought_shown
         self._index = -1
+        self._warnings = Warnings()
         self._kind: str | int | None = None  # of the open block: thinking, text, or a call's place
 
     def begin(self, prompt: PromptEvent | None) -> Iterator[Named]:
@@ -112,6 +117,7 @@ class EventWriter:
         Raises:
             ApiError: The answer was cancelled.
         """
+        self._warnings.add(event)
         match event:
             case ReasoningEvent():
                 yield from self._enter("thinking", {"type": "thinking", "thinking": "", "signature": ""})
@@ -129,7 +135,7 @@ class EventWriter:
                 stop = stop_body(event, context_tokens=self._context_tokens)
                 yield from self._leave()
                 usage = usage_body(event.usage)
-                yield "message_delta", {"type": "message_delta", "delta": stop, "usage": usage}
+                yield "message_delta", {"type": "message_delta", "delta": stop, "usage": usage, **self._warnings.body}
                 yield "message_stop", {"type": "message_stop"}
             case _:
                 pass

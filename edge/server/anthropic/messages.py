@@ -15,7 +15,16 @@ from edge.server.errors import ApiError
 Json = Any
 ATTRIBUTION = "x-anthropic-billing-header:"
 """Claude Code's first system block starts so; it changes with each request, so nothing after it could be reused."""
-BLOCKS = ("text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking")
+BLOCKS: Mapping[str, tuple[str, ...]] = {
+    "text": ("text", "citations"),
+    "image": ("source",),
+    "document": ("source", "title", "context", "citations"),
+    "tool_use": ("id", "name", "input", "caller"),
+    "tool_result": ("tool_use_id", "content", "is_error"),
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+}
+"""Kinds of blocks, and what stands in each beside `type` and `cache_control`; other keys have no effect."""
 
 
 def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dict[str, Json]]:
@@ -42,7 +51,7 @@ def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dic
         if role not in ("user", "assistant", "system"):
             raise _wrong(f"{where}.role", f"expected user or assistant, found {str(role)[:40]!r}")
         blocks = _blocks(message.get("content"), f"{where}.content")
-        ignored += [f"{where}.content[{i}].citations" for i, block in enumerate(blocks) if _wants_citations(block)]
+        ignored += _without_effect(blocks, f"{where}.content")
         if role == "assistant":
             rewritten.append(_assistant(blocks, f"{where}.content", names, ignored))
         else:
@@ -50,6 +59,24 @@ def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dic
     if rewritten[-1]["role"] == "assistant":
         raise _wrong(f"messages[{len(messages) - 1}]", "an answer that was begun is not continued here; end with user")
     return rewritten
+
+
+def _without_effect(blocks: Sequence[Json], where: str) -> list[str]:
+    """Name what stands in blocks and changes nothing, those in tool results included."""
+    found = []
+    for place, block in enumerate(blocks):
+        if not isinstance(block, Mapping):
+            continue  # refused later
+        here, kind = f"{where}[{place}]", block.get("type")
+        if _wants_citations(block):
+            found.append(f"{here}.citations")
+        if isinstance(kind, str) and kind in BLOCKS:
+            known = ("type", "cache_control", *BLOCKS[kind])
+            found += [f"{here}.{key}" for key, value in block.items() if key not in known and value is not None]
+        inner = block.get("content")
+        if kind == "tool_result" and isinstance(inner, list):
+            found += _without_effect(inner, f"{here}.content")
+    return found
 
 
 def _wants_citations(block: Mapping[str, Json]) -> bool:
@@ -134,7 +161,7 @@ def _parts(block: Mapping[str, Json], where: str) -> list[Json]:
         return [{"type": "image", "image": _source(block.get("source"), f"{where}.source", "image/png")}]
     if kind == "document":
         return _document(block, where)
-    raise _wrong(where, f"expected a block of type {', '.join(BLOCKS[:3])} or tool_result, found {str(kind)[:40]!r}")
+    raise _wrong(where, f"expected a block of type text, image, document or tool_result, found {str(kind)[:40]!r}")
 
 
 def _document(block: Mapping[str, Json], where: str) -> list[Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from edge.server.anthropic.answer import MessageEvents, message_body, stream_message
@@ -14,6 +14,7 @@ from edge.server.anthropic.request import read_messages_request
 from edge.server.anthropic.schemas import PATHS, SCHEMAS
 from edge.server.asking import begin, count_tokens
 from edge.server.body import read_json
+from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.said import ignored_headers
 from edge.server.protocol import Protocol
@@ -30,14 +31,14 @@ async def messages(http: Request) -> Response:
         pieces = stream_message(asking, is_thought_shown=is_shown)
         return MessageEvents(pieces, asking=asking, headers=headers)
     async with asking:
-        (answer,) = await asking.answers()
+        (events,) = await asking.all_events()
         body = message_body(
-            answer,
+            events,
             model=asking.model.entry.name,
             context_tokens=asking.engine.context_tokens,
             is_thought_shown=is_shown,
         )
-        return JSONResponse(body, headers=headers)
+        return JsonBody(body, headers=headers)
 
 
 async def count(http: Request) -> Response:
@@ -45,7 +46,7 @@ async def count(http: Request) -> Response:
     options = serving_of(http).options
     request = read_messages_request(await read_json(http), limits=options.limits)
     make = partial(request.question, door=MediaDoor(options), limits=options.limits)
-    return JSONResponse({"input_tokens": await count_tokens(http, request.model, make)})
+    return JsonBody({"input_tokens": await count_tokens(http, request.model, make)})
 
 
 PROTOCOL = Protocol(

@@ -5,7 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from edge.server.describe import FLAG, NULL, OBJECT, TEXT, WHOLE, either, list_of, object_of, operation
+from edge.server.describe import (
+    FLAG,
+    NULL,
+    OBJECT,
+    TEXT,
+    WARNINGS,
+    WHOLE,
+    either,
+    list_of,
+    object_of,
+    operation,
+    sampling,
+)
 
 Json = Any
 _TEXTS: Json = {"type": "array", "items": object_of({"type": {"const": "text"}, "text": TEXT})}
@@ -31,9 +43,7 @@ SCHEMAS: dict[str, Json] = {
         system=either(TEXT, _TEXTS, NULL),
         stream=FLAG,
         stop_sequences={"type": ["array", "null"], "items": {"type": "string", "minLength": 1}, "maxItems": 16},
-        temperature={"type": ["number", "null"], "minimum": 0},
-        top_p={"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
-        top_k={"type": ["integer", "null"], "minimum": 0},
+        **{name: sampling(name) for name in ("temperature", "top_p", "top_k")},
         thinking={"type": ["object", "null"]},
         tools={"type": ["array", "null"], "items": OBJECT},
         tool_choice={"type": ["object", "null"]},
@@ -55,7 +65,8 @@ SCHEMAS: dict[str, Json] = {
             "stop_reason": {"enum": _STOP_REASONS},
             "stop_sequence": {"type": ["string", "null"]},
             "usage": object_of({"input_tokens": WHOLE, "output_tokens": WHOLE, "cache_read_input_tokens": WHOLE}),
-        }
+        },
+        warnings=WARNINGS,
     ),
     "AnthropicCount": object_of({"input_tokens": WHOLE}),
 }

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from edge.answer import join_events
 from edge.engine import Engine
 from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, ToolCall, ToolCallEvent
 from edge.server.asking import Asking
+from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.ollama.durations import nanoseconds, timestamp
 from edge.server.ollama.errors import error_body
@@ -62,12 +64,16 @@ class Heading:
         return {**body, "done": False, **more}
 
     def last(self, finish: FinishEvent, **pieces: Any) -> dict[str, Json]:  # Any: as for `line`
-        """Return the object of the last line."""
+        """Return the object of the last line.
+
+        Raises:
+            ApiError: The answer was cancelled.
+        """
         usage = finish.usage
         return {
             **self.line(**pieces),
             "done": True,
-            "done_reason": "length" if finish.reason == "length" else "stop",
+            "done_reason": "length" if ending_of(finish) == "length" else "stop",
             "total_duration": nanoseconds(time.perf_counter() - self.started),
             "load_duration": nanoseconds(self.load_s),
             "prompt_eval_count": usage.prompt_tokens,
@@ -100,6 +106,7 @@ class LineWriter:
         self._heading = heading
         self._engine = engine
         self._tokens: list[TokenEvent] = []
+        self._warnings = Warnings()
 
     def write(self, event: Event) -> dict[str, Json] | None:
         """Return an event's line, if it has one.
@@ -107,6 +114,7 @@ class LineWriter:
         Raises:
             ApiError: The answer was cancelled.
         """
+        self._warnings.add(event)
         match event:
             case TextEvent():
                 return self._heading.line(text=event.text, **self._logprobs())
@@ -117,8 +125,7 @@ class LineWriter:
             case TokenEvent() if self._engine is not None and is_shown(event):
                 self._tokens.append(event)
             case FinishEvent():
-                check_finish(event)
-                return self._heading.last(event, **self._logprobs())
+                return self._heading.last(event, **self._logprobs(), **self._warnings.body)
             case _:
                 pass
         return None
@@ -131,16 +138,6 @@ class LineWriter:
         return {"logprobs": logprobs_body(self._engine, tokens)["content"]}
 
 
-def check_finish(finish: FinishEvent) -> None:
-    """Refuse to call half an answer a whole one.
-
-    Raises:
-        ApiError: The answer was cancelled.
-    """
-    if finish.reason == "cancelled":
-        raise ApiError("overloaded", "The answer was cancelled; the server is stopping.", code="cancelled")
-
-
 async def whole_answer(asking: Asking, heading: Heading, *, has_logprobs: bool) -> dict[str, Json]:
     """Wait for an answer and return it in one object.
 
@@ -148,12 +145,12 @@ async def whole_answer(asking: Asking, heading: Heading, *, has_logprobs: bool) 
         ApiError: It failed.
         ClientGone: Nobody waits for it.
     """
-    (answer,) = await asking.answers()
-    check_finish(answer.finish)
-    more = {}
+    (events,) = await asking.all_events()
+    answer = join_events(events)
+    more: dict[str, Json] = dict(Warnings(events).body)
     if has_logprobs:
         tokens = [token for token in answer.logprobs if is_shown(token)]
-        more = {"logprobs": logprobs_body(asking.engine, tokens)["content"]}
+        more["logprobs"] = logprobs_body(asking.engine, tokens)["content"]
     pieces = {"text": answer.text, "thinking": answer.reasoning, "calls": answer.tool_calls}
     return heading.last(answer.finish, **pieces, **more)
 

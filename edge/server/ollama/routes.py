@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from edge.server.asking import begin
@@ -16,6 +16,7 @@ from edge.server.body import read_json
 from edge.server.catalogue import ModelEntry
 from edge.server.errors import ApiError
 from edge.server.fields import Fields
+from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.ollama.answer import Heading, Kind, stream_answer, whole_answer
 from edge.server.ollama.errors import error_body
@@ -48,24 +49,24 @@ async def tags(http: Request) -> Response:
     shelf = serving_of(http).models
     found = [(entry, resident_of(entry, shelf)) for entry in shelf.entries.values()]
     bodies = await asyncio.to_thread(lambda: [tag_body(entry, resident) for entry, resident in found])
-    return JSONResponse({"models": bodies})
+    return JsonBody({"models": bodies})
 
 
 async def running(http: Request) -> Response:
     """List the models in memory."""
-    return JSONResponse({"models": [running_body(one) for one in serving_of(http).models.residents]})
+    return JsonBody({"models": [running_body(one) for one in serving_of(http).models.residents]})
 
 
 async def show(http: Request) -> Response:
     """Describe one model."""
     fields = Fields(await read_json(http))
     entry = _named(http, fields)
-    return JSONResponse(await asyncio.to_thread(show_body, entry, serving_of(http).models))
+    return JsonBody(await asyncio.to_thread(show_body, entry, serving_of(http).models))
 
 
 async def version(_http: Request) -> Response:
     """Say which Ollama this is like."""
-    return JSONResponse({"version": OLLAMA_VERSION})
+    return JsonBody({"version": OLLAMA_VERSION})
 
 
 async def pull(http: Request) -> Response:
@@ -86,7 +87,7 @@ async def pull(http: Request) -> Response:
         ) from None
     if is_stream:
         return StreamingResponse(_success(), media_type=JsonLines.media_type)
-    return JSONResponse({"status": "success"})
+    return JsonBody({"status": "success"})
 
 
 async def no_embeddings(http: Request) -> Response:
@@ -129,7 +130,7 @@ async def _answer(http: Request, request: OllamaRequest, kind: Kind) -> Response
     async with asking:
         if request.is_load:
             return _only_line(request, heading.done("load"))
-        return JSONResponse(await whole_answer(asking, heading, has_logprobs=has_logprobs), headers=headers)
+        return JsonBody(await whole_answer(asking, heading, has_logprobs=has_logprobs), headers=headers)
 
 
 def _only_line(request: OllamaRequest, line: Json) -> Response:

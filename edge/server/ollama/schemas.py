@@ -5,7 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from edge.server.describe import FLAG, NULL, OBJECT, TEXT, WHOLE, either, list_of, object_of, operation
+from edge.server.describe import (
+    FLAG,
+    NULL,
+    OBJECT,
+    TEXT,
+    WARNINGS,
+    WHOLE,
+    either,
+    list_of,
+    object_of,
+    operation,
+    sampling,
+)
 
 Json = Any
 LINES = "application/x-ndjson"
@@ -15,13 +27,13 @@ _OPTIONS: Json = {
     "type": ["object", "null"],
     "properties": {
         "num_predict": {"type": ["integer", "null"], "description": "-1: until the context is full."},
-        "temperature": {"type": ["number", "null"], "minimum": 0},
+        "temperature": sampling("temperature"),
         "top_k": {"type": ["integer", "null"]},
-        "top_p": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
-        "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-        "repeat_penalty": {"type": ["number", "null"], "exclusiveMinimum": 0},
-        "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2},
-        "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2},
+        "top_p": sampling("top_p"),
+        "min_p": sampling("min_p"),
+        "repeat_penalty": sampling("repetition_penalty"),
+        "presence_penalty": sampling("presence_penalty"),
+        "frequency_penalty": sampling("frequency_penalty"),
         "seed": {"type": ["integer", "null"]},
         "stop": either(TEXT, list_of({"type": "string", "minLength": 1}), NULL),
     },
@@ -42,6 +54,7 @@ _END: dict[str, Json] = {
     "prompt_eval_count": WHOLE,
     "eval_count": WHOLE,
     "logprobs": list_of(OBJECT),
+    "warnings": WARNINGS,
 }
 _HEAD: dict[str, Json] = {"model": TEXT, "created_at": TEXT, "done": {"type": "boolean"}}
 _CALL: Json = object_of({"id": TEXT, "function": object_of({"index": WHOLE, "name": TEXT, "arguments": OBJECT})})

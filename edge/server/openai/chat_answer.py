@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from edge.answer import Answer
+from edge.answer import Answer, join_events
 from edge.engine import Engine
 from edge.events import (
     Event,
     FinishEvent,
-    NoteEvent,
     ReasoningEvent,
     TextEvent,
     TokenEvent,
@@ -24,6 +23,7 @@ from edge.events import (
     Usage,
 )
 from edge.server.asking import Asking
+from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.openai.errors import error_body
 from edge.server.streams import sse
@@ -51,20 +51,35 @@ class Heading:
         }
 
 
-def whole_body(asking: Asking, answers: Sequence[Answer], *, has_logprobs: bool) -> dict[str, Json]:
-    """Return the body of a whole answer."""
-    heading = Heading(asking.model.entry.name)
+def whole_body(
+    engine: Engine, answers_events: Sequence[Sequence[Event]], *, model: str, has_logprobs: bool
+) -> dict[str, Json]:
+    """Return the body of a whole answer.
+
+    Args:
+        engine: Spells tokens for logprobs.
+        answers_events: All events of each choice.
+        model: The model's name.
+        has_logprobs: Whether logprobs are sent.
+
+    Raises:
+        ApiError: An answer was cancelled.
+    """
+    heading = Heading(model)
+    answers = [join_events(events) for events in answers_events]
     choices = [
         {
             "index": index,
             "message": message_body(answer),
-            "logprobs": logprobs_body(asking.engine, answer.logprobs) if has_logprobs else None,
-            "finish_reason": answer.finish_reason,
+            "logprobs": logprobs_body(engine, answer.logprobs) if has_logprobs else None,
+            "finish_reason": ending_of(answer.finish),
         }
         for index, answer in enumerate(answers)
     ]
     usages = [answer.usage for answer in answers]
-    return heading.body("chat.completion", choices, usage=usage_body(usages), timings=timings_body(usages[0]))
+    warnings = Warnings(event for events in answers_events for event in events)
+    more = {"timings": timings_body(usages[0]), **warnings.body}
+    return heading.body("chat.completion", choices, usage=usage_body(usages), **more)
 
 
 def message_body(answer: Answer) -> dict[str, Json]:
@@ -80,31 +95,59 @@ def message_body(answer: Answer) -> dict[str, Json]:
 
 async def stream_chat(asking: Asking, *, has_usage: bool, has_logprobs: bool) -> AsyncIterator[bytes]:
     """Write the stream of an answer; a failure on the way becomes an error object in it."""
-    heading = Heading(asking.model.entry.name)
-    writers = [_ChoiceWriter(asking.engine, index, has_logprobs=has_logprobs) for index in range(len(asking.runs))]
-
-    def chunk(choices: list[Json], **more: Json) -> bytes:
-        return sse(heading.body("chat.completion.chunk", choices, **more))
-
-    for writer in writers:
-        yield chunk([writer.choice({"role": "assistant", "content": ""})])
-    usages: dict[int, Usage] = {}
+    writer = ChunkWriter(
+        asking.engine, Heading(asking.model.entry.name), num_choices=len(asking.runs), has_logprobs=has_logprobs
+    )
+    for chunk in writer.begin():
+        yield sse(chunk)
     try:
         async for place, event in asking.events():
-            choice = writers[place].write(event)
-            if isinstance(event, FinishEvent):
-                usages[place] = event.usage
-                is_last = len(usages) == len(writers)
-                more = {"timings": timings_body(event.usage)} if is_last else {}
-                yield chunk([choice], **more)
-            elif choice is not None:
-                yield chunk([choice])
+            if (line := writer.write(place, event)) is not None:
+                yield sse(line)
     except ApiError as error:
         yield sse(error_body(error))
         return
     if has_usage:
-        yield chunk([], usage=usage_body([usages[place] for place in sorted(usages)]))
+        yield sse(writer.usage())
     yield sse("[DONE]")
+
+
+class ChunkWriter:
+    """Turns the events of all choices into chunks."""
+
+    def __init__(self, engine: Engine, heading: Heading, *, num_choices: int, has_logprobs: bool) -> None:
+        """Begin a stream; arguments as for `whole_body`."""
+        self._heading = heading
+        self._writers = [_ChoiceWriter(engine, index, has_logprobs=has_logprobs) for index in range(num_choices)]
+        self._usages: dict[int, Usage] = {}
+        self._warnings = Warnings()
+
+    def begin(self) -> Iterator[Json]:
+        """Write the first chunk of each choice."""
+        for writer in self._writers:
+            yield self._chunk([writer.choice({"role": "assistant", "content": ""})])
+
+    def write(self, place: int, event: Event) -> Json | None:
+        """Return an event's chunk, if it has one; the last choice's end carries what is said once.
+
+        Raises:
+            ApiError: The answer was cancelled.
+        """
+        self._warnings.add(event)
+        choice = self._writers[place].write(event)
+        more: dict[str, Json] = {}
+        if isinstance(event, FinishEvent):
+            self._usages[place] = event.usage
+            if len(self._usages) == len(self._writers):
+                more = {"timings": timings_body(event.usage), **self._warnings.body}
+        return None if choice is None else self._chunk([choice], **more)
+
+    def usage(self) -> Json:
+        """Return the chunk that tells the counts."""
+        return self._chunk([], usage=usage_body([self._usages[place] for place in sorted(self._usages)]))
+
+    def _chunk(self, choices: list[Json], **more: Json) -> Json:
+        return self._heading.body("chat.completion.chunk", choices, **more)
 
 
 class _ChoiceWriter:
@@ -135,8 +178,8 @@ class _ChoiceWriter:
             case TokenEvent() if is_shown(event):
                 self._tokens.append(event)
             case FinishEvent():
-                return self.choice({}, event.reason)
-            case NoteEvent():
+                return self.choice({}, ending_of(event))
+            case _:
                 pass
         return None
 
@@ -154,7 +197,7 @@ def usage_body(usages: Sequence[Usage]) -> dict[str, Json]:
 
 
 def timings_body(usage: Usage) -> dict[str, Json]:
-    """Return counts and speeds as llama.cpp's server tells them, which several programs show."""
+    """Return counts and speeds as llama.cpp's server tells them, which several programs show, and the memory held."""
     guesses = {"draft_n": usage.guessed_tokens, "draft_n_accepted": usage.accepted_tokens}
     return {
         **(guesses if usage.guessed_tokens else {}),
@@ -165,6 +208,7 @@ def timings_body(usage: Usage) -> dict[str, Json]:
         "predicted_n": usage.completion_tokens,
         "predicted_ms": round(1000 * usage.decode_s, 3),
         "predicted_per_second": round(usage.decode_tokens_per_s, 3),
+        "memory_bytes": usage.peak_bytes,
     }
 
 

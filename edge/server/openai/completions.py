@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from edge.engine import Engine
 from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, Usage
@@ -19,8 +19,10 @@ from edge.request import Request as EngineRequest
 from edge.server.arguments import ServerLimits
 from edge.server.asking import Asking, begin
 from edge.server.body import read_json
+from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.fields import Fields
+from edge.server.json_body import JsonBody
 from edge.server.openai.chat_answer import Heading, usage_body
 from edge.server.openai.chat_request import NO_EFFECT, read_format, read_stop, siblings
 from edge.server.openai.errors import error_body
@@ -123,7 +125,7 @@ async def completions(http: Request) -> Response:
     asking = await begin(http, request.model, request.make)
     headers = ignored_headers(request.ignored)
     if request.is_stream:
-        pieces = _stream(asking, request)
+        pieces = stream_completion(asking, request)
         return ServerSentEvents(pieces, asking=asking, headers=headers)
     async with asking:
         all_events = await asking.all_events()
@@ -131,17 +133,21 @@ async def completions(http: Request) -> Response:
         choices = [_whole_choice(asking.engine, index, events) for index, events in enumerate(all_events)]
         ends = [event for events in all_events for event in events if isinstance(event, FinishEvent)]
         usage = _usage([end.usage for end in ends], request.choices)
-        return JSONResponse(heading.body("text_completion", choices, usage=usage), headers=headers)
+        more = Warnings(event for events in all_events for event in events).body
+        return JsonBody(heading.body("text_completion", choices, usage=usage, **more), headers=headers)
 
 
-async def _stream(asking: Asking, request: CompletionRequest) -> AsyncIterator[bytes]:
+async def stream_completion(asking: Asking, request: CompletionRequest) -> AsyncIterator[bytes]:
+    """Write the stream of an answer; a failure on the way becomes an error object in it."""
     heading = Heading(asking.model.entry.name, prefix="cmpl")
     chunk = partial(heading.body, "text_completion")
     tokens: list[list[TokenEvent]] = [[] for _ in asking.runs]
     offsets = [0] * len(asking.runs)
     usages: list[Usage] = []
+    warnings = Warnings()
     try:
         async for place, event in asking.events():
+            warnings.add(event)
             if isinstance(event, TokenEvent) and event.logprob is not None:
                 tokens[place].append(event)
             elif isinstance(event, TextEvent | ReasoningEvent):
@@ -150,7 +156,8 @@ async def _stream(asking: Asking, request: CompletionRequest) -> AsyncIterator[b
                 yield sse(chunk([_choice(place, event.text, logprobs, None)]))
             elif isinstance(event, FinishEvent):
                 usages.append(event.usage)
-                yield sse(chunk([_choice(place, "", None, event.reason)]))
+                more = warnings.body if len(usages) == len(asking.runs) else {}
+                yield sse(chunk([_choice(place, "", None, ending_of(event))], **more))
     except ApiError as error:
         yield sse(error_body(error))
         return
@@ -165,7 +172,7 @@ def _whole_choice(engine: Engine, index: int, events: Sequence[Event]) -> dict[s
     tokens = [event for event in events if isinstance(event, TokenEvent)]
     end = events[-1]
     assert isinstance(end, FinishEvent), "an answer ends with its finish event"
-    return _choice(index, text, _logprobs(engine, tokens, offset=0), end.reason)
+    return _choice(index, text, _logprobs(engine, tokens, offset=0), ending_of(end))
 
 
 def _choice(index: int, text: str, logprobs: Json, reason: str | None) -> dict[str, Json]:

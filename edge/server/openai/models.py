@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from edge.server.catalogue import ModelEntry
+from edge.server.json_body import JsonBody
 from edge.server.models import ModelShelf
 from edge.server.serving import serving_of
 
@@ -19,13 +20,13 @@ async def list_models(http: Request) -> Response:
     data = [_model_body(entry, shelf) for entry in shelf.entries.values()]
     # Anthropic's clients page on until `has_more` is false.
     ends = {"has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
-    return JSONResponse({"object": "list", "data": data, **ends})
+    return JsonBody({"object": "list", "data": data, **ends})
 
 
 async def get_model(http: Request) -> Response:
     """Describe one model."""
     shelf = serving_of(http).models
-    return JSONResponse(_model_body(shelf.find(http.path_params["name"]), shelf))
+    return JsonBody(_model_body(shelf.find(http.path_params["name"]), shelf))
 
 
 def _model_body(entry: ModelEntry, shelf: ModelShelf) -> dict[str, Any]:  # Any: JSON

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from edge.request import Request as EngineRequest
 from edge.server.asking import begin, client_of, count_tokens
 from edge.server.body import read_json
+from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import ChatRequest
 from edge.server.openai.responses_answer import Builder, stream_response
@@ -40,26 +41,26 @@ async def create_response(http: Request) -> Response:
             for _ in builder.write(event):
                 pass
         keep()
-        return JSONResponse(builder.body, headers=headers)
+        return JsonBody(builder.body, headers=headers)
 
 
 async def get_response(http: Request) -> Response:
     """Return a response that is kept."""
-    return JSONResponse(dict(store_of(http).get(http.path_params["id"], owner=client_of(http)).body))
+    return JsonBody(dict(store_of(http).get(http.path_params["id"], owner=client_of(http)).body))
 
 
 async def delete_response(http: Request) -> Response:
     """Forget a response."""
     response_id = http.path_params["id"]
     store_of(http).delete(response_id, owner=client_of(http))
-    return JSONResponse({"id": response_id, "object": "response.deleted", "deleted": True})
+    return JsonBody({"id": response_id, "object": "response.deleted", "deleted": True})
 
 
 async def count_input_tokens(http: Request) -> Response:
     """Count the tokens of a request without running it."""
     request, _ = await _read(http)
     count = await count_tokens(http, request.chat.model, _make_of(http, request.chat))
-    return JSONResponse({"object": "response.input_tokens", "input_tokens": count})
+    return JsonBody({"object": "response.input_tokens", "input_tokens": count})
 
 
 def store_of(http: Request) -> ResponseStore:

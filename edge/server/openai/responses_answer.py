@@ -23,9 +23,9 @@ from edge.events import (
     Usage,
 )
 from edge.server.asking import Asking
+from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.openai.chat_answer import is_shown, logprobs_body
-from edge.server.openai.errors import error_body
 from edge.server.streams import sse
 
 Json = Any
@@ -49,6 +49,7 @@ class Builder:
         self._number = 0
         self._tokens: list[TokenEvent] = []
         self._parts = AnswerParts()
+        self._warnings = Warnings()
 
     @property
     def answer(self) -> Answer:
@@ -68,6 +69,7 @@ class Builder:
             "error": self._error,
             "incomplete_details": {"reason": self._reason} if self._reason else None,
             "usage": self._usage,
+            **self._warnings.body,
             **self._echo,
         }
 
@@ -79,6 +81,7 @@ class Builder:
     def write(self, event: Event) -> Iterator[Json]:
         """Give the protocol's events for one of the engine's."""
         self._parts.add(event)
+        self._warnings.add(event)
         match event:
             case ReasoningEvent():
                 yield from self._open("reasoning")
@@ -103,7 +106,7 @@ class Builder:
             case TokenEvent() if self._has_logprobs and is_shown(event):
                 self._tokens.append(event)
             case FinishEvent():
-                is_cut = event.reason == "length"
+                is_cut = ending_of(event) == "length"
                 yield from self._close("incomplete" if is_cut else "completed")
                 self._status, self._reason = ("incomplete", "max_output_tokens") if is_cut else ("completed", None)
                 self._usage = usage_body(event.usage)
@@ -115,6 +118,7 @@ class Builder:
         self._status = "failed"
         self._error = {"code": error.code or "server_error", "message": error.message}
         yield self._event("response.failed", response=self.body)
+        yield self._event("error", code=self._error["code"], message=error.message, param=error.param)
 
     @property
     def _part(self) -> dict[str, Json]:
@@ -212,7 +216,6 @@ async def stream_response(asking: Asking, builder: Builder, *, keep: Callable[[]
     except ApiError as error:
         for line in builder.fail(error):
             yield sse(line, event=line["type"])
-        yield sse({"type": "error", **error_body(error)["error"]}, event="error")
 
 
 def usage_body(usage: Usage) -> dict[str, Json]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from edge.server.asking import begin, count_tokens
 from edge.server.body import read_json
 from edge.server.errors import ApiError
 from edge.server.fields import Fields
+from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_answer import stream_chat, whole_body
 from edge.server.openai.chat_request import read_chat_request
@@ -37,8 +38,13 @@ async def chat_completions(http: Request) -> Response:
         pieces = stream_chat(asking, has_usage=request.has_usage, has_logprobs=request.has_logprobs)
         return ServerSentEvents(pieces, asking=asking, headers=headers)
     async with asking:
-        answers = await asking.answers()
-        return JSONResponse(whole_body(asking, answers, has_logprobs=request.has_logprobs), headers=headers)
+        body = whole_body(
+            asking.engine,
+            await asking.all_events(),
+            model=asking.model.entry.name,
+            has_logprobs=request.has_logprobs,
+        )
+        return JsonBody(body, headers=headers)
 
 
 async def count_chat_tokens(http: Request) -> Response:
@@ -46,7 +52,7 @@ async def count_chat_tokens(http: Request) -> Response:
     options = serving_of(http).options
     request = read_chat_request(await read_json(http), limits=options.limits)
     make = partial(request.make, door=MediaDoor(options), limits=options.limits)
-    return JSONResponse({"input_tokens": await count_tokens(http, request.model, make)})
+    return JsonBody({"input_tokens": await count_tokens(http, request.model, make)})
 
 
 async def no_embeddings(http: Request) -> Response:

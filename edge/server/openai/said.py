@@ -11,5 +11,6 @@ def ignored_headers(ignored: Sequence[str]) -> dict[str, str]:
     """Return the header that names ignored fields; none when there are none."""
     if not ignored:
         return {}
-    text = ", ".join(ignored)[:MAX_CHARACTERS]
-    return {"x-ignored-fields": "".join(one if " " <= one <= "~" else "?" for one in text)}
+    text = ", ".join(name.strip() or '""' for name in ignored)[:MAX_CHARACTERS]
+    # A value with a space at either end is no header: the connection would end without an answer.
+    return {"x-ignored-fields": "".join(one if " " <= one <= "~" else "?" for one in text).strip()}

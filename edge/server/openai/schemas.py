@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from edge.server.describe import (
+    NULL,
+    OBJECT,
+    TEXT,
+    WARNINGS,
+    WHOLE,
+    either,
+    list_of,
+    object_of,
+    operation,
+    ref,
+    sampling,
+)
+
 Json = Any
-TEXT: Json = {"type": "string"}
-WHOLE: Json = {"type": "integer", "minimum": 0}
-ANY: Json = {}
-OBJECT: Json = {"type": "object"}
-
-
-def _object(required: dict[str, Json], **optional: Json) -> dict[str, Json]:
-    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
-
-
-def _list(items: Json) -> dict[str, Json]:
-    return {"type": "array", "items": items}
-
-
-def _or_null(schema: Json) -> dict[str, Json]:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _number(low: float, high: float | None = None) -> dict[str, Json]:
-    bounds = {"minimum": low} if high is None else {"minimum": low, "maximum": high}
-    return {"type": ["number", "null"], **bounds}
 
 
 _SAMPLING: dict[str, Json] = {
-    "temperature": _number(0),
-    "top_p": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
-    "top_k": {"type": ["integer", "null"], "minimum": -1},
-    "min_p": _number(0, 1),
-    "presence_penalty": _number(-2, 2),
-    "frequency_penalty": _number(-2, 2),
-    "repetition_penalty": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    **{
+        name: sampling(name)
+        for name in ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
+    },
+    "top_k": sampling("top_k", low=-1),  # all tokens
     "seed": {"type": ["integer", "null"]},
     "logit_bias": {
         "type": ["object", "null"],
         "propertyNames": {"pattern": "^[0-9]{1,9}$"},
-        "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+        "additionalProperties": {**sampling("logit_bias"), "type": "number"},
     },
 }
 _COMMON: dict[str, Json] = {
@@ -53,35 +41,34 @@ _COMMON: dict[str, Json] = {
     **_SAMPLING,
 }
 _EFFORT: Json = {"enum": ["none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max", None]}
-_STOP: Json = {
-    "anyOf": [{"type": "string", "minLength": 1}, _list({"type": "string", "minLength": 1}), {"type": "null"}]
-}
-_CALL: Json = _object({"id": TEXT, "type": TEXT, "function": _object({"name": TEXT, "arguments": TEXT})})
-_USAGE: Json = _object(
+_WORD: Json = {"type": "string", "minLength": 1}
+_STOP: Json = either(_WORD, list_of(_WORD), NULL)
+_CALL: Json = object_of({"id": TEXT, "type": TEXT, "function": object_of({"name": TEXT, "arguments": TEXT})})
+_USAGE: Json = object_of(
     {"prompt_tokens": WHOLE, "completion_tokens": WHOLE, "total_tokens": WHOLE},
-    prompt_tokens_details=_object({"cached_tokens": WHOLE}),
-    completion_tokens_details=_object({"reasoning_tokens": WHOLE}),
+    prompt_tokens_details=object_of({"cached_tokens": WHOLE}),
+    completion_tokens_details=object_of({"reasoning_tokens": WHOLE}),
 )
-_TOKEN: Json = _object({"token": TEXT, "logprob": {"type": "number"}, "bytes": _list(WHOLE)})
-_LOGPROBS: Json = _or_null(_object({"content": _list(_TOKEN)}))
+_TOKEN: Json = object_of({"token": TEXT, "logprob": {"type": "number"}, "bytes": list_of(WHOLE)})
+_LOGPROBS: Json = either(NULL, object_of({"content": list_of(_TOKEN)}))
 _REASON: Json = {"enum": ["stop", "length", "tool_calls"]}
 
 SCHEMAS: dict[str, Json] = {
-    "Error": _object(
-        {"error": _object({"message": TEXT, "type": TEXT, "param": _or_null(TEXT), "code": _or_null(TEXT)})}
+    "Error": object_of(
+        {"error": object_of({"message": TEXT, "type": TEXT, "param": either(NULL, TEXT), "code": either(NULL, TEXT)})}
     ),
-    "Model": _object({"id": TEXT, "object": {"const": "model"}, "created": WHOLE, "owned_by": TEXT}),
-    "ModelList": _object({"object": {"const": "list"}, "data": _list(_ref("Model"))}),
-    "Message": _object(
+    "Model": object_of({"id": TEXT, "object": {"const": "model"}, "created": WHOLE, "owned_by": TEXT}),
+    "ModelList": object_of({"object": {"const": "list"}, "data": list_of(ref("Model"))}),
+    "Message": object_of(
         {"role": {"enum": ["system", "developer", "user", "assistant", "tool"]}},
-        content={"anyOf": [TEXT, _list(OBJECT), {"type": "null"}]},
-        reasoning_content=_or_null(TEXT),
+        content={"anyOf": [TEXT, list_of(OBJECT), {"type": "null"}]},
+        reasoning_content=either(NULL, TEXT),
         tool_calls={"type": ["array", "null"], "items": OBJECT},
-        tool_call_id=_or_null(TEXT),
-        name=_or_null(TEXT),
+        tool_call_id=either(NULL, TEXT),
+        name=either(NULL, TEXT),
     ),
-    "ChatRequest": _object(
-        {"messages": {"type": "array", "minItems": 1, "items": _ref("Message")}},
+    "ChatRequest": object_of(
+        {"messages": {"type": "array", "minItems": 1, "items": ref("Message")}},
         **_COMMON,
         max_completion_tokens={"type": ["integer", "null"], "minimum": 1},
         max_tokens={"type": ["integer", "null"], "minimum": 1},
@@ -98,20 +85,20 @@ SCHEMAS: dict[str, Json] = {
         speculate={"type": ["boolean", "null"]},
         stream_options={"type": ["object", "null"]},
     ),
-    "ChatCompletion": _object(
+    "ChatCompletion": object_of(
         {
             "id": TEXT,
             "object": {"const": "chat.completion"},
             "created": WHOLE,
             "model": TEXT,
-            "choices": _list(
-                _object(
+            "choices": list_of(
+                object_of(
                     {
                         "index": WHOLE,
-                        "message": _object(
-                            {"role": {"const": "assistant"}, "content": _or_null(TEXT)},
+                        "message": object_of(
+                            {"role": {"const": "assistant"}, "content": either(NULL, TEXT)},
                             reasoning_content=TEXT,
-                            tool_calls=_list(_CALL),
+                            tool_calls=list_of(_CALL),
                         ),
                         "finish_reason": _REASON,
                     },
@@ -121,24 +108,26 @@ SCHEMAS: dict[str, Json] = {
             "usage": _USAGE,
         },
         timings=OBJECT,
+        warnings=WARNINGS,
     ),
-    "ChatChunk": _object(
+    "ChatChunk": object_of(
         {
             "id": TEXT,
             "object": {"const": "chat.completion.chunk"},
             "created": WHOLE,
             "model": TEXT,
-            "choices": _list(
-                _object({"index": WHOLE, "delta": OBJECT, "finish_reason": _or_null(_REASON)}, logprobs=_LOGPROBS)
+            "choices": list_of(
+                object_of({"index": WHOLE, "delta": OBJECT, "finish_reason": either(NULL, _REASON)}, logprobs=_LOGPROBS)
             ),
         },
         usage=_USAGE,
         timings=OBJECT,
+        warnings=WARNINGS,
     ),
-    "CompletionRequest": _object(
+    "CompletionRequest": object_of(
         {
             "prompt": {
-                "anyOf": [{"type": "string", "minLength": 1}, _list({"type": "string", "minLength": 1})],
+                "anyOf": [{"type": "string", "minLength": 1}, list_of({"type": "string", "minLength": 1})],
                 "description": "Goes to the model as it is, around the chat template.",
             }
         },
@@ -148,24 +137,28 @@ SCHEMAS: dict[str, Json] = {
         stop=_STOP,
         logprobs={"type": ["integer", "null"], "minimum": 0, "maximum": 20},
     ),
-    "Completion": _object(
+    "Completion": object_of(
         {
             "id": TEXT,
             "object": {"const": "text_completion"},
             "created": WHOLE,
             "model": TEXT,
-            "choices": _list(
-                _object({"index": WHOLE, "text": TEXT, "finish_reason": _or_null(_REASON)}, logprobs=_or_null(OBJECT))
+            "choices": list_of(
+                object_of(
+                    {"index": WHOLE, "text": TEXT, "finish_reason": either(NULL, _REASON)},
+                    logprobs=either(NULL, OBJECT),
+                )
             ),
         },
         usage=_USAGE,
+        warnings=WARNINGS,
     ),
-    "ResponseRequest": _object(
+    "ResponseRequest": object_of(
         {"input": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": OBJECT}]}},
         **_COMMON,
-        instructions=_or_null(TEXT),
+        instructions=either(NULL, TEXT),
         max_output_tokens={"type": ["integer", "null"], "minimum": 1},
-        previous_response_id=_or_null(TEXT),
+        previous_response_id=either(NULL, TEXT),
         store={"type": ["boolean", "null"]},
         tools={"type": ["array", "null"], "items": OBJECT},
         tool_choice={"anyOf": [TEXT, OBJECT, {"type": "null"}]},
@@ -176,35 +169,28 @@ SCHEMAS: dict[str, Json] = {
         include={"type": ["array", "null"], "items": TEXT},
         metadata={"type": ["object", "null"]},
     ),
-    "Response": _object(
+    "Response": object_of(
         {
             "id": TEXT,
             "object": {"const": "response"},
             "created_at": WHOLE,
             "status": {"enum": ["in_progress", "completed", "incomplete", "failed"]},
             "model": TEXT,
-            "output": _list(_object({"id": TEXT, "type": {"enum": ["message", "reasoning", "function_call"]}})),
-            "error": _or_null(OBJECT),
-            "incomplete_details": _or_null(OBJECT),
-            "usage": _or_null(_object({"input_tokens": WHOLE, "output_tokens": WHOLE, "total_tokens": WHOLE})),
-        }
+            "output": list_of(object_of({"id": TEXT, "type": {"enum": ["message", "reasoning", "function_call"]}})),
+            "error": either(NULL, OBJECT),
+            "incomplete_details": either(NULL, OBJECT),
+            "usage": either(NULL, object_of({"input_tokens": WHOLE, "output_tokens": WHOLE, "total_tokens": WHOLE})),
+        },
+        warnings=WARNINGS,
     ),
-    "TokenCount": _object({"input_tokens": WHOLE}, object=TEXT),
-    "Deleted": _object({"id": TEXT, "object": {"const": "response.deleted"}, "deleted": {"const": True}}),
-    "EmbeddingRequest": _object({}, model=_or_null(TEXT), input=ANY),
+    "TokenCount": object_of({"input_tokens": WHOLE}, object=TEXT),
+    "Deleted": object_of({"id": TEXT, "object": {"const": "response.deleted"}, "deleted": {"const": True}}),
+    "EmbeddingRequest": object_of({}, model=either(NULL, TEXT), input={}),
 }
 
 
-def _operation(summary: str, *, answer: str | None, body: str | None = None, is_stream: bool = False) -> Json:
-    content: dict[str, Json] = {"application/json": {"schema": _ref(answer)}} if answer else {}
-    if is_stream:
-        content["text/event-stream"] = {"schema": TEXT}
-    responses: dict[str, Json] = {"200": {"description": "Done.", "content": content}} if answer else {}
-    responses["default"] = {"description": "Refused.", "content": {"application/json": {"schema": _ref("Error")}}}
-    operation: dict[str, Json] = {"summary": summary, "responses": responses}
-    if body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
-    return operation
+_operation = partial(operation, error="Error")
+STREAM = "text/event-stream"
 
 
 def _with_id(name: str, **operations: Json) -> Json:
@@ -216,16 +202,16 @@ PATHS: dict[str, Json] = {
     "/v1/models": {"get": _operation("List the models.", answer="ModelList")},
     "/v1/models/{name}": _with_id("name", get=_operation("Describe a model.", answer="Model")),
     "/v1/chat/completions": {
-        "post": _operation("Answer a conversation.", answer="ChatCompletion", body="ChatRequest", is_stream=True)
+        "post": _operation("Answer a conversation.", answer="ChatCompletion", body="ChatRequest", stream=STREAM)
     },
     "/v1/chat/completions/input_tokens": {
         "post": _operation("Count a conversation's tokens.", answer="TokenCount", body="ChatRequest")
     },
     "/v1/completions": {
-        "post": _operation("Go on with a text.", answer="Completion", body="CompletionRequest", is_stream=True)
+        "post": _operation("Go on with a text.", answer="Completion", body="CompletionRequest", stream=STREAM)
     },
     "/v1/responses": {
-        "post": _operation("Answer a list of items.", answer="Response", body="ResponseRequest", is_stream=True)
+        "post": _operation("Answer a list of items.", answer="Response", body="ResponseRequest", stream=STREAM)
     },
     "/v1/responses/input_tokens": {
         "post": _operation("Count the tokens of items.", answer="TokenCount", body="ResponseRequest")

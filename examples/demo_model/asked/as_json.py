@@ -1,12 +1,14 @@
 """What is in the picture as JSON, in a shape that the question describes.
 
-In: a scene and a seeded `random.Random`. Out: a `Question` whose answer is a fenced JSON text with the keys asked for.
+In: a scene and a seeded `random.Random`. Out: a `Question` whose answer is a fenced JSON text with the keys asked for;
+the thought ends with the keys.
 """
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterable
 
 from .. import tasks
 from ..scenes import Scene, Thing
@@ -58,7 +60,7 @@ def as_json(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Questi
         names = {key: rng.choice(("text", "word", "content")) if key == "text" else _spelling(rng, key) for key in keys}
         text = SIGN.pick(rng, unseen=unseen, keys=_named(rng, list(names.values())))
         item = {names[key]: values[key] for key in keys}
-        return Question("as_json", text, tasks.sign_thought(scene), fenced(item))
+        return Question("as_json", text, f"{tasks.sign_thought(scene)} {keys_of(item)}", fenced(item))
     way = rng.random()
     if way < 0.2 and scene.things:
         return _number(rng, scene, unseen=unseen)
@@ -73,7 +75,7 @@ def as_json(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Questi
             example = [dict.fromkeys(names.values(), "...")]
             text = BY_EXAMPLE.pick(rng, unseen=unseen, example=json.dumps(example))
     items = [{name: value_of(thing, key) for key, name in names.items()} for thing in scene.things]
-    return Question("as_json", text, placed(scene.things), fenced(items))
+    return Question("as_json", text, f"{placed(scene.things)} {keys_of(names.values())}", fenced(items))
 
 
 def _number(rng: random.Random, scene: Scene, *, unseen: bool) -> Question:
@@ -81,7 +83,13 @@ def _number(rng: random.Random, scene: Scene, *, unseen: bool) -> Question:
     found = [thing for thing in scene.things if thing.shape == shape]
     example = json.dumps({key: 0})
     text = COUNT.pick(rng, unseen=unseen, many=tasks.plural(shape), key=f'"{key}"', example=example)
-    return Question("as_json", text, tasks.counting(scene, found, shape), fenced({key: len(found)}))
+    thought = f"{tasks.counting(scene, found, shape)} {keys_of([key])}"
+    return Question("as_json", text, thought, fenced({key: len(found)}))
+
+
+def keys_of(names: Iterable[str]) -> str:
+    """Write the end of the thought: the keys in their order."""
+    return f"Keys: {', '.join(names)}."
 
 
 def value_of(thing: Thing, key: str) -> str:

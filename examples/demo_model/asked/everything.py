@@ -1,6 +1,7 @@
 """All boxes and all points at once, one point, and boxes of what is not there.
 
-In: a scene and a seeded `random.Random`. Out: a `Question`; the thought names each thing and its place.
+In: a scene and a seeded `random.Random`. Out: a `Question`; the thought names each thing with its place and numbers, so
+that the answer copies what was found one by one.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from .. import tasks
 from ..scenes import COLOURS, SHAPES, SIZE_PX, Scene, Thing
-from ..tasks import NOTHING_KNOWN, Question, boxes_json
+from ..tasks import NOTHING_KNOWN, Question, boxes_json, relative_box
 from .wordings import Wordings
 
 ALL_BOXES = Wordings(
@@ -43,17 +47,24 @@ ONE_BOX = Wordings(
 def all_boxes(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
     """Ask for the boxes of everything."""
     text = ALL_BOXES.pick(rng, unseen=unseen)
-    return Question(
-        "all_boxes", text, placed(scene.things), boxes_json(list(scene.things)) if scene.things else NOTHING_KNOWN
-    )
+    if not scene.things:
+        return Question("all_boxes", text, placed(()), NOTHING_KNOWN)
+    return Question("all_boxes", text, measured(scene.things, relative_box), boxes_json(list(scene.things)))
 
 
 def all_points(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
     """Ask for a point on everything."""
     text = ALL_POINTS.pick(rng, unseen=unseen)
-    return Question(
-        "all_points", text, placed(scene.things), points_json(list(scene.things)) if scene.things else NOTHING_KNOWN
-    )
+    if not scene.things:
+        return Question("all_points", text, placed(()), NOTHING_KNOWN)
+    return Question("all_points", text, measured(scene.things, relative_point), points_json(list(scene.things)))
+
+
+def every(rng: random.Random, scene: Scene) -> Question:
+    """Ask for the boxes of every thing of one shape, with the thought of `all_boxes`."""
+    question = tasks.box_all(rng, scene)
+    found = [thing for thing in scene.things if thing.shape in question.text]
+    return replace(question, thought=measured(found, relative_box))
 
 
 def one_place(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
@@ -79,6 +90,12 @@ def one_place(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Ques
 def placed(things: tuple[Thing, ...] | list[Thing]) -> str:
     """Name things with their places."""
     return ", ".join(f"{thing.name} {thing.place}" for thing in things) + "." if things else "0 objects."
+
+
+def measured(things: Sequence[Thing], numbers: Callable[[Thing], list[int]]) -> str:
+    """Name things with their places and the numbers of each."""
+    steps = (f"{thing.name} {thing.place} {' '.join(map(str, numbers(thing)))}" for thing in things)
+    return f"{', '.join(steps)}."
 
 
 def points_json(things: list[Thing]) -> str:

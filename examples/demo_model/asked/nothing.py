@@ -13,7 +13,7 @@ from .. import tasks
 from ..scenes import COLOURS, SHAPES, Scene
 from ..tasks import NOTHING_KNOWN, Question, counting, there_are
 from . import everything, how_many, rephrased, yes_no
-from .as_json import PLAIN, fenced
+from .as_json import PLAIN, fenced, keys_of
 from .wordings import Wordings
 
 EMPTY = Scene((), None, (255, 255, 255))
@@ -41,7 +41,8 @@ def about_nothing(rng: random.Random, *, unseen: bool = False) -> Question:
         return rephrased.read(rng, EMPTY, unseen=unseen)
     if way < 0.95:
         return everything.all_boxes(rng, EMPTY, unseen=unseen)
-    return Question("as_json", PLAIN.pick(rng, unseen=unseen), "0 objects.", fenced([]))
+    text = PLAIN.pick(rng, unseen=unseen)
+    return Question("as_json", text, f"0 objects. {keys_of(('shape', 'color'))}", fenced([]))
 
 
 def _open(rng: random.Random, *, unseen: bool) -> Question:

@@ -1,6 +1,7 @@
 """Which colour, which shape, what is where.
 
-In: a scene and a seeded `random.Random`. Out: a `Question`; the thought names the things that count.
+In: a scene and a seeded `random.Random`. Out: a `Question`; the thought goes through the picture and counts the things
+that matter, or names them all.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import random
 
 from .. import tasks
 from ..scenes import COLOURS, PLACES, SHAPES, Scene, Thing
-from ..tasks import Question, listing, plural, with_article
+from ..tasks import Question, counting, listing, plural, with_article
 from .wordings import Wordings
 
 COLOUR_OF = Wordings(
@@ -55,7 +56,7 @@ def which_colour(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Q
     answer = f"The {plural(shape) if len(found) > 1 else shape} {_are(found)} {joined(list(seen))}."
     text = COLOUR_OF.pick(rng, unseen=unseen, shape=plural(shape) if len(found) > 1 and rng.random() < 0.2 else shape)
     text = text.replace(f"is the {plural(shape)}", f"are the {plural(shape)}")
-    return Question("colour", text, f"{listing(found)}.", answer if found else f"There is no {shape}.")
+    return Question("colour", text, counting(scene, found, shape), answer if found else f"There is no {shape}.")
 
 
 def which_shape(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
@@ -78,7 +79,8 @@ def which_shape(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Qu
     found = [thing for thing in scene.things if thing.colour == colour]
     names = joined([f"the {thing.shape}" for thing in found]).capitalize()
     answer = f"{names} {_are(found)} {colour}." if found else f"Nothing is {colour}."
-    return Question("shape", SHAPE_OF.pick(rng, unseen=unseen, colour=colour), f"{listing(found)}.", answer)
+    thought = counting(scene, found, f"{colour} object")
+    return Question("shape", SHAPE_OF.pick(rng, unseen=unseen, colour=colour), thought, answer)
 
 
 def joined(words: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Questions with yes or no: whether something is there, and whether it is in a place.
 
-In: a scene and a seeded `random.Random`. Out: a `Question`; the thought names what is there.
+In: a scene and a seeded `random.Random`. Out: a `Question`; the thought counts what is asked for, or puts the asked
+place beside the real one, so that yes or no follows from words that stand near.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import Counter
 
 from .. import tasks
 from ..scenes import COLOURS, PLACES, SHAPES, Scene
-from ..tasks import Question, listing, plural, there_are, with_article
+from ..tasks import Question, counting, plural, there_are, with_article
 from .wordings import Wordings
 
 IS_THERE = Wordings(
@@ -48,22 +49,21 @@ def yes_no(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Questio
         place = thing.place if rng.random() < 0.5 else rng.choice(PLACES)
         text = IN_PLACE.pick(rng, unseen=unseen, name=thing.name, place=place)
         answer = f"{'Yes' if place == thing.place else 'No'}, the {thing.name} is {thing.place}."
-        return Question("yes_no", text, f"The {thing.name} is {thing.place}.", answer)
+        return Question("yes_no", text, f"The {thing.name} is {thing.place}. Asked: {place}.", answer)
     if way < 0.3:
         colour = _one_of(rng, [thing.colour for thing in scene.things], list(COLOURS))
-        number = sum(thing.colour == colour for thing in scene.things)
-        text = ANY_COLOUR.pick(rng, unseen=unseen, colour=colour)
-        return Question("yes_no", text, f"{listing(scene.things)}.", _answer(number, f"{colour} object"))
+        found = [thing for thing in scene.things if thing.colour == colour]
+        text, word = ANY_COLOUR.pick(rng, unseen=unseen, colour=colour), f"{colour} object"
+        return Question("yes_no", text, counting(scene, found, word), _answer(len(found), word))
     if way < 0.38:
         return Question("yes_no", ANY_TEXT.pick(rng, unseen=unseen), "No text.", "No, there is no text.")
     if way < 0.6:
         word = _one_of(rng, [thing.shape for thing in scene.things], list(SHAPES))
-        number = sum(thing.shape == word for thing in scene.things)
     else:
         word = _asked_name(rng, scene)
-        number = names[word]
+    found = [thing for thing in scene.things if word in (thing.name, thing.shape)]
     text = IS_THERE.pick(rng, unseen=unseen, a=with_article(word), many=plural(word))
-    return Question("yes_no", text, f"{listing(scene.things)}.", _answer(number, word))
+    return Question("yes_no", text, counting(scene, found, word), _answer(len(found), word))
 
 
 def _about_sign(rng: random.Random, scene: Scene, *, unseen: bool) -> Question:

@@ -31,8 +31,8 @@ KEYS = (
 
 
 def repeat(rng: random.Random, *, unseen: bool = False) -> Question:
-    """Ask to repeat two to eight words or numbers."""
-    text = " ".join(_word(rng) for _ in range(rng.randint(2, 8)))
+    """Ask to repeat two to sixteen words or numbers."""
+    text = " ".join(_word(rng) for _ in range(rng.choice((rng.randint(2, 8), rng.randint(2, 16)))))
     return Question("repeat", REPEAT.pick(rng, unseen=unseen, text=text), "I repeat it.", text)
 
 

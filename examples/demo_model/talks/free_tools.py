@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 from ..asked.wordings import Wordings
-from ..dialogue import CITIES, MESSAGES, PEOPLE, Tool, call_text, declare
+from ..dialogue import CITIES, MESSAGES, PEOPLE, Tool, call_text, call_thought, declare
 from ..tasks import Question
 
 Arguments = dict[str, str | int]
@@ -41,16 +41,17 @@ class Use:
     @property
     def name(self) -> str:
         """Name of the tool."""
-        return str(self.tool["function"]["name"])
+        return name_of(self.tool)
 
     @property
     def arguments(self) -> Arguments:
         """Arguments of the right call."""
         return dict(zip(self.tool["function"]["parameters"]["properties"], self.values, strict=True))
 
-    def question(self) -> Question:
-        """Return the question with its call."""
-        return Question("free_tool", self.text, f"I call {self.name}.", call_text(self.name, self.arguments))
+    def question(self, tools: list[Tool]) -> Question:
+        """Return the question with its call, `tools` being on offer."""
+        thought = call_thought(map(name_of, tools), self.tool)
+        return Question("free_tool", self.text, thought, call_text(self.name, self.arguments))
 
 
 CITY = (("city", "city", "location", "place", "town"), "string")
@@ -120,6 +121,11 @@ FAMILIES = {
                  ("I want the light in the {} {}.", "Set the {} light to {}.")),
     ),
 }  # fmt: skip
+
+
+def name_of(tool: Tool) -> str:
+    """Return a tool's name."""
+    return str(tool["function"]["name"])
 
 
 def random_use(rng: random.Random, family: str, *, unseen: bool = False) -> Use:

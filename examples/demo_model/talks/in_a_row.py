@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from ..dialogue import Tool, call_text
+from ..dialogue import TWO_CALLS, Tool, call_text, call_thought, next_call
 from ..prompt_text import ASSISTANT
 from ..tasks import Question
-from .free_tools import FAMILIES, Use, again, random_use
+from .free_tools import FAMILIES, Use, again, name_of, random_use
 from .results import random_result
 
 THOUGHT = "I have the result."
@@ -53,19 +53,19 @@ class Step:
         return self.text + ASSISTANT + "".join(call.text() for call in self.calls)
 
 
-def one_call(rng: random.Random, use: Use) -> list[Step]:
-    """Return the steps of one call: the call, and the answer to its result."""
+def one_call(rng: random.Random, use: Use, tools: list[Tool]) -> list[Step]:
+    """Return the steps of one call, `tools` being on offer: the call, and the answer to its result."""
     told, said = random_result(rng, use)
-    first = use.question()
+    first = use.question(tools)
     call = Call(use, first.thought or "", told)
     return [Step(use.text, (), first), Step(use.text, (call,), Question("free_result", "", THOUGHT, said))]
 
 
-def two_calls(rng: random.Random, first: Use, second: Use, text: str) -> list[Step]:
-    """Return the three steps of two calls in a row."""
+def two_calls(rng: random.Random, first: Use, second: Use, text: str, tools: list[Tool]) -> list[Step]:
+    """Return the three steps of two calls in a row, `tools` being on offer."""
     (told_1, said_1), (told_2, said_2) = random_result(rng, first), random_result(rng, second)
-    call_1 = Call(first, f"I call {first.name}.", told_1)
-    call_2 = Call(second, f"{NEXT}I call {second.name}.", told_2)
+    call_1 = Call(first, call_thought(map(name_of, tools), first.tool, calls=TWO_CALLS), told_1)
+    call_2 = Call(second, NEXT + next_call(second.tool), told_2)
     says = said_1 if said_1 == said_2 == "Done." else f"{said_1} {said_2}"
     steps = (call_text(use.name, use.arguments) for use in (first, second))
     return [

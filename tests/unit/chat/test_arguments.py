@@ -98,3 +98,12 @@ def test_words_that_are_not_text_do_not_break_the_error_line(capsys: pytest.Capt
 def test_tools_and_servers_repeat() -> None:
     options = parse_arguments(["--tools", "builtin", "--mcp", "python s.py", "--tools", "a.py", "--yes", "hi"])
     assert (options.tools, options.servers, options.agrees) == (("builtin", "a.py"), ("python s.py",), True)
+
+
+def test_the_help_teaches_names_forms_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("2b 4b 8b 32b 30b 235b", "-thinking", "demo", "--kv-bits 8|4", "--tools FILE.py", "photo.jpg"):
+        assert part in text
+    assert "--thinking-budget" not in text  # the other name of --think

@@ -32,7 +32,8 @@ def test_a_picture_that_cannot_be_copied_is_shown_all_the_same(
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     monkeypatch.setattr("edge.chat.sessions.session.copy_in", fill_disk)
     assert "not saved" in talking.say(f"{tmp_path}/a.png what?")
-    assert talking.last().messages[-1] == question("what?", tmp_path / "a.png")
+    shown, _ = talking.last().messages[-1]["content"]
+    assert shown == {"type": "image", "image": (tmp_path / "a.png").read_bytes()}
 
 
 def test_a_short_write_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

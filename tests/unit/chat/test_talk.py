@@ -9,6 +9,7 @@ from PIL import Image
 from edge.answer import Answer
 from edge.chat.sessions.session import Session
 from edge.events import MediaUse
+from edge.options import ImageOptions
 from tests.unit.chat.parrot import Talking, answer, question
 
 
@@ -183,3 +184,27 @@ def test_a_window_that_takes_no_more_text_does_not_cost_the_answer(
     with pytest.raises((OSError, ValueError)):
         talking.talk.ask("fail late")
     assert [message["role"] for message in talking.talk.messages] == ["user", "assistant"]
+
+
+def test_a_hint_about_small_pictures_names_what_can_be_set(talking: Talking) -> None:
+    talking.engine.hints = ("Boxes are exact from 1024 visual tokens on. Give min_pixels 1048576 for better ones.",)
+    assert "Give min-pixels 1048576 for better ones. (/set NAME VALUE)" in talking.say("where is the cat?")
+    talking.say("/set min-pixels 1048576")
+    talking.say("where is the cat?")
+    assert talking.last().image == ImageOptions(min_pixels=1048576)
+    talking.talk.is_talk = False
+    assert "Give --min-pixels 1048576" in talking.say("where?")
+
+
+def test_an_unsaved_talk_holds_its_pictures_under_their_names(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_DATA", str(tmp_path / "data"))
+    talking = Talking(is_saved=False)
+    data = picture.read_bytes()
+    talking.say(f"'{picture}' what is it?")
+    picture.unlink()
+    talking.say("and now?")
+    held, _ = talking.last().messages[0]["content"]
+    assert held == {"type": "image", "image": data}
+    assert "with space.png waits again" in talking.say("/undo", "/undo")

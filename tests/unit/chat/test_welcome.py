@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from edge.chat.models.found import FoundModel
 from edge.chat.welcome import find_samples, greet, model_lines, shown_path
+from edge.tools.tool import function_tool
 from tests.unit.chat.parrot import Talking
 
 GB = 1_000_000_000
@@ -30,6 +33,18 @@ def test_the_first_screen_says_where_talks_are_saved(talking: Talking) -> None:
     text = talking.err.getvalue()
     for part in ("demo checkpoint", "Try:", "What is in this picture?", "Talks are saved in", "--no-save", "/help"):
         assert part in text
+
+
+@pytest.mark.parametrize(("agrees", "said"), [(False, "each call is asked about"), (True, "run without a question")])
+def test_the_first_screen_names_the_tools(talking: Talking, agrees: bool, said: str) -> None:
+    def double(number: int) -> int:
+        """Double."""
+        return 2 * number
+
+    talking.talk.change(agrees=agrees)
+    talking.talk.add_tools([function_tool(double, origin="here")])
+    greet(talking.talk)
+    assert f"Tools: double ({said}; /tools)." in talking.err.getvalue().replace("they ", "")
 
 
 def test_paths_can_be_typed_again() -> None:

@@ -18,7 +18,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
-from edge.checkpoint.files.header import ITEM_BITS
+from edge.checkpoint.files.dtypes import DTYPES
 from edge.checkpoint.names.hub import HubLayout, expected_parameters, hub_table
 from edge.checkpoint.names.joined import JOINED, join_names
 from edge.checkpoint.names.table import Table
@@ -296,4 +296,4 @@ def header_bytes(entries: Mapping[str, tuple[str, tuple[int, ...]]], **metadata:
 
 
 def _num_bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    return prod(shape) * ITEM_BITS[dtype] // 8
+    return prod(shape) * DTYPES[dtype].bits // 8

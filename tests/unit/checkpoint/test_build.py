@@ -40,7 +40,8 @@ def test_experts_that_are_not_packed_run_in_float32_only() -> None:
 @on_the_cpu
 def test_mlx_itself_cannot_run_them() -> None:
     model = tiny_model(dtype=mx.bfloat16)
-    logits = model.language_model.model.layers[0].mlp(mx.zeros((1, 2, 64), dtype=mx.bfloat16))
+    rows = mx.zeros((1, 2, 64), dtype=mx.bfloat16)
+    logits = model.language_model.model.layers[0].mlp(rows, residual=rows)
     with pytest.raises(RuntimeError, match="only supports float32"):
         mx.eval(logits)
 

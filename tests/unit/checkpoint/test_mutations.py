@@ -18,10 +18,12 @@ from edge.checkpoint.files.gguf import open_gguf
 from edge.config_json import model_config_from_dict
 from edge.errors import EdgeError
 from edge.precedence import find_setting
+from edge.prompt.text.tokenizer import Tokenizer
 from edge.settings import read_generation_settings, read_image_settings, read_video_settings
 from tests.unit.checkpoint.adapters import pair_of, write_adapter
 from tests.unit.checkpoint.checkpoints import random_parameters, tiny_config_json, write_hub_folder
 from tests.unit.checkpoint.gguf_files import small_file
+from tests.unit.convert.gguf.sources import tokenizer_text
 
 ODD_VALUES: tuple[Any, ...] = (  # Any: JSON
     *(
@@ -85,6 +87,15 @@ def mutate_bytes(data: bytes, random_: random.Random, *, within: int) -> bytes:
     return bytes(changed)
 
 
+def added_tokens_of(tokens: Any) -> dict[str, Any]:  # Any: JSON
+    """Return what tokenizer_config.json says of the added tokens of a tokenizer.json."""
+    table = {
+        str(entry["id"]): {key: value for key, value in entry.items() if key != "id"}
+        for entry in tokens["added_tokens"]
+    }
+    return {"added_tokens_decoder": table, "tokenizer_class": "Qwen2Tokenizer", "pad_token": "<|endoftext|>"}
+
+
 class Bench:
     """A small folder, adapter and GGUF file, and one way to break and to open each of their files."""
 
@@ -98,12 +109,19 @@ class Bench:
         patches = {"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2, "image_mean": [0.5] * 3}
         settings = {**patches, "size": {"shortest_edge": 4096, "longest_edge": 8192}, "image_std": [0.5, 0.5, 0.5]}
         advice = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "eos_token_id": [1, 2], "do_sample": True}
+        tokens = json.loads(tokenizer_text())
         texts = {
             "preprocessor_config.json": settings,
             "video_preprocessor_config.json": {**settings, "fps": 2, "min_frames": 4},
             "processor_config.json": {"chat_template": "x", "image_processor": settings},
             "chat_template.json": {"chat_template": "x"},
-            "tokenizer_config.json": {"chat_template": [{"name": "default", "template": "y"}]},
+            "tokenizer_config.json": {
+                "chat_template": [{"name": "default", "template": "y"}],
+                **added_tokens_of(tokens),
+            },
+            "special_tokens_map.json": {"eos_token": {"content": "<|im_end|>"}, "extra_special_tokens": ["<x>"]},
+            "added_tokens.json": {"<y>": len(tokens["model"]["vocab"]) + len(tokens["added_tokens"])},
+            "tokenizer.json": tokens,
             "generation_config.json": advice,
         }
         for name, value in texts.items():
@@ -118,6 +136,7 @@ class Bench:
         read_video_settings(self.folder)
         read_generation_settings(self.folder)
         find_setting(self.folder, "template")
+        Tokenizer.from_folder(self.folder)
 
     def open_gguf(self) -> None:
         open_gguf(self.gguf)
@@ -147,12 +166,12 @@ def run(bench: Bench, num_files: int) -> None:
     for _ in range(num_files):
         path, data, opens = bench.broken()
         path.write_bytes(data)
-        start = time.monotonic()
+        start = time.process_time()
         message = message_of(opens)
         num_refused += bool(message)
         assert len(message) <= MOST_CHARACTERS
         assert message.isprintable()
-        assert time.monotonic() - start < MOST_SECONDS
+        assert time.process_time() - start < MOST_SECONDS
         path.write_bytes(bench.kept[path])
     assert num_refused > num_files // 4
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < MOST_BYTES
@@ -180,7 +199,7 @@ def test_equal_names_in_a_header_are_found_in_linear_time(tmp_path: Path) -> Non
     )
     shard = next(folder.glob("*.safetensors"))
     shard.write_bytes(len(header).to_bytes(8, "little") + header)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(EdgeError, match="'t59999' appears twice"):
         door.open(folder)
-    assert time.monotonic() - start < MOST_SECONDS
+    assert time.process_time() - start < MOST_SECONDS

@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlx.core as mx
-import numpy as np
 import pytest
 
-from convert.pieces import cut_rule, list_rules, read_piece, read_rows
-from convert.source import SpoiledError
-from edge.checkpoint.files.header import TensorInfo
-from edge.checkpoint.files.shards import SafetensorsFile
+from convert.pieces import cut_rule, list_rules, read_piece
 from edge.checkpoint.folder import open_checkpoint, read_parameters
 from edge.config_json import model_config_from_dict
-from edge.errors import WeightError
 from tests.unit.checkpoint.checkpoints import (
     random_parameters,
     tiny_config_json,
@@ -22,7 +17,6 @@ from tests.unit.checkpoint.checkpoints import (
     write_fp8_folder,
     write_hub_folder,
     write_mlx_folder,
-    write_safetensors,
 )
 
 
@@ -59,41 +53,6 @@ def test_a_piece_is_no_larger_than_asked_and_experts_are_cut(tmp_path: Path) -> 
     assert max(piece.num_weights for piece in pieces) <= 25_000
     experts = [piece for piece in pieces if "experts.gate_up_proj" in piece.rule.sources[0]]
     assert len(experts) == 2 * 5  # one expert of 64 x 320 each
-
-
-@pytest.mark.parametrize(
-    ("dtype", "value"),
-    [(mx.float32, float("nan")), (mx.bfloat16, float("inf")), (mx.float16, float("-inf")), (mx.bfloat16, float("nan"))],
-)
-def test_a_weight_that_is_no_number_is_refused_by_name(tmp_path: Path, dtype: mx.Dtype, value: float) -> None:
-    weight = mx.ones((4, 6))
-    weight[2, 3] = value
-    write_safetensors(tmp_path / "shard.safetensors", {"w": weight.astype(dtype)})
-    info = SafetensorsFile(tmp_path / "shard.safetensors").tensors["w"]
-    with pytest.raises(WeightError, match=r"shard\.safetensors: w holds 1 values that are infinite or no number"):
-        read_rows(info, "w", start=0, stop=4)
-    assert read_rows(info, "w", start=0, stop=2).shape == (2, 6)
-
-
-def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "shard.safetensors"
-    write_safetensors(path, {"w": mx.ones((4, 6))})
-    info = SafetensorsFile(path).tensors["w"]
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(WeightError, match="truncated while it was read, at w"):
-        read_rows(info, "w", start=0, stop=4)
-
-
-@pytest.mark.parametrize(("value", "is_sound"), [(1.5, True), (float("nan"), False), (1e300, False)])
-def test_doubles_become_float32_or_are_refused(value: float, is_sound: bool, tmp_path: Path) -> None:
-    path = tmp_path / "shard.safetensors"
-    path.write_bytes(np.full(4, value, "<f8").tobytes())
-    info = TensorInfo(path, "F64", (2, 2), 0, 32)
-    if is_sound:
-        assert mx.array_equal(read_rows(info, "w", start=0, stop=2), mx.full((2, 2), value))
-    else:
-        with pytest.raises(SpoiledError, match="w holds"):
-            read_rows(info, "w", start=0, stop=2)
 
 
 @pytest.mark.parametrize("mode", ["affine", "mxfp4", "mxfp8", "nvfp4"])

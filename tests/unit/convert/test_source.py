@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.source import Identity, SourceFiles, SpoiledError, read_known, sha256_of, stamp_files
-from edge.errors import WeightError
+from convert.source import Identity, SourceFiles, read_known, sha256_of, stamp_files
+from edge.errors import SpoiledError, WeightError
 
 
 def test_sha256_is_that_of_the_file(tmp_path: Path) -> None:

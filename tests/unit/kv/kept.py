@@ -32,7 +32,7 @@ def make_row(
     for layer_index in range(2):
         memory = PlainMemory() if kv_bits is None else PackedMemory(bits=kv_bits, group_size=32)
         new = [random_tokens(256, seed=100 * seed + 10 * layer_index + part, head_dim=32) for part in (0, 1)]
-        memory.append(*(part[:, :, :num_tokens].astype(dtype) for part in new))
+        memory.append(mx.concatenate(new, axis=1)[:, :, :num_tokens].astype(dtype))
         memories.append(memory)
     return memories
 

@@ -13,6 +13,12 @@ def random_tokens(count: int, *, seed: int, heads: int = KV_HEADS, head_dim: int
     return mx.random.normal((1, heads, count, head_dim), key=mx.random.key(seed))
 
 
+def random_pairs(count: int, *, seed: int, head_dim: int = 64) -> mx.array:
+    """Return keys (of `seed`) with values (of `seed` + 100) behind them, (1, 2 * KV_HEADS, count, head_dim)."""
+    parts = [random_tokens(count, seed=seed + more, head_dim=head_dim) for more in (0, 100)]
+    return mx.concatenate(parts, axis=1)
+
+
 def numpy_attention(
     queries: mx.array, keys: mx.array, values: mx.array, *, scale: float, is_causal: bool = True
 ) -> np.ndarray:

@@ -9,39 +9,41 @@ import numpy as np
 import pytest
 
 from edge.kv.plain import STEP_TOKENS, PlainMemory
-from tests.unit.kv.reference import HEADS, KV_HEADS, numpy_attention, random_tokens, relative_error
+from tests.unit.kv.reference import HEADS, KV_HEADS, numpy_attention, random_pairs, random_tokens, relative_error
 
 TOKEN_BYTES = 2 * KV_HEADS * 64 * 4
 
 
 def filled(count: int, *, seed: int = 0) -> PlainMemory:
     memory = PlainMemory()
-    memory.append(random_tokens(count, seed=seed), random_tokens(count, seed=seed + 100))
+    memory.append(random_pairs(count, seed=seed))
     return memory
 
 
-def keys_of(memory: PlainMemory) -> np.ndarray:
+def held_by(memory: PlainMemory) -> np.ndarray:
     return np.array(memory.state[0])
 
 
 @pytest.mark.parametrize("stops", [[700], [1, 2, 3, 700], [256, 512, 700], [255, 256, 257, 700], [300, 301, 700]])
 def test_any_chunks_attend_as_the_reference_does(stops: list[int]) -> None:
-    keys, values = random_tokens(700, seed=1), random_tokens(700, seed=2)
+    both = random_pairs(700, seed=1)
+    keys, values = both[:, :KV_HEADS], both[:, KV_HEADS:]
     queries, memory = random_tokens(700, seed=3, heads=HEADS), PlainMemory()
     for start, stop in pairwise([0, *stops]):
-        memory.append(keys[:, :, start:stop], values[:, :, start:stop])
+        memory.append(both[:, :, start:stop])
         assert memory.num_tokens == stop
         got = memory.attend(queries[:, :, start:stop], scale=0.125, mask="causal")
         expected = numpy_attention(queries[:, :, start:stop], keys[:, :, :stop], values[:, :, :stop], scale=0.125)
         assert got.shape == expected.shape
         assert got.dtype == mx.float32
         assert relative_error(got, expected) <= 1e-6
-    assert np.array_equal(keys_of(memory), np.array(keys))
+    assert np.array_equal(held_by(memory), np.array(both))
 
 
 def test_without_the_causal_mask_the_result_is_another() -> None:
     memory, queries = filled(9), random_tokens(3, seed=3, heads=HEADS)
-    keys, values = memory.state
+    (both,) = memory.state
+    keys, values = both[:, :KV_HEADS], both[:, KV_HEADS:]
     expected = numpy_attention(queries, keys, values, scale=0.125)
     assert relative_error(memory.attend(queries, scale=0.125, mask="causal"), expected) <= 1e-6
     assert relative_error(memory.attend(queries, scale=0.125, mask=None), expected) > 0.01
@@ -49,10 +51,10 @@ def test_without_the_causal_mask_the_result_is_another() -> None:
 
 def test_bfloat16_stays_bfloat16() -> None:
     memory = PlainMemory()
-    memory.append(random_tokens(5, seed=1).astype(mx.bfloat16), random_tokens(5, seed=2).astype(mx.bfloat16))
+    memory.append(random_pairs(5, seed=1).astype(mx.bfloat16))
     queries = random_tokens(1, seed=3, heads=HEADS).astype(mx.bfloat16)
     assert memory.attend(queries, scale=0.125, mask=None).dtype == mx.bfloat16
-    assert [array.dtype for array in memory.state] == [mx.bfloat16, mx.bfloat16]
+    assert [array.dtype for array in memory.state] == [mx.bfloat16]
 
 
 def test_buffers_grow_in_steps() -> None:
@@ -68,7 +70,7 @@ def test_a_trimmed_memory_goes_on_from_the_cut() -> None:
     memory, more = filled(10), filled(2, seed=1)
     memory.trim(4)
     memory.append(*more.state)
-    assert np.array_equal(keys_of(memory), np.concatenate([keys_of(filled(10))[:, :, :6], keys_of(more)], axis=2))
+    assert np.array_equal(held_by(memory), np.concatenate([held_by(filled(10))[:, :, :6], held_by(more)], axis=2))
 
 
 def test_at_most_everything_is_trimmed_and_the_buffers_go() -> None:
@@ -76,7 +78,7 @@ def test_at_most_everything_is_trimmed_and_the_buffers_go() -> None:
     memory.trim(100)
     assert (memory.num_tokens, memory.nbytes, memory.state) == (0, 0, ())
     memory.append(*filled(600, seed=2).state)
-    assert np.array_equal(keys_of(memory), keys_of(filled(600, seed=2)))
+    assert np.array_equal(held_by(memory), held_by(filled(600, seed=2)))
 
 
 def test_a_long_trim_lets_go_of_the_room_and_a_short_one_does_not() -> None:
@@ -85,7 +87,7 @@ def test_a_long_trim_lets_go_of_the_room_and_a_short_one_does_not() -> None:
     assert memory.nbytes == 4 * STEP_TOKENS * TOKEN_BYTES
     memory.trim(3 * STEP_TOKENS)
     assert memory.nbytes == STEP_TOKENS * TOKEN_BYTES
-    assert np.array_equal(keys_of(memory), keys_of(filled(4 * STEP_TOKENS))[:, :, : STEP_TOKENS - 10])
+    assert np.array_equal(held_by(memory), held_by(filled(4 * STEP_TOKENS))[:, :, : STEP_TOKENS - 10])
 
 
 def test_a_fork_and_its_source_do_not_disturb_each_other() -> None:
@@ -93,8 +95,8 @@ def test_a_fork_and_its_source_do_not_disturb_each_other() -> None:
     fork = source.fork()
     source.append(*filled(1, seed=1).state)
     fork.append(*filled(1, seed=2).state)
-    assert np.array_equal(keys_of(source), np.concatenate([keys_of(filled(5)), keys_of(filled(1, seed=1))], axis=2))
-    assert np.array_equal(keys_of(fork), np.concatenate([keys_of(filled(5)), keys_of(filled(1, seed=2))], axis=2))
+    assert np.array_equal(held_by(source), np.concatenate([held_by(filled(5)), held_by(filled(1, seed=1))], axis=2))
+    assert np.array_equal(held_by(fork), np.concatenate([held_by(filled(5)), held_by(filled(1, seed=2))], axis=2))
 
 
 def test_a_restored_memory_equals_the_saved_one() -> None:
@@ -102,24 +104,24 @@ def test_a_restored_memory_equals_the_saved_one() -> None:
     restored = PlainMemory.from_state(memory.state)
     memory.append(*filled(1, seed=1).state)
     restored.append(*filled(1, seed=1).state)
-    assert np.array_equal(keys_of(restored), keys_of(memory))
+    assert np.array_equal(held_by(restored), held_by(memory))
     assert PlainMemory.from_state(PlainMemory().state).num_tokens == 0
 
 
 def large() -> PlainMemory:
     memory = PlainMemory()
-    memory.append(*(mx.zeros((1, 8, 40 * STEP_TOKENS - 10, 64)) for _ in range(2)))
+    memory.append(mx.zeros((1, 16, 40 * STEP_TOKENS - 10, 64)))
     mx.eval(memory.state)
     return memory
 
 
 def peak_of_a_step(memory: PlainMemory) -> int:
     """Bytes above what was held before, while one token is appended."""
-    one = mx.ones((1, 8, 1, 64))
+    one = mx.ones((1, 16, 1, 64))
     mx.eval(one)
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    memory.append(one, one)
+    memory.append(one)
     mx.eval(memory.state)
     return mx.get_peak_memory() - before
 

@@ -95,12 +95,12 @@ def row(wanted: PrefixKey, num_tokens: int | None = None) -> list[LayerMemory]:
     ids = mx.array(wanted.token_ids[:num_tokens], dtype=mx.float32).reshape(1, 1, -1, 1)
     memories: list[LayerMemory] = [PlainMemory(), PlainMemory()]
     for memory in memories:
-        memory.append(ids, -ids)
+        memory.append(mx.concatenate([ids, -ids], axis=1))
     return memories
 
 
 def ids_in(memories: RowMemory) -> list[int]:
-    per_layer = [np.array(m.state[0]).ravel().astype(int).tolist() if m.state else [] for m in memories]
+    per_layer = [np.array(m.state[0])[:, 0].ravel().astype(int).tolist() if m.state else [] for m in memories]
     assert all(ids == per_layer[0] for ids in per_layer)
     return list(per_layer[0])
 
@@ -129,7 +129,7 @@ def test_a_fork_goes_on_without_its_source_seeing_it() -> None:
     hit = kept.find(key([*SYSTEM, 9, 9]))
     assert hit is not None
     for memory in hit[0]:
-        memory.append(mx.full((1, 1, 1, 1), 9.0), mx.full((1, 1, 1, 1), -9.0))
+        memory.append(mx.array([9.0, -9.0]).reshape(1, 2, 1, 1))
     assert ids_in(hit[0]) == [*SYSTEM, 9]
     assert kept_ids(kept) == [SYSTEM]
 
@@ -180,14 +180,14 @@ def test_a_short_fork_of_a_long_turn_does_not_hold_its_buffers() -> None:
 
 def test_a_short_fork_leaves_its_source_to_write_in_place() -> None:
     memory = PlainMemory()
-    memory.append(*(mx.zeros((1, 8, 40 * STEP_TOKENS - 10, 64)) for _ in range(2)))
+    memory.append(mx.zeros((1, 16, 40 * STEP_TOKENS - 10, 64)))
     mx.eval(memory.state)
     fork = fork_first([memory], 20)
-    one = mx.ones((1, 8, 1, 64))
+    one = mx.ones((1, 16, 1, 64))
     mx.eval(one)
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    memory.append(one, one)
+    memory.append(one)
     mx.eval(memory.state)
     assert mx.get_peak_memory() - before < memory.nbytes / 100
     assert fork[0].num_tokens == 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from edge.config import LayerQuantization, QuantizationConfig
 from edge.errors import WeightError
 from edge.model.moe import MLP, SORT_FROM_ROWS, SwitchGLU, SwitchLinear
-from edge.model.quantized import QuantizedSwitchLinear, quantize_modules, split_modules
+from edge.model.quantized import QuantizedSwitchLinear, project_to, quantize_modules, split_modules
 from tests.unit.model.tiny import randomize, tiny_model
 
 SETTINGS = [
@@ -48,7 +50,7 @@ def test_packed_experts_equal_their_unpacked_matrices(setting: LayerQuantization
         packed = pack(glu[name].weight, setting)
         glu[name].weight = unpack(packed, setting)
         packed_glu[name].update(dict(zip(("weight", "scales", "biases"), packed, strict=False)))
-    rows = mx.random.normal((num_rows, 64), key=mx.random.key(1))
+    rows = mx.random.normal((num_rows, 1, 64), key=mx.random.key(1))
     experts = mx.random.randint(0, 5, (num_rows, 2), key=mx.random.key(2)).astype(mx.uint32)
     found, expected = packed_glu(rows, experts), glu(rows, experts)
     assert isinstance(packed_glu.gate_up_proj, QuantizedSwitchLinear)
@@ -118,13 +120,32 @@ def test_a_group_size_that_does_not_fit_is_refused() -> None:
 
 def test_a_projection_in_parts_gives_the_outputs_of_one_matrix() -> None:
     mlp, switch = MLP(64, 96), SwitchGLU(64, 96, 5)
-    rows = mx.random.normal((7, 64), key=mx.random.key(1))
+    rows = mx.random.normal((7, 1, 64), key=mx.random.key(1))
     experts = mx.random.randint(0, 5, (7, 2), key=mx.random.key(2)).astype(mx.uint32)
-    for module, inputs in ((mlp, (rows,)), (switch, (rows, experts))):
+    runs: list[tuple[MLP | SwitchGLU, Callable[[], mx.array]]] = [
+        (mlp, lambda: mlp(rows, residual=mx.zeros_like(rows))),
+        (switch, lambda: switch(rows, experts)),
+    ]
+    for module, run in runs:
         randomize(module)
-        whole, expected = module.gate_up_proj.weight, module(*inputs)
+        whole, expected = module.gate_up_proj.weight, run()
         split_modules(module, {"gate_up_proj": (100, 92)})
         for part, weight in zip(module.gate_up_proj.parts, mx.split(whole, [100], axis=-2), strict=True):
             assert part.weight.shape == weight.shape
             part.weight = weight
-        np.testing.assert_allclose(np.array(module(*inputs)), np.array(expected), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.array(run()), np.array(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("sizes", [None, (100, 92)])
+def test_some_outputs_of_a_projection_are_those_of_the_whole(is_packed: bool, sizes: tuple[int, int] | None) -> None:
+    mlp, rows = MLP(64, 96), mx.random.normal((3, 64), key=mx.random.key(1))
+    if sizes is not None:
+        split_modules(mlp, {"gate_up_proj": sizes})
+    randomize(mlp)
+    if is_packed:
+        nn.quantize(mlp, 32, 4)
+    expected = np.array(mlp.gate_up_proj(rows))
+    for start, stop in ((0, 192), (0, 64), (64, 192), (110, 150)):
+        found = project_to(mlp.gate_up_proj, rows, start, stop)
+        np.testing.assert_allclose(np.array(found), expected[:, start:stop], rtol=1e-5, atol=1e-6)

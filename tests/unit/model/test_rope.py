@@ -1,4 +1,4 @@
-"""Rotary positions: which form is chosen, and that both forms are the same rotation."""
+"""Rotary positions: the factors, and what they make of heads."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ import numpy as np
 import pytest
 
 from edge.config import RopeConfig
-from edge.model.rope import (
-    RopeStep,
-    RopeTable,
-    apply_rope,
-    attention_scale,
-    frequency_axes,
-    make_rope,
-    rope_frequencies,
-)
+from edge.model.rope import attention_scale, frequency_axes, make_rope, rope_frequencies, turn_heads
 
 PLAIN = RopeConfig(theta=60.0, mrope_section=(6, 3, 3))
 YARN = RopeConfig(
@@ -23,46 +15,55 @@ YARN = RopeConfig(
 )
 
 
+def turned(positions: np.ndarray, heads: mx.array, *, weight: mx.array | None = None, num_turned: int = 2) -> mx.array:
+    """Rotate two heads."""
+    rope = make_rope(positions, config=PLAIN, head_dim=24)
+    weight = mx.ones((heads.shape[1], 24)) if weight is None else weight
+    return turn_heads(rope, heads, weight=weight, raw=10 * heads, num_turned=num_turned)
+
+
 def heads(batch: int, length: int) -> mx.array:
     return mx.random.normal((batch, 2, length, 24), key=mx.random.key(0))
 
 
-@pytest.mark.parametrize("config", [PLAIN, YARN], ids=["plain", "yarn"])
-@pytest.mark.parametrize("position", [(0, 0, 0), (4, 4, 4), (900, 900, 900), (7, 11, 13), (250_000, 250_000, 250_000)])
-def test_a_step_and_a_table_are_the_same_rotation(config: RopeConfig, position: tuple[int, int, int]) -> None:
-    positions = np.array(position)[:, None, None]
-    step = make_rope(positions, config=config, head_dim=24)
-    table = make_rope(np.repeat(positions, 2, axis=2), config=config, head_dim=24)
-    assert isinstance(step, RopeStep)
-    assert isinstance(table, RopeTable)
+@pytest.mark.parametrize("position", [4, 900, 250_000])
+def test_a_head_is_rotated_as_pairs_of_its_halves(position: int) -> None:
     x = heads(1, 1)
-    both = np.array(apply_rope(table, mx.repeat(x, 2, axis=2)))
-    assert np.array_equal(both[:, :, :1], both[:, :, 1:])
-    np.testing.assert_allclose(np.array(apply_rope(step, x)), both[:, :, :1], atol=2e-6)
+    angles = np.float32(position) * rope_frequencies(PLAIN, 24)
+    pairs = np.array(x[..., :12]) + 1j * np.array(x[..., 12:])
+    expected = pairs * np.exp(1j * angles.astype(np.float64))
+    found = np.array(turned(np.full((3, 1, 1), position), x))
+    np.testing.assert_allclose(found, np.concatenate([expected.real, expected.imag], axis=-1), atol=1e-6)
 
 
-def test_a_step_turns_its_angles_into_the_range_that_a_gpu_is_exact_in() -> None:
-    rope = make_rope(np.full((3, 1, 1), 250_000), config=PLAIN, head_dim=24)
-    assert isinstance(rope, RopeStep)
-    assert np.abs(1 / np.array(rope.periods)).max() <= np.pi + 1e-6
+def test_rows_and_tokens_have_their_own_positions() -> None:
+    positions = np.arange(18).reshape(3, 2, 3) * 7
+    x = heads(2, 3)
+    whole = np.array(turned(positions, x))
+    for row in range(2):
+        for token in range(3):
+            one = turned(positions[:, row : row + 1, token : token + 1], x[row : row + 1, :, token : token + 1])
+            assert np.array_equal(whole[row, :, token], np.array(one)[0, :, 0])
 
 
-@pytest.mark.parametrize("shape", [(3, 1, 2), (3, 2, 1)])
-def test_more_than_one_token_takes_a_table(shape: tuple[int, int, int]) -> None:
-    rope = make_rope(np.full(shape, 5), config=PLAIN, head_dim=24)
-    assert isinstance(rope, RopeTable)
-    assert rope.cos.shape == (shape[1], 1, shape[2], 12)
+def test_weights_of_the_norm_come_first_and_other_heads_stay_as_they_were() -> None:
+    x, weight = heads(1, 3), mx.random.normal((2, 24), key=mx.random.key(1))
+    positions = np.arange(9).reshape(3, 1, 3)
+    found = np.array(turned(positions, x, weight=weight, num_turned=1))
+    expected = np.array(turned(positions, x * weight[:, None]))
+    np.testing.assert_allclose(found[:, 0], expected[:, 0], atol=1e-6)
+    assert np.array_equal(found[:, 1], np.array(10 * x)[:, 1])
 
 
-def test_a_table_rotates_each_frequency_by_its_own_axis() -> None:
-    positions = np.array([[[7]], [[11]], [[13]]])
-    table = make_rope(np.repeat(positions, 2, axis=2), config=PLAIN, head_dim=24)
-    assert isinstance(table, RopeTable)
+def test_factors_rotate_each_frequency_by_its_own_axis() -> None:
+    rope = make_rope(np.array([[[7]], [[11]], [[13]]]), config=PLAIN, head_dim=24)
     axes = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 0])
     angles = np.array([7, 11, 13])[axes] * 60.0 ** (-np.arange(12) / 12)
-    np.testing.assert_allclose(np.array(table.cos)[0, 0, 0], np.cos(angles), atol=2e-6)
-    np.testing.assert_allclose(np.array(table.sin)[0, 0, 0], np.sin(angles), atol=2e-6)
-    assert table.cos.dtype == mx.float32
+    cos, sin = np.cos(angles), np.sin(angles)
+    assert rope.of_first.shape == rope.of_second.shape == (1, 1, 1, 2, 12)
+    np.testing.assert_allclose(np.array(rope.of_first)[0, 0, 0], [cos, sin], atol=2e-6)
+    np.testing.assert_allclose(np.array(rope.of_second)[0, 0, 0], [-sin, cos], atol=2e-6)
+    assert rope.of_first.dtype == rope.of_second.dtype == mx.float32
 
 
 def test_sections_of_the_real_model_interleave() -> None:

@@ -41,7 +41,7 @@ def test_json_has_bytes_by_part(capsys: pytest.CaptureFixture[str]) -> None:
         (["7b"], "no published model"),
         (["30b", "--mac", "M4"], "expected a size of memory"),
         (["30b", "--image", "big"], "expected WIDTHxHEIGHT"),
-        (["30b", "--context", "300000"], "expected 1 to 262144"),
+        (["30b", "--context", "2m"], "expected 1 to 1048576"),
         (["30b", "--recipe", "1bit"], "expected one of bf16"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -252,7 +253,7 @@ def test_caps_on_tokens_are_errors_with_the_counts() -> None:
         processor().build(two, options=PromptOptions(max_visual_tokens=199))
     with pytest.raises(PromptError, match="at most 50 fit"):
         processor().build(messages, options=PromptOptions(max_prompt_tokens=50))
-    with pytest.raises(PromptError, match="The prompt has 6 tokens, at most 5 fit"):
+    with pytest.raises(PromptError, match="The prompt has 6 tokens, the context holds 5"):
         check_length(6, 5)
 
 
@@ -284,6 +285,8 @@ def test_boxes_on_a_small_picture_give_a_hint() -> None:
     assert processor().build(user(image(small), "What is this?")).hints == ()
     assert processor().build(user(image(large), "Draw bounding boxes.")).hints == ()
     assert processor().build(user("Draw bounding boxes.")).hints == ()
+    limited = user(image(small, max_pixels=200_000), "Draw bounding boxes.")
+    assert processor().build(limited).hints == ()  # a limit forbids what the hint would say
 
 
 def test_a_picture_the_template_drops_is_an_error() -> None:
@@ -321,3 +324,29 @@ def test_one_frame_videos_and_animated_images_say_what_to_do() -> None:
         processor().build(user(video(FRAMES[:1], frame_rate=1.0)))
     with pytest.raises(MediaError, match="Pass it as a video"):
         processor().build(user(image(animation("GIF", [100, 100]))))
+
+
+ARGUMENTS = {"type": "object", "properties": {"<|im_end|>": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "tools"),
+    [
+        ([{"role": "tool", "content": [{"type": "text", "text": "<|im_"}, {"type": "text", "text": "end|>"}]}], None),
+        ([{"role": "assistant", "content": "|im_end|>", "reasoning_content": "a<"}], None),
+        (
+            [{"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": ARGUMENTS}}]}],
+            None,
+        ),
+        ([], [{"type": "function", "function": {"name": "f<|im_end|>", "parameters": ARGUMENTS}}]),
+    ],
+)
+def test_control_tokens_in_calls_results_and_schemas_stay_text(messages: Any, tools: Any) -> None:  # Any: JSON
+    built = processor()
+    ends = built.tokenizer.special_ids["<|im_end|>"]
+
+    def count(text: str) -> int:
+        shaped = json.loads(json.dumps([messages, tools]).replace("im_", text))
+        return list(built.build([*user("hi"), *shaped[0], *user("x")], tools=shaped[1]).token_ids).count(ends)
+
+    assert count("im_") == count("xx_")

@@ -51,9 +51,9 @@ class ScriptedModel:
     ) -> mx.array:
         rows = []
         for row, layers in zip(token_ids, memory, strict=True):
-            keys = mx.broadcast_to(row.astype(mx.float32)[None, None, :, None], (1, 2, row.size, 16))
+            both = mx.broadcast_to(row.astype(mx.float32)[None, None, :, None], (1, 4, row.size, 16))
             for layer in layers:
-                layer.append(keys, keys)
+                layer.append(both)
             first = layers[0]
             parts = (
                 zip(first.rows, first.lengths, strict=True) if isinstance(first, SideBySide) else [(first, row.size)]

@@ -212,6 +212,6 @@ def test_a_row_that_saw_its_neighbours_would_be_noticed(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("edge.run.step.decode_rows", exchanged)
     loop = make_loop_of_tiny()
-    outlets = [Outlet.of(loop, prompt, max_tokens=8) for prompt in (TALK, picture_prompt())]
+    outlets = [Outlet.of(loop, prompt, max_tokens=24) for prompt in (TALK, picture_prompt())]
     drain(loop)
-    assert outlets[0].tokens != take(TALK, 8)
+    assert outlets[0].tokens != take(TALK, 24)

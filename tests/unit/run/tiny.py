@@ -41,9 +41,9 @@ def tiny_model() -> Qwen3VL:
     return build_model(tiny_config(), {}, random_parameters(tiny_config()).items())
 
 
-def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
-    """A picture or video of random pixels."""
-    config = tiny_config().vision
+def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image", model: ModelConfig | None = None) -> Media:
+    """A picture or video of random pixels, for the tiny model or another."""
+    config = (model or tiny_config()).vision
     height, width = grid[1] * config.patch_size, grid[2] * config.patch_size
     frames = grid[0] * config.temporal_patch_size if kind == "video" else 1
     pixels = np.random.default_rng(seed).integers(0, 256, (frames, 3, height, width), dtype=np.uint8)
@@ -68,9 +68,9 @@ def picture(grid: Grid, *, seed: int = 0, kind: MediaKind = "image") -> Media:
     )
 
 
-def prompt_of(*parts: list[int] | Media, text: str = "") -> Prompt:
+def prompt_of(*parts: list[int] | Media, text: str = "", model: ModelConfig | None = None) -> Prompt:
     """Join token ids and pictures; each frame of a video is a span of its own, with a token between."""
-    config = tiny_config()
+    config = model or tiny_config()
     token_ids: list[int] = []
     spans: list[Span] = []
     media: list[Media] = []

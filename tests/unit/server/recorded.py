@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
 from edge.events import (
     Event,
     FinishEvent,
@@ -49,3 +56,37 @@ EVENTS: list[Event] = [
     ToolCallEvent(CALL),
     finish(),
 ]
+
+
+class RecordedAsking:
+    """Stands where an `Asking` does, and gives the events above, for each of some choices."""
+
+    engine = None  # spells tokens for logprobs; none are recorded
+    model = SimpleNamespace(entry=SimpleNamespace(name="demo"))
+
+    def __init__(self, events: Sequence[Event] = EVENTS, *, num_choices: int = 1) -> None:
+        self.runs = [None] * num_choices
+        self._events = events
+
+    async def events(self) -> AsyncIterator[tuple[int, Event]]:
+        for event in self._events:
+            for place in range(len(self.runs)):
+                yield place, event
+
+
+def sent(pieces: AsyncIterator[bytes]) -> list[Any]:  # Any: JSON, or the text of data that is none
+    """Collect the data of a stream's events; made-up ids are named by their order, times become 0."""
+
+    async def collect() -> bytes:
+        return b"".join([piece async for piece in pieces])
+
+    text = asyncio.run(collect()).decode()
+    names: dict[str, str] = {}
+
+    def rename(found: re.Match[str]) -> str:
+        return names.setdefault(found[0], f"{found[1]}{len(names)}")
+
+    text = re.sub(r"\b(chatcmpl-|cmpl-|resp_|msg_|rs_|fc_)[0-9a-f]{32}\b", rename, text)
+    text = re.sub(r'("created(?:_at)?":)\d+', r"\g<1>0", text)
+    lines = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
+    return [json.loads(line) if line.startswith("{") else line for line in lines]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.server.body import MAX_DEPTH, parse_object
+from edge.server.body import MAX_DEPTH, MAX_VALUES, parse_object
 from edge.server.errors import ApiError
 
 
@@ -23,3 +23,10 @@ def test_what_is_no_plain_object_is_refused(data: bytes) -> None:
         parse_object(data)
     assert refused.value.status == 400
     assert len(str(refused.value)) < 400
+
+
+def test_a_body_of_very_many_small_values_is_refused_before_they_are_made() -> None:
+    data = b'{"a": [' + b"[]," * (MAX_VALUES // 2) + b"[]]}"
+    with pytest.raises(ApiError, match=str(MAX_VALUES)) as refused:
+        parse_object(data)
+    assert refused.value.status == 413

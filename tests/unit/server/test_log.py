@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 import logging
 
-from edge.server.log import _JsonLines
+from edge.server.log import JsonLines
 
 
 def line(message: str, *args: object, exc_info: object = None) -> dict[str, object]:
     record = logging.LogRecord("edge", logging.INFO, "", 0, message, args, exc_info)  # type: ignore[arg-type]
-    found: dict[str, object] = json.loads(_JsonLines().format(record))
+    found: dict[str, object] = json.loads(JsonLines().format(record))
     return found
 
 

@@ -149,3 +149,20 @@ def test_a_pdf_becomes_one_picture_a_page(tmp_path: Path) -> None:
 def test_text_parts_lose_what_the_prompt_does_not_know() -> None:
     assert opened({"type": "text", "text": "Hi", "cache_control": {}}) == [{"type": "text", "text": "Hi"}]
     assert opened({"type": "refusal", "refusal": "No"}) == [{"type": "text", "text": "No"}]
+
+
+def test_all_addresses_of_a_request_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.server.media.FETCHED_BYTES", 25)
+    asked: list[int] = []
+
+    def fetch_url(_url: str, limits: FetchLimits) -> bytes:
+        asked.append(limits.max_bytes)
+        return bytes(10)
+
+    door = MediaDoor(ServerOptions(allows_remote_media=True), fetch_url=fetch_url)
+    for _ in range(3):
+        door.open_source("https://example.org/a.png", "here")
+    assert asked == [25, 15, 5]
+    with pytest.raises(ApiError, match="addresses of one request"):
+        door.open_source("https://example.org/a.png", "here")
+    assert len(asked) == 3

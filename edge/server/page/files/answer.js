@@ -49,7 +49,7 @@ export class AnswerView {
     this.showMarks();
     if (!isRunning || node.calls.length) this.showCalls();
     const end = ENDS[node.finish] ?? (node.state === "stopped" ? "Stopped." : "");
-    this.note.textContent = node.error ?? end;
+    this.note.textContent = node.error ?? [end, ...(node.warnings ?? [])].filter(Boolean).join(" ");
     this.note.hidden = !this.note.textContent;
     this.note.classList.toggle("error", Boolean(node.error));
     if (!isRunning) this.showFoot();
@@ -140,6 +140,8 @@ function statsText(node) {
     parts.push(`${prompt} + ${completion} tokens${cached ? ` (${cached} kept)` : ""}`);
   }
   if (node.timings?.predicted_per_second) parts.push(`${node.timings.predicted_per_second.toFixed(1)} tokens/s`);
+  const memory = node.timings?.memory_bytes;
+  if (memory) parts.push(`${(memory / 1e9).toFixed(2)} GB of memory`);
   if (node.first_ms !== undefined) parts.push(`first after ${seconds(node.first_ms)}`);
   if (node.total_ms !== undefined) parts.push(`${seconds(node.total_ms)} in all`);
   if (node.model) parts.push(node.model);

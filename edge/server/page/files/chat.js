@@ -170,6 +170,7 @@ function takePiece(node, piece) {
   node.finish = piece.finish ?? node.finish;
   node.usage = piece.usage ?? node.usage;
   node.timings = piece.timings ?? node.timings;
+  node.warnings = piece.warnings ?? node.warnings;
 }
 
 function endThought(node) {

@@ -21,7 +21,7 @@ const FIELDS = [
   },
   number("max_completion_tokens", "Most tokens of an answer", 1, 1_000_000, 1),
   number("temperature", "Temperature", 0, 2, 0.05),
-  number("top_p", "Top p", 0, 1, 0.01),
+  number("top_p", "Top p", 0.01, 1, 0.01),
   number("top_k", "Top k", 0, 100_000, 1),
   number("min_p", "Min p", 0, 1, 0.01),
   number("presence_penalty", "Presence penalty", -2, 2, 0.1),

@@ -13,7 +13,7 @@ export async function listModels(key) {
  * Stream an answer.
  * @param {object} body A chat completion request without `stream`.
  * @param {{key: string, signal: AbortSignal}} how
- * @yields {{thought?: string, text?: string, calls?: object[], finish?: string, usage?: object, timings?: object}}
+ * @yields {{thought?: string, text?: string, calls?: object[], finish?: string, usage?: object, timings?: object, warnings?: string[]}}
  */
 export async function* streamAnswer(body, { key, signal }) {
   const response = await call("/v1/chat/completions", {
@@ -42,6 +42,7 @@ function readChunk(chunk) {
     finish: choice.finish_reason ?? undefined,
     usage: chunk.usage ?? undefined,
     timings: chunk.timings,
+    warnings: chunk.warnings,
   };
 }
 

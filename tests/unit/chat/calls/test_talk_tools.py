@@ -178,3 +178,50 @@ def test_a_picture_that_is_not_there_becomes_text_and_the_talk_is_still_saved(ta
     talking.say("paint")
     assert "cannot be read" in str(contents(talking))
     assert talking.talk.keeper.is_saving
+
+
+@pytest.mark.parametrize("failure", ["refuse", "broken", "fail early", "stop early"])
+def test_results_outlive_a_request_that_fails_and_retry_asks_for_the_answer_alone(
+    talking: Talking, failure: str
+) -> None:
+    ran: list[str] = []
+    says = [failure]
+
+    def look(number: int) -> str:
+        """Look."""
+        ran.append("x")
+        return says[0]
+
+    with_tools(talking, function_tool(look, origin="here"))
+    talking.engine.calls = [[call(name="look")]]
+    assert "the results of the tools are kept: /retry" in talking.say("one")
+    assert [message["role"] for message in talking.talk.messages] == ["user", "assistant", "tool"]
+    assert Session(talking.folder).read().messages == talking.talk.messages
+    kept = talking.talk.messages[-1]
+    kept["content"] = "fine"  # what made it fail is gone
+    talking.say("/retry")
+    assert ran == ["x"]
+    assert [message["role"] for message in talking.talk.messages] == ["user", "assistant", "tool", "assistant"]
+    assert talking.last().messages[-1]["content"] == "fine"
+    talking.say("/retry")  # now it ends with an answer: the whole question again
+    assert [message["role"] for message in talking.talk.messages] == ["user", "assistant"]
+
+
+def test_a_window_closed_while_tools_run_keeps_what_ran(talking: Talking) -> None:
+    with_tools(talking)
+    box = talking.talk.tools
+    assert box is not None
+    run = box._run
+
+    def run_here(made: ToolCall) -> ToolResult:  # the signal comes to the thread of the talk, not of the tool
+        if '"number": 2' in made.arguments:
+            raise SystemExit(129)
+        return run(made)
+
+    box._run = run_here  # type: ignore[method-assign, assignment]  # stands for the signal
+    talking.engine.calls = [[call(1), call(2, place=1)]]
+    with pytest.raises(SystemExit):
+        talking.talk.handle("one")
+    assert contents(talking)[0] == "2"
+    assert "user stopped" in str(contents(talking)[1])
+    assert Session(talking.folder).read().messages == talking.talk.messages

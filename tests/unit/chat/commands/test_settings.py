@@ -58,3 +58,10 @@ def test_system_think_schema_and_stats(talking: Talking) -> None:
     assert "up to 50 tokens" in talking.say("/think 50")
     assert "switched off" in talking.say("/think off")
     assert "all tokens" in talking.say("/think on")
+
+
+def test_the_loop_guard_can_be_switched_off_and_on(talking: Talking) -> None:
+    talking.say("/set loop-guard off", "one")
+    assert not talking.last().loop_guard
+    talking.say("/set loop-guard default", "two")
+    assert talking.last().loop_guard

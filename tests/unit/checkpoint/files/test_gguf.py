@@ -138,9 +138,9 @@ def test_a_full_vocabulary_takes_less_than_a_second(tmp_path: Path) -> None:
     merges = [f"t{number} k{number}" for number in range(NUM_MERGES)]
     kinds = pair("kinds", 9, struct.pack("<IQ", 5, NUM_TOKENS) + struct.pack("<i", 1) * NUM_TOKENS)
     path = write(tmp_path / "a.gguf", assemble([strings("tokens", *tokens), strings("merges", *merges), kinds], []))
-    started = time.perf_counter()
+    started = time.process_time()
     file = open_gguf(path)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert file.metadata["tokens"] == tokens
     assert file.metadata["merges"] == merges
     assert seconds < 1

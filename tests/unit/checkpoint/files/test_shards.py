@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import mlx.core as mx
@@ -57,6 +58,12 @@ def test_a_dtype_without_a_meaning_here_is_refused_by_name(tmp_path: Path) -> No
     path.write_bytes(header_bytes({"x": ("F8_E5M2", (4,))}) + bytes(4))
     with pytest.raises(WeightError, match=r"x is stored as F8_E5M2, which is not supported, only BOOL"):
         SafetensorsFile(path).read("x")
+
+
+def test_another_process_gets_a_file_of_its_own(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "a.safetensors", {"x": mx.ones((2, 3))})
+    sent = pickle.loads(pickle.dumps(SafetensorsFile(tmp_path / "a.safetensors")))
+    assert mx.array_equal(sent.read("x"), mx.ones((2, 3)))
 
 
 def two_tensors() -> dict[str, mx.array]:

@@ -81,7 +81,7 @@ def _tokenizer_without_id() -> dict[str, object]:
         ("tokenizer.json", None, "vocab.json: file not found"),
         ("chat_template.jinja", None, "expected a chat template in"),
         ("preprocessor_config.json", None, "expected preprocessor_config.json"),
-        ("tokenizer.json", {"model": {"vocab": {}}}, "expected Qwen's splitting of text"),
+        ("tokenizer.json", {"model": {"vocab": {}}}, "expected a vocabulary from token to number, found none"),
         ("tokenizer.json", _tokenizer_without_id(), "an added token lacks content, id or special"),
     ],
 )

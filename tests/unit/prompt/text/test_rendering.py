@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import resource
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
@@ -17,62 +19,104 @@ from edge.prompt.text.sandbox import TemplateFailure
 from edge.prompt.text.template import ChatTemplate
 from tests.prompt_parts import template
 from tests.shared_facts import FACTS, needs_facts
+from tests.unit.prompt.text.attacks import ATTACKS, FAMILIES, LOOP, NESTED_TUPLE, QUICK
 
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
-LOOP = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"
-NESTED_TUPLE = (
-    "{% set ns = namespace(t=()) %}{% for a in range(4) %}{% for i in range(75000) %}"
-    "{% set ns.t = (ns.t,) %}{% endfor %}{% endfor %}{{ {ns.t: 1}|length }}"
-)
-DOUBLING = (
-    "{% set ns = namespace(v=[1], w=[1]) %}{% for i in range(60) %}"
-    "{% set ns.v = [ns.v, ns.v] %}{% set ns.w = [ns.w, ns.w] %}{% endfor %}"
-)
-GROWING = "{% set ns = namespace(s='ab') %}{% for i in range(100) %}{% set ns.s = EXPR %}{% endfor %}"
-ATTACKS = [
-    LOOP,
-    NESTED_TUPLE,
-    DOUBLING + "{{ ns.v == ns.w }}",
-    DOUBLING + "{{ ns.v|tojson }}",
-    "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
-    "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
-    GROWING.replace("EXPR", "ns.s ~ ns.s"),
-    GROWING.replace("EXPR", "ns.s.replace('a', ns.s)"),
-    "{{ 'a' * 10**9 }}",
-    "{{ messages[0].role * 10**9 }}",
-    "{{ messages[0].role|center(10**9) }}",
-    "{{ 9**(9**9) }}",
-    "{{ ('x' * 1000000)|list|join('y' * 1000000) }}",
-    "{{ range(10**9)|list }}",
-    "{% for i in range(100000) %}" + "a" * 1000 + "{% endfor %}",
-    "{{ " + "(" * 50000 + " }}",
-    "{% if 1 %}" * 5000,
-    "{{ raise_exception('\x1b]0;owned\x07' * 100000) }}",
-    "{{ 'a'.join(range(99999)|map('string')) * 9999 }}",
-]
+MOST_SECONDS, MOST_MIB, MOST_CHARACTERS = 10, 200, 500
 
 
-def memory_mib() -> float:
-    return float(psutil.Process().memory_info().rss) / 2**20
+class Clock:
+    """Seconds of a block: by the clock, or, on a machine that is busy with other things, of processors.
+
+    Attributes:
+        seconds: The smaller of the two, processor time with that of children that have ended.
+    """
+
+    def __enter__(self) -> Self:
+        self._before = (time.monotonic(), self._processor_s())
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        self.seconds = min(time.monotonic() - self._before[0], self._processor_s() - self._before[1])
+
+    def _processor_s(self) -> float:
+        gc.collect()  # ends the child of a template that is not used any more
+        return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-@pytest.mark.parametrize("source", ATTACKS)
-def test_every_attack_ends_in_one_line(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+class PeakMemory:
+    """The most memory of this process while a block runs, in MiB above what it had."""
+
+    def __enter__(self) -> Self:
+        self._before = self._now()
+        self.mib = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.01):
+            self.mib = max(self.mib, self._now() - self._before)
+
+    def _now(self) -> float:
+        return float(psutil.Process().memory_info().rss) / 2**20
+
+
+def attack(source: str) -> str:
+    """Run an attack within its bounds; return the text, or the one line it ended in."""
+    with Clock() as clock, PeakMemory() as peak:
+        text, error = outcome(source)
+    assert clock.seconds < MOST_SECONDS
+    assert peak.mib < MOST_MIB
+    assert error.isprintable()
+    assert len(error) <= MOST_CHARACTERS
+    return text or error
+
+
+def outcome(source: str) -> tuple[str, str]:
+    try:
+        return ChatTemplate(source).render(HELLO), ""
+    except PromptError as error:
+        return "", str(error)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_an_attack_of_every_family_ends_in_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "TIMER_S", 1.5)  # the other limits are as they are
-    started, before = time.monotonic(), memory_mib()
-    with pytest.raises(PromptError, match=r"is refused|not a valid|does not take") as caught:
-        ChatTemplate(source).render(HELLO)
-    assert time.monotonic() - started < 10
-    assert memory_mib() - before < 200
-    assert str(caught.value).isprintable()
-    assert len(str(caught.value)) <= 500
+    attack(ATTACKS[name])
+
+
+def test_every_family_is_tried() -> None:
+    assert [name.rpartition(" ")[0] for name in QUICK] == list(FAMILIES)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_ends_in_one_line(name: str) -> None:
+    text = attack(ATTACKS[name])
+    assert not [word for word in ("root:", "<module", "globals", "environ", "subclass") if word in text]
 
 
 def test_an_endless_template_ends_at_its_own_limits() -> None:
-    started = time.monotonic()
-    with pytest.raises(PromptError, match="without end"):
+    with Clock() as clock, pytest.raises(PromptError, match="without end"):
         ChatTemplate(LOOP).render(HELLO)
-    assert time.monotonic() - started < 10
+    assert clock.seconds < MOST_SECONDS
+
+
+def test_a_template_on_a_busy_machine_gets_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = ChildRenderer("{{ n }}{% for a in range(300) %}{% for b in range(9999) %}{% endfor %}{% endfor %}")
+    monkeypatch.setattr(rendering, "TIMER_S", 0.04)
+    monkeypatch.setattr(rendering, "MOST_TIMERS", 10_000)
+    monkeypatch.setattr(rendering, "FAIR_SHARE", 10_000.0)  # as if the child had got next to nothing
+    assert renderer.render({"n": 1}, input_characters=1) == "1"
+    monkeypatch.setattr(rendering, "FAIR_SHARE", 0.0)
+    with pytest.raises(TemplateFailure, match=r"runs over 0\.04 seconds"):
+        renderer.render({"n": 1}, input_characters=1)
 
 
 def test_a_template_reaches_no_file() -> None:
@@ -85,7 +129,7 @@ def test_a_template_reaches_no_file() -> None:
 
 
 def test_a_template_that_was_ended_serves_again() -> None:
-    renderer = ChildRenderer("{% if loops %}" + NESTED_TUPLE + "{% endif %}ok")
+    renderer = ChildRenderer("{% if loops %}" + NESTED_TUPLE + "{{ {ns.t: 1}|length }}{% endif %}ok")
     with pytest.raises(TemplateFailure, match="crashed"):
         renderer.render({"loops": True}, input_characters=1)
     assert renderer.render({"loops": False}, input_characters=1) == "ok"

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from edge.answer import join_events
 from edge.events import FinishEvent
 from edge.server.anthropic.answer import EventWriter, message_body, stop_body
 from edge.server.anthropic.errors import error_body
@@ -90,7 +89,7 @@ def test_an_omitted_thought_is_a_block_without_text() -> None:
 
 
 def test_a_whole_answer_has_the_same_blocks() -> None:
-    body = message_body(join_events(EVENTS), model="demo", context_tokens=100, is_thought_shown=True)
+    body = message_body(EVENTS, model="demo", context_tokens=100, is_thought_shown=True)
     assert body["content"] == [
         {"type": "thinking", "thinking": "I call it.", "signature": ""},
         {"type": "text", "text": "One moment."},
@@ -110,6 +109,7 @@ def test_a_whole_answer_has_the_same_blocks() -> None:
         (finish("stop"), 100, ("end_turn", None)),
         (finish("stop", "END"), 100, ("stop_sequence", "END")),
         (finish("length"), 100, ("max_tokens", None)),
+        (finish("repetition"), 100, ("max_tokens", None)),
         (finish("length"), 21, ("model_context_window_exceeded", None)),
     ],
 )

@@ -109,3 +109,11 @@ def test_another_shape_is_refused(messages: Any, expected: str) -> None:
     with pytest.raises(ApiError, match=expected) as caught:
         to_messages(None, messages, ignored=[])
     assert caught.value.status == 400
+
+
+def test_keys_of_blocks_that_change_nothing_are_named() -> None:
+    result = {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "x", "color": "red"}]}
+    blocks = [{"type": "text", "text": "y", "cache_control": {}, "future": 1, "none": None}, result]
+    ignored: list[str] = []
+    to_messages(None, [{"role": "user", "content": blocks}], ignored=ignored)
+    assert ignored == ["messages[0].content[0].future", "messages[0].content[1].content[0].color"]

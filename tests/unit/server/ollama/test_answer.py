@@ -52,7 +52,9 @@ def test_a_stream_equals_the_recorded_one_line_by_line(kind: Kind, recorded: lis
     assert lines == recorded
 
 
-@pytest.mark.parametrize(("reason", "done"), [("stop", "stop"), ("length", "length"), ("tool_calls", "stop")])
+@pytest.mark.parametrize(
+    ("reason", "done"), [("stop", "stop"), ("length", "length"), ("tool_calls", "stop"), ("repetition", "length")]
+)
 def test_the_end_is_told_in_ollamas_words(reason: Any, done: str) -> None:
     assert Heading("chat", "demo").last(finish(reason))["done_reason"] == done
 

@@ -4,7 +4,45 @@ from typing import Any
 
 import pytest
 
+from edge.events import Event, NoteEvent, ReasoningEvent, TextEvent
+from edge.server.arguments import ServerLimits
+from edge.server.openai.completions import read_completion_request, stream_completion
 from tests.unit.server.conftest import Caller
+from tests.unit.server.recorded import PROMPT, RecordedAsking, finish, sent
+
+HEAD = {"id": "cmpl-0", "object": "text_completion", "created": 0, "model": "demo"}
+
+
+def chunk(text: str, reason: str | None = None, **more: Any) -> Any:
+    return {**HEAD, "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}], **more}
+
+
+def test_a_stream_equals_the_recorded_one_event_by_event() -> None:
+    request = read_completion_request(
+        {"prompt": "Hi", "stream": True, "stream_options": {"include_usage": True}}, limits=ServerLimits()
+    )
+    events: list[Event] = [
+        PROMPT,
+        ReasoningEvent("<think>"),
+        TextEvent("One"),
+        NoteEvent("a note"),
+        finish("repetition"),
+    ]
+    asking: Any = RecordedAsking(events)
+    usage = {
+        "prompt_tokens": 12,
+        "completion_tokens": 9,
+        "total_tokens": 21,
+        "prompt_tokens_details": {"cached_tokens": 5},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }
+    assert sent(stream_completion(asking, request)) == [
+        chunk("<think>"),
+        chunk("One"),
+        chunk("", "length", warnings=["a note"]),
+        {**HEAD, "choices": [], "usage": usage},
+        "[DONE]",
+    ]
 
 
 def test_a_raw_prompt_goes_around_the_template(caller: Caller) -> None:

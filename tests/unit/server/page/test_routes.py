@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from edge.run.sample import SAMPLING_BOUNDS
 from edge.server.page.routes import FILES, FOLDER, HEADERS, WORKER
 from tests.unit.server.conftest import Caller
 
@@ -30,3 +31,15 @@ def test_no_file_names_another_place() -> None:
 def test_the_worker_may_keep_the_page_itself(caller: Caller) -> None:
     assert caller.get(WORKER).headers["service-worker-allowed"] == "/"
     assert "service-worker-allowed" not in caller.get("/page/app.js").headers
+
+
+def test_the_pages_fields_ask_for_nothing_that_the_engine_refuses() -> None:
+    text = (FOLDER / "settings.js").read_text(encoding="utf-8")
+    found = re.findall(r'number\("(\w+)", "[^"]*", (-?[\d._]+), (-?[\d._]+), [\d._]+\)', text)
+    ranges = {name: (float(low), float(high)) for name, low, high in found}
+    shared = ranges.keys() & SAMPLING_BOUNDS.keys()
+    assert len(shared) >= 7
+    for name in shared:
+        low, high, is_low_open, _ = SAMPLING_BOUNDS[name]
+        assert low < ranges[name][0] if is_low_open else low <= ranges[name][0], name
+        assert ranges[name][1] <= high, name

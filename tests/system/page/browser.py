@@ -18,6 +18,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--use-fake-device-for-media-stream",  # a camera that shows a field with a moving disc
 ]
 ANSWER_MS = 60_000
 LAST_ANSWER = "#messages > article:last-child.answer"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,29 +12,14 @@ from tests.system.server_process import ServerProcess
 
 pytest.importorskip("playwright", reason="the page is tested with playwright (extra `test`)")
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.system.page_browser import ANSWER_MS, CHROMIUM, LAST_ANSWER, PageDriver, launch, visit
+from tests.system.page.browser import ANSWER_MS, CHROMIUM, LAST_ANSWER, PageDriver
+from tests.system.page.questions import DESCRIBE, DESCRIBED, FIND, SCENE, WEATHER
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (apt-get install chromium)")
-IMAGES = Path(__file__).resolve().parents[2] / "examples" / "images"
-SCENE = IMAGES / "scene.png"
-DESCRIBE = "What is in this picture?"
-DESCRIBED = (
-    "I see a red circle at the top left, a yellow star at the top right, a blue square in the center "
-    "and a green triangle at the bottom left."
-)
-FIND = "Where is the red circle? Answer with bbox_2d JSON."
 FIRST_COLOR = (0xE6, 0x00, 0x4C)
 LONG = json.dumps({"type": "array", "items": {"type": "integer"}, "minItems": 3000})
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the weather of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 WATCH = """() => {
   window.lengths = [];
   new MutationObserver(() => {
@@ -43,27 +27,6 @@ WATCH = """() => {
     if (answer?.classList.contains("running")) window.lengths.push(answer.querySelector(".text").textContent.length);
   }).observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });
 }"""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    with ServerProcess() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = launch(playwright)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def window(server: ServerProcess, browser: Browser) -> Iterator[PageDriver]:
-    with visit(browser, server.url) as driver:
-        yield driver
-        assert driver.complaints == []
 
 
 def test_a_dropped_picture_is_answered_while_the_answer_comes(window: PageDriver) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,10 +10,10 @@ from tests.system.server_process import ServerProcess
 
 pytest.importorskip("playwright", reason="the page is tested with playwright (extra `test`)")
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.system.page_browser import CHROMIUM, LAST_ANSWER, PageDriver, axe_script, launch, visit
-from tests.system.test_page import DESCRIBE, DESCRIBED, FIND, SCENE, WEATHER
+from tests.system.page.browser import CHROMIUM, LAST_ANSWER, PageDriver, axe_script, visit
+from tests.system.page.questions import DESCRIBE, DESCRIBED, FIND, SCENE, WEATHER
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (apt-get install chromium)")
 needs_axe = pytest.mark.skipif(axe_script() is None, reason="axe is not here (pip install axe-playwright-python)")
@@ -43,27 +42,6 @@ SHOW = """async (texts) => {
   const links = elements.filter((one) => one.tagName === "A").map((one) => one.href);
   return { ms: performance.now() - started, tags: [...new Set(elements.map((one) => one.tagName))], links };
 }"""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    with ServerProcess() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = launch(playwright)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def window(server: ServerProcess, browser: Browser) -> Iterator[PageDriver]:
-    with visit(browser, server.url) as driver:
-        yield driver
-        assert driver.complaints == []
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])

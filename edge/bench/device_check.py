@@ -1,0 +1,158 @@
+"""Measure a random model in 4 bits at full depth against mlx-lm, without a checkpoint: what a GPU at hand gives.
+
+In: nothing. Out: figures of both, by turns in one run. On a CUDA or Apple GPU the model is the 30B, made on the spot;
+where there is no GPU it is a tiny one, and a note says so. Kernels that are compiled at their first use are warmed up
+before anything is timed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import mlx.core as mx
+import numpy as np
+
+from edge.bench.figures import Figure, figure_of
+from edge.bench.machine import GB
+from edge.bench.measures import graph_figures
+from edge.bench.random_model import mlx_lm_model, random_model, with_layers
+from edge.bench.runners import MlxLmRunner, OurRunner, Runner, build_s, decode_s, prefill_s
+from edge.bench.token_cost import token_cost
+from edge.config import ModelConfig, MoeConfig
+from edge.errors import UsageError
+from edge.model.qwen3vl import Qwen3VL
+from edge.plan.family import FAMILY
+
+LARGE, PROMPT_TOKENS, DECODE_TOKENS, PAIRS = "30B-A3B", 2000, 128, 3
+TINY_NOTE = (
+    "There is no GPU here: this was a tiny random model on the CPU, which shows that everything runs and how the two "
+    "compare in host work, not how fast a model is."
+)
+NO_PEER_NOTE = "mlx-lm is not installed: there is nothing to compare with."
+PICTURE_PATCHES = (1, 64, 64)
+
+
+def has_gpu() -> bool:
+    """Tell whether MLX computes on a GPU here."""
+    return mx.default_device().type == mx.DeviceType.gpu
+
+
+def check_config(num_layers: int | None = None, *, is_large: bool | None = None) -> ModelConfig:
+    """Choose the model: the 30B on a GPU, a tiny one of its structure on the CPU.
+
+    Args:
+        num_layers: Of the decoder; None takes the model's, or 4 of the tiny one.
+        is_large: Real widths; None asks whether there is a GPU.
+    """
+    large = FAMILY[LARGE]
+    if has_gpu() if is_large is None else is_large:
+        return large if num_layers is None else with_layers(large, num_layers)
+    text = replace(
+        large.text,
+        hidden_size=128,
+        num_heads=8,
+        num_kv_heads=2,
+        head_dim=64,
+        vocab_size=1024,
+        rope=replace(large.text.rope, mrope_section=(12, 10, 10)),
+        moe=MoeConfig(16, 4, 64, decoder_sparse_step=1, mlp_only_layers=()),
+    )
+    vision = replace(
+        large.vision,
+        depth=2,
+        hidden_size=64,
+        intermediate_size=128,
+        num_heads=2,
+        out_hidden_size=128,
+        deepstack_indexes=(0,),
+    )
+    return with_layers(replace(large, text=text, vision=vision), num_layers or 4)
+
+
+def check_figures(
+    config: ModelConfig,
+    notes: list[str],
+    *,
+    prompt_tokens: int = PROMPT_TOKENS,
+    decode_tokens: int = DECODE_TOKENS,
+    pairs: int = PAIRS,
+) -> Iterator[Figure]:
+    """Make the models and measure them.
+
+    Args:
+        config: Sizes.
+        notes: Gets what the reader has to know.
+        prompt_tokens: Tokens of the prompt.
+        decode_tokens: Tokens decoded behind it.
+        pairs: Measurements of each model, by turns.
+    """
+    if not has_gpu():
+        notes.append(TINY_NOTE)
+    dtype = mx.bfloat16 if has_gpu() else mx.float32
+    model = random_model(config, dtype=dtype)
+    runners: list[Runner] = [OurRunner(model)]
+    try:
+        runners.append(MlxLmRunner(mlx_lm_model(config, dtype=dtype)))
+    except UsageError:
+        notes.append(NO_PEER_NOTE)
+    ids = np.random.default_rng(0).integers(0, config.text.vocab_size, prompt_tokens).astype(np.int32)
+    yield Figure("compute type", 8 * dtype.size, "bits")
+    yield Figure("same first token", float(len({_first(runner, ids) for runner in runners}) == 1), "1 is yes")
+    for runner in runners:  # kernels are compiled at their first use
+        prefill_s(runner, ids)
+        decode_s(runner, 4)
+    yield from _paired(runners, ids, decode_tokens, pairs)
+    yield from _vision(model, dtype)
+    yield from graph_figures(token_cost(model))
+
+
+def _first(runner: Runner, ids: np.ndarray) -> int:
+    runner.start()
+    return int(np.array(runner.forward(mx.array(ids[None])))[0])
+
+
+def _paired(runners: Sequence[Runner], ids: np.ndarray, decode_tokens: int, pairs: int) -> Iterator[Figure]:
+    prefill: dict[str, list[float]] = {runner.name: [] for runner in runners}
+    decode: dict[str, list[float]] = {runner.name: [] for runner in runners}
+    build: dict[str, list[float]] = {runner.name: [] for runner in runners}
+    peak: dict[str, float] = {}
+    for number in range(pairs):
+        for runner in runners if number % 2 == 0 else list(reversed(runners)):
+            before = mx.get_active_memory()
+            mx.reset_peak_memory()
+            prefill[runner.name].append(len(ids) / prefill_s(runner, ids))
+            decode[runner.name].append(decode_tokens / decode_s(runner, decode_tokens))
+            peak[runner.name] = (mx.get_peak_memory() - before) / GB
+            build[runner.name].append(1e3 * statistics.median(build_s(runner, 12)))
+            runner.start()
+            mx.clear_cache()
+    for what, unit, runs in (
+        ("prefill", "tokens/s", prefill),
+        ("decode", "tokens/s", decode),
+        ("host time a token", "ms", build),
+    ):
+        for name, values in runs.items():
+            yield figure_of(what, values, unit, of=name)
+        if len(runs) == 2:
+            (_, mine), (_, other) = runs.items()
+            yield figure_of(f"{what}, to mlx-lm", [a / b for a, b in zip(mine, other, strict=True)], "x")
+    for name, value in peak.items():
+        yield Figure("peak beside weights", value, "GB", {"of": name})
+
+
+def _vision(model: Qwen3VL, dtype: mx.Dtype) -> Iterator[Figure]:
+    """Time the tower on a picture of 1024x1024, or the tiny one on the same patches."""
+    import time
+
+    grid = PICTURE_PATCHES if has_gpu() else (1, 8, 8)
+    num_patches = grid[0] * grid[1] * grid[2]
+    patches = mx.zeros((num_patches, model.config.vision.patch_values)).astype(dtype)
+    runs = []
+    for _ in range(3):
+        started = time.perf_counter()
+        output = model.encode_vision(patches, [grid])
+        mx.eval(output.features, *output.deepstack)
+        runs.append(time.perf_counter() - started)
+    yield figure_of("picture tower", runs[1:], "s", patches=num_patches)

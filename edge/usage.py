@@ -1,0 +1,50 @@
+"""What every program writes for people besides its results: what is wrong with a command line, and notes.
+
+The words of others (file names that a shell put there, names in checkpoints) reach the terminal only through here, in
+one line that does nothing to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import NoReturn
+
+from edge.units import one_line
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse, with errors in one line, whatever the words of the command line hold."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong on stderr and end the program with exit code 2."""
+        program = self.prog.removeprefix("python -m ")
+        _print_line(f"{program.split()[0]}: {one_line(message)}. See {self.prog} --help.")
+        raise SystemExit(2)
+
+
+def write_notes(program: str) -> None:
+    """Write the library's warnings as notes on stderr; `main` of a program without a screen calls it once.
+
+    Args:
+        program: Its name.
+    """
+    logging.basicConfig(handlers=[_Notes(program)], level=logging.WARNING)
+
+
+class _Notes(logging.Handler):
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        _print_line(f"{self._program}: note: {one_line(record.getMessage())}")
+
+
+def _print_line(line: str) -> None:
+    if sys.stderr is None:  # closed by whoever started the program
+        return
+    encoding = sys.stderr.encoding or "ascii"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
