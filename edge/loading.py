@@ -63,7 +63,7 @@ def load(
     """
     compute_dtype = dtype or default_dtype()
     source = demo_folder() if model is None else model
-    tokens = None if limits is None else limits.context_tokens
+    tokens = limits.context_tokens if isinstance(limits, EngineLimits) else None
     checkpoint = _with_context(door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype), tokens)
     second = (
         None if draft is None else open_draft(draft, dtype=compute_dtype)

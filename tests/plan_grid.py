@@ -2,9 +2,11 @@
 
     python -m tests.plan_grid demo
     python -m tests.plan_grid slice
+    python -m tests.plan_grid tower
 
-In: the demo checkpoint, or two decoder layers and two vision blocks of random 4-bit weights at the widths of the 30B.
-Out: a line for each point: planned and measured peak, weights included, and the same beside the weights. On the CPU.
+In: the demo checkpoint, or two decoder layers and three vision blocks of random 4-bit weights at the widths of the 30B,
+or two blocks of either's tower alone. Out: a line for each point: planned and measured peak, weights included, and the
+same beside the weights. On the CPU.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import numpy as np
 
 from edge.checkpoint.build import build_model
 from edge.checkpoint.names.hub import expected_parameters, packed_targets
-from edge.config import LayerQuantization, ModelConfig
+from edge.config import LayerQuantization, ModelConfig, VisionConfig
 from edge.engine import Engine
 from edge.kv.make import KvBits
 from edge.limits import EngineLimits
-from edge.memory import Precision
+from edge.memory import Precision, vision_bytes
 from edge.model.qwen3vl import Qwen3VL
+from edge.model.vision import VisionTower
 from edge.plan.estimate import Estimate, Task, estimate
 from edge.plan.family import FAMILY
 from edge.plan.weights import SIZES, format_of
@@ -81,10 +84,7 @@ DEMO_GRID = [
     Point(8, 100, 16),
     Point(None, 1000, 16),
 ]
-SLICE_GRID = [
-    *(Point(bits, tokens) for bits in (None, 8) for tokens in (64, 256)),
-    *(Point(None, 16, side) for side in (16, 32, 48)),
-]
+SLICE_GRID = [Point(None, 64), Point(None, 256), Point(8, 64), Point(None, 16, 16), Point(None, 16, 32)]
 
 
 def measure(config: ModelConfig, read_model: Callable[[], Qwen3VL], points: list[Point]) -> Iterator[Measured]:
@@ -170,8 +170,38 @@ def _random(config: ModelConfig, packed: dict[str, LayerQuantization]) -> Parame
             yield name, array
 
 
+def tower_line(vision: VisionConfig, side_patches: int) -> str:
+    """Look at a square picture with two blocks of a tower; say what was planned and measured beside its weights."""
+    config = replace(vision, depth=2, deepstack_indexes=(0, 1))
+    tower = VisionTower(config)
+    mx.eval(tower.parameters())
+    mx.clear_cache()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    grid = (1, side_patches, side_patches)
+    steps = tower.steps(mx.zeros((side_patches**2, config.patch_values)), [grid])
+    while True:
+        try:
+            mx.eval(next(steps))
+        except StopIteration as end:
+            mx.eval(end.value.features, *end.value.deepstack)
+            break
+    peak = int(mx.get_peak_memory()) - int(before)
+    planned = vision_bytes(config, grid, precision=ON_CPU)
+    return (
+        f"width {config.hidden_size}, picture {side_patches**2} patches: planned {planned / 1e6:.1f} MB, "
+        f"measured {peak / 1e6:.1f} MB, ratio {planned / peak:.3f}"
+    )
+
+
 def main(arguments: list[str]) -> None:
     """Print the grid of one model."""
+    if arguments == ["tower"]:
+        mx.set_default_device(mx.cpu)
+        for vision, sides in ((demo()[0].vision, (16, 32, 40, 48)), (FAMILY["30B-A3B"].vision, (16, 32, 48))):
+            for side in sides:
+                print(tower_line(vision, side), flush=True)
+        return
     kinds = {"demo": (demo, DEMO_GRID), "slice": (real_width_slice, SLICE_GRID)}
     make, points = kinds[arguments[0] if arguments else "demo"]
     mx.set_default_device(mx.cpu)

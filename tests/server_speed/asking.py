@@ -81,7 +81,9 @@ class Rate:
 
 def ask(address: str, body: Json, *, path: str = "/v1/chat/completions", key: str = "none") -> Answered:
     """Stream one chat completion to its end."""
-    started, arrivals, usage = time.monotonic(), [], {}
+    started = time.monotonic()
+    arrivals: list[float] = []
+    usage: dict[str, int] = {}
     connection = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     more = {"stream": True, "stream_options": {"include_usage": True}}

@@ -15,7 +15,7 @@ from PIL import Image
 from examples.demo_model.prompt_sets.wordings import SECOND, TUNING, reworded
 from examples.demo_model.prompt_sets.writing import SETS, write_set
 
-# Of `python -m examples.demo_model.prompt_sets second`, fixed before the first budget was tuned.
+# Of the second set, fixed before the first budget was tuned.
 FIXED = "c489f586740c3e225d9a6b77d77b90a3acce98c67338dbb689abe6338c3fd33a"
 
 

@@ -27,9 +27,9 @@ EXTRAS = {
     "mcp": ("edge/tools/server.py",),
     "terminal": ("edge/inline.py",),
     "server": ("edge/server",),
-    "draft": ("edge/run/text_draft.py",),
+    "draft": ("edge/run/text_draft.py", "edge/bench/random_model.py", "edge/bench/runners.py"),
     "quick": ("convert/gguf/quick_search.py",),
-    "reference": ("convert/verify",),
+    "reference": ("convert/verify", "convert/calibration/vision.py"),
 }
 
 

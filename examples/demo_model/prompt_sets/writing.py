@@ -1,13 +1,15 @@
 """Write one of the three sets as a prompt file of `convert verify` and `convert calibrate`.
 
 In: the name of a set. Out: `prompts.jsonl` with pictures beside it. No two sets share a scene, a generator's seed or a
-wording of a question, and none shares a seed with the recipe's training and tests.
+wording of a question, and none shares a seed with the recipe's training and tests. The second set lies in `second/` as
+it was drawn, two cases a task: later changes of the recipe draw other cases from the same seeds.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .unlike import Unlike
 from .wordings import SECOND, TUNING, Table, reworded
 
 Json = Any  # messages
+SECOND_FOLDER = Path(__file__).parent / "second"
 SETS: Mapping[str, Table | None] = {"calibration": None, "tuning": TUNING, "second": SECOND}
 TASKS = {**checks.TASKS, **{name: asked_checks.TASKS[name] for name in ("yes_no", "colour")}}
 UNLIKE: Mapping[str, tuple[Unlike, ...]] = {
@@ -34,8 +37,10 @@ def write_set(name: str, folder: Path, *, num_cases: int) -> Path:
     Args:
         name: One of `SETS`.
         folder: Made if it is not there.
-        num_cases: Questions of each task.
+        num_cases: Questions of each task; the second set has the two it was fixed with.
     """
+    if name == "second":
+        return Path(shutil.copytree(SECOND_FOLDER, folder, dirs_exist_ok=True)) / "prompts.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     lines = [_line(folder, *found) for found in _questions(name, num_cases)]
     lines += [_unlike_line(folder, item) for item in UNLIKE[name]]
