@@ -25,10 +25,10 @@ class FreeCosts(StepCosts):
 
 
 class CheapCosts(StepCosts):
-    """A machine where each guess makes a step a quarter longer: likely guesses pay."""
+    """A machine where each guess costs a quarter of one row's token: likely guesses pay."""
 
     def ratio(self, num_rows: int, num_guessed: int) -> float | None:
-        return 1.0 + 0.25 * num_guessed
+        return 1.0 + 0.25 * num_guessed / num_rows
 
 
 class Knowing(Guesser):

@@ -161,13 +161,13 @@ def test_rows_of_random_schedules_equal_their_single_runs(seed: int) -> None:
     run_schedule(seed)
 
 
-@pytest.mark.parametrize("seed", [*range(6), *range(7, 16)])  # in schedule 6 no guess comes out right
+@pytest.mark.parametrize("seed", range(6))
 def test_guessing_rows_of_random_schedules_equal_their_single_runs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_schedule(seed, monkeypatch) > 0
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(16, 300))
+@pytest.mark.parametrize("seed", range(6, 300))
 def test_guessing_rows_of_many_random_schedules_equal_their_single_runs(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,8 +178,8 @@ def test_guessing_rows_of_many_random_schedules_equal_their_single_runs(
     ("target", "broken"),
     [
         ("edge.run.row.Row._drop_unread", lambda row: None),
-        ("edge.run.sample.Sampler.restore", lambda sampler, state: None),
-        ("edge.run.step.Row.count_pending", lambda row: None),
+        pytest.param("edge.run.sample.Sampler.restore", lambda sampler, state: None, marks=pytest.mark.long),
+        pytest.param("edge.run.step.Row.count_pending", lambda row: None, marks=pytest.mark.long),
     ],
     ids=["wrong guesses stay in memory", "the sampler stays ahead", "tokens are not counted"],
 )

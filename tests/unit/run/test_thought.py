@@ -49,7 +49,7 @@ def play(stage: Stage, case: int) -> Talk:
     )
 
 
-@pytest.mark.parametrize("cases", [range(9), pytest.param(range(9, CASES), marks=pytest.mark.long)])
+@pytest.mark.parametrize("cases", [range(6), pytest.param(range(6, CASES), marks=pytest.mark.long)])
 def test_thoughts_are_closed_at_the_same_token_when_tokens_are_guessed(
     cases: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
