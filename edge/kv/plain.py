@@ -47,14 +47,13 @@ class PlainMemory:
 
     def append(self, keys_values: mx.array) -> None:
         """Add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
-        self._buffers = write_tokens(self._buffers, (keys_values,), start=self._num_tokens)
+        held = self._buffers[0] if self._buffers else None
+        self._buffers = (_write(held, keys_values, self._num_tokens, STEP_TOKENS),)
         self._num_tokens += keys_values.shape[2]
 
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
         """Attend from the newest L tokens, (1, H, L, Dh), to all tokens held; returns the same shape."""
-        (buffer,) = self._buffers
-        num_heads = buffer.shape[1] // 2
-        keys, values = buffer[:, :num_heads, : self._num_tokens], buffer[:, num_heads:, : self._num_tokens]
+        keys, values = mx.split(self._buffers[0][:, :, : self._num_tokens], 2, axis=1)
         return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
 
     def trim(self, num_tokens: int) -> None:

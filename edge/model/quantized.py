@@ -78,9 +78,10 @@ def project_to(module: nn.Module, rows: mx.array, start: int, stop: int) -> mx.a
         return mx.concatenate(outputs, axis=-1)
     if isinstance(module, nn.QuantizedLinear):
         biases = module.get("biases")
+        weight: mx.array = module.weight
         return mx.quantized_matmul(
             rows,
-            module.weight[start:stop],
+            weight[start:stop],
             scales=module.scales[start:stop],
             biases=None if biases is None else biases[start:stop],
             transpose=True,
@@ -88,7 +89,8 @@ def project_to(module: nn.Module, rows: mx.array, start: int, stop: int) -> mx.a
             bits=module.bits,
             mode=module.mode,
         )
-    return rows @ module.weight[start:stop].T
+    plain: mx.array = module.weight
+    return rows @ plain[start:stop].T
 
 
 def split_modules(model: nn.Module, parts: Mapping[str, Sequence[int]]) -> None:

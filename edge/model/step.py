@@ -23,8 +23,9 @@ from edge.model.rope import Rope, attention_scale, make_rope
 from edge.model.text import DecoderLayer, LanguageModel
 from edge.model.types import Grid, VisionOutput, VisualRows
 
-MOST_TOKENS = 32
-"""New tokens of all rows together; forwards of more are not worth a trace of their own."""
+MOST_TOKENS = 8
+"""New tokens of a row: a decode step, or one that verifies guesses. The length of a longer forward seldom comes again,
+so it is not worth a trace."""
 
 
 class ShortForwards:
@@ -56,7 +57,7 @@ class ShortForwards:
         last_only: bool = False,
     ) -> mx.array:
         """Compute the logits of new tokens; see `Qwen3VL.__call__`."""
-        if memory is None or visual is not None or token_ids.size > MOST_TOKENS:
+        if memory is None or visual is not None or token_ids.shape[1] > MOST_TOKENS:
             return self.model(token_ids, positions=positions, memory=memory, visual=visual, last_only=last_only)
         text = self.model.config.text
         rope = make_rope(positions, config=text.rope, head_dim=text.head_dim)

@@ -33,7 +33,8 @@ def only_pieces() -> Iterator[None]:
 def prefilled(model: Qwen3VL, length: int, *, kv_bits: KvBits | None = None) -> Row:
     """Return the memories of a prompt, evaluated."""
     memory = make_memory(model.config.text, kv_bits=kv_bits)
-    model(mx.arange(length)[None], positions=text_positions(0, length), memory=[memory])
+    ids = mx.arange(length)[None] % model.config.text.vocab_size
+    model(ids, positions=text_positions(0, length), memory=[memory])
     mx.eval([layer.state for layer in memory])
     return memory
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.events import NoteEvent, ProgressEvent
-from edge.memory import Precision, plan_request
+from edge.memory import SPARE_BYTES, Precision, plan_request
 from edge.model.types import VisionOutput
 from edge.run.forward import decode_rows
 from edge.run.loop import Loop
@@ -185,6 +185,21 @@ def test_a_row_ends_when_memory_for_its_answer_is_used_up(monkeypatch: pytest.Mo
     assert outlet.finish.reason == "length"
     assert any(isinstance(event, NoteEvent) for event in outlet.events)
     assert outlet.tokens == take(TALK, len(outlet.tokens))
+
+
+def test_spare_buffers_are_bounded_by_what_the_budget_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: list[int] = []
+    monkeypatch.setattr("mlx.core.set_cache_limit", bounds.append)
+    monkeypatch.setattr("mlx.core.get_cache_memory", lambda: 0)
+    loop = make_loop_of_tiny()
+    planner = loop._parts.planner
+    for free in (10**8, 10**11):
+        monkeypatch.setattr("edge.run.plan.available_bytes", lambda free=free: free)
+        drain_one = Outlet.of(loop, TALK, max_tokens=2)
+        drain(loop)
+        assert drain_one.tokens
+        assert planner.last is not None
+        assert bounds[-1] == min(SPARE_BYTES, free - planner.last.needed_bytes)
 
 
 def test_a_request_that_fits_later_waits_and_one_that_never_fits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
