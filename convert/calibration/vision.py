@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-
-import mlx.core as mx
 
 from convert.calibration.moments import Floats
-from convert.verify.mlx_blocks import MlxBlocks
+from convert.verify.quick_blocks import choose_blocks
 from convert.verify.samples import Sample, SampleSet
-from convert.verify.stages import Blocks, Stage, list_stages, run_stage
+from convert.verify.stages import Stage, list_stages, run_stage
 from edge.checkpoint.folder import Checkpoint
 
 
@@ -37,7 +34,7 @@ def run_vision(checkpoint: Checkpoint, samples: SampleSet) -> tuple[list[Floats]
     """
     if not samples.media:
         return [], []
-    blocks, kept = _blocks_of(checkpoint), _Kept()
+    blocks, kept = choose_blocks(checkpoint), _Kept()
     stages = [stage for stage in list_stages(checkpoint.config, has_media=True) if stage.is_vision]
     for number, stage in enumerate(stages):
         kept.states[stage.name] = [output.hidden for output in run_stage(blocks, stage, samples, kept)]
@@ -55,18 +52,6 @@ def place_features(hidden: Floats, samples: Sequence[Sample], features: Sequence
         if sample.media_ids:
             hidden[start + sample.visual_rows] = sample.visual_features(features)
         start += sample.length
-
-
-def _blocks_of(checkpoint: Checkpoint) -> Blocks:
-    """Take the reference's torch on a CPU where it is installed: its products are many times as quick there."""
-    is_plain = not checkpoint.quantized and checkpoint.adapter is None
-    if is_plain and mx.default_device().type == mx.cpu and find_spec("torch") and find_spec("transformers"):
-        import torch
-
-        from convert.verify.torch_blocks import TorchBlocks
-
-        return TorchBlocks(checkpoint, dtype=torch.float32)
-    return MlxBlocks.from_checkpoint(checkpoint, dtype=mx.float32)
 
 
 def _unneeded(kept: _Kept, following: Sequence[Stage]) -> list[str]:
