@@ -161,7 +161,7 @@ def test_floats_are_cast_to_the_wanted_dtype(tmp_path: Path, stored: mx.Dtype, w
     assert {array.dtype for array in found.values()} == {wanted}
     assert_same(found, {name: array.astype(wanted) for name, array in parameters.items()})
     text = loaded.config.text
-    repeated = text.num_layers * text.head_dim * (text.num_heads + text.num_kv_heads - 2)  # a norm's weight per head
+    repeated = text.num_layers * text.head_dim * (text.num_heads + 2 * text.num_kv_heads - 2)  # a row per head
     assert loaded.num_bytes == (sum(array.size for array in parameters.values()) + repeated) * wanted.size
 
 

@@ -103,7 +103,7 @@ def test_joining_keeps_no_second_copy_of_the_weights(config: ModelConfig) -> Non
     parameters = random_parameters(config)
     separate = sum(array.nbytes for array in parameters.values())
     norms = config.text.num_layers * 4 * config.text.head_dim
-    repeated = norms * (config.text.num_heads + config.text.num_kv_heads - 2)
+    repeated = norms * (config.text.num_heads + 2 * config.text.num_kv_heads - 2)
     assert num_model_bytes(build_model(config, {}, parameters.items())) - separate == repeated
 
 
