@@ -11,20 +11,20 @@ from tests.system.load.report import MB, Report
 from tests.system.load.run import LIMITS, run_load
 from tests.system.server_process import ServerProcess
 
-SHORT = ("chat seed 1", "chat picture", "chat tool", "responses", "completions", "ollama generate", "anthropic tool")
+SHORT = ("chat seed 1", "completions", "ollama generate", "anthropic tool")
 
 
 @pytest.fixture(scope="module")
 def report() -> Iterator[Report]:
     kinds = [kind for kind in all_kinds() if kind.name in SHORT]
     with ServerProcess(LIMITS) as server:
-        yield run_load(server, kinds, seconds=5, seed=1)
+        yield run_load(server, kinds, seconds=4, seed=1)
         assert server.stop() == 0
 
 
 def test_answers_of_a_full_server_are_those_it_gives_alone(report: Report) -> None:
     assert report.failures == []
-    assert report.outcomes["right"] >= 3
+    assert report.outcomes["right"] >= 2
     assert report.faults == []
 
 
