@@ -33,9 +33,10 @@ from convert.card import tool_versions
 from convert.disk import describe_bytes
 from convert.final import FinalFolder
 from convert.partial import PartialOutput
-from convert.source import Source, SpoiledError
+from convert.source import Source
 from convert.verify.samples import Sample, SampleSet
 from edge.checkpoint.names.hub import expected_parameters
+from edge.errors import SpoiledError
 
 FISHER_TOKENS = 8192  # their states are kept for the way back; more change the weights of whole matrices little
 _ROWS_AT_ONCE = 4096
