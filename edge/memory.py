@@ -225,7 +225,8 @@ def prefill_bytes(
         mlp_width = 3 * text.moe.experts_per_token * max(text.moe.intermediate_size, text.hidden_size)
     else:
         mlp_width = 3 * text.intermediate_size
-    attention_width = 2 * (text.num_heads + text.num_kv_heads) * text.head_dim
+    # Heads as projected, normalised and rotated are held together.
+    attention_width = 3 * (text.num_heads + 2 * text.num_kv_heads) * text.head_dim
     # Twice the widest layer: MLX begins the next one before the last is freed (measured 1.2 to 1.7 times).
     values = 2 * chunk_tokens * (4 * text.hidden_size + max(mlp_width, attention_width)) + 4 * text.vocab_size
     scores = 0

@@ -220,7 +220,7 @@ class _RecordedGate:
         """Return the chosen experts (L, A), sorted in each row."""
         if self._block is None:
             return None
-        return _chosen(self._logits[0], self._block.moe.experts_per_token)
+        return _chosen(self._logits[0].flatten(0, -2), self._block.moe.experts_per_token)
 
 
 class _Listener(nn.Module):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config_json import model_config_from_dict
-from edge.prompt.text.tokenizer import _byte_alphabet
+from edge.prompt.text.tokenizer import SPLIT_PATTERN, _byte_alphabet
 from tests.unit.checkpoint.checkpoints import random_parameters, tiny_config_json, write_hub_folder
 
 Json = dict[str, Any]  # Any: JSON
@@ -64,8 +64,10 @@ def write_tiny_folder(folder: Path, *, num_shards: int = 1, template: str = TEMP
 
 
 def tokenizer_json() -> Json:
-    """One token per byte."""
+    """One token per byte, text split as Qwen splits it."""
     vocabulary = _byte_alphabet()
+    split = {"type": "Split", "pattern": {"Regex": SPLIT_PATTERN}, "behavior": "Isolated", "invert": False}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     added = [
         {
             "id": token_id,
@@ -83,10 +85,10 @@ def tokenizer_json() -> Json:
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": None,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
         "post_processor": None,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+        "decoder": byte_level,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "dropout": None, "unk_token": None},
     }
 

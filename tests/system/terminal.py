@@ -57,7 +57,8 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.resize(columns, rows)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge.chat", *map(str, arguments)],
+            # A full disk would leave cut byte code to every later process: Python 3.11 does not notice short writes.
+            [sys.executable, *([] if most_file_bytes is None else ["-B"]), "-m", "edge.chat", *map(str, arguments)],
             stdin=other,
             stdout=other,
             stderr=other,

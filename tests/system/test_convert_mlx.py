@@ -79,6 +79,9 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(source: Path, tmp_path: Pat
     assert files_of(out) == expected
 
 
+NO_BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": "1"}  # a full disk would leave it cut, for every later process
+
+
 def test_a_disk_that_takes_no_more_is_one_line_and_the_work_goes_on(
     source: Path, tmp_path: Path, expected: dict[str, str]
 ) -> None:
@@ -86,7 +89,7 @@ def test_a_disk_that_takes_no_more_is_one_line_and_the_work_goes_on(
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     out = tmp_path / "out"
-    result = run_convert(source, out, "--recipe", "4bit-mixed", preexec=take_no_more)
+    result = run_convert(source, out, "--recipe", "4bit-mixed", preexec=take_no_more, environment=NO_BYTE_CODE)
     assert result.returncode == 1
     assert result.stderr == (
         f"convert: {out}.partial: the disk is full. What is done is kept; make room and run the same command again "

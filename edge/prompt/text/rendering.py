@@ -125,7 +125,7 @@ class _Child:
         folders = [str(Path(spec.origin).parents[1]) for spec in found if spec and spec.origin]
         # A session of its own: Ctrl-C in the terminal is this process's to handle.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(CHILD), *folders],
+            [sys.executable, "-I", "-S", "-B", str(CHILD), *folders],  # -B: files may not grow there, byte code neither
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
