@@ -34,6 +34,8 @@ OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "MPO", "JPEG2000", "ICO", "TGA", "QOI",
 # Bytes a pixel that decoding takes at its peak, measured with Pillow 11 and 12 on pictures of 20 megapixels.
 DECODING_BYTES = {"WEBP": 16.5, "JPEG2000": 20.0, "AVIF": 10.0, "HEIF": 12.0, "QOI": 7.5, "TIFF": 8.5}
 PROGRESSIVE_JPEG_BYTES = 10.5
+# Files of pixels as they are; their decoders take the file whole once more (measured with 60 megapixels).
+RAW_FORMATS = ("BMP", "DIB", "PPM", "TGA", "SGI", "DDS", "TIFF")
 OTHER_BYTES = 4.5
 RGB_BYTES = 3
 MAX_DECODE_BYTES = 1_000_000_000
@@ -110,13 +112,23 @@ def decode_still(picture: Image, label: str) -> Pixels:
 
 
 def decode_peak_bytes(picture: Image) -> int:
-    """Tell from the header how much memory decoding a picture to RGB takes at its peak."""
+    """Tell from the header how much memory decoding a picture to RGB takes at its peak, its file's bytes among it."""
     pixels = picture.size[0] * picture.size[1]
+    file_bytes = _num_file_bytes(picture) * (2 if picture.format in RAW_FORMATS else 1)
     stored = 1.5 if picture.mode in ("1", "L", "P") else OTHER_BYTES
     decoding = DECODING_BYTES.get(picture.format or "", stored)
     if picture.format in ("JPEG", "MPO") and picture.info.get("progressive"):
         decoding = PROGRESSIVE_JPEG_BYTES
-    return round(pixels * max(decoding, stored + RGB_BYTES))
+    return round(pixels * max(decoding, stored + RGB_BYTES)) + file_bytes
+
+
+def _num_file_bytes(picture: Image) -> int:
+    """Count the bytes that are held of a picture's file; none for a picture made by a program."""
+    stream = getattr(picture, "fp", None)
+    if not isinstance(stream, io.BytesIO):
+        return 0
+    with stream.getbuffer() as view:
+        return view.nbytes
 
 
 def open_picture(source: object, *, label: str, allow_files: bool = True) -> Image:

@@ -246,14 +246,24 @@ def test_what_takes_too_much_memory_to_decode_is_refused_by_its_header(data: byt
     assert peak < 1 << 20
 
 
-def test_the_peak_is_known_from_the_header() -> None:
-    def peak(data: bytes) -> int:
-        return decode_peak_bytes(open_picture(data, label="x"))
+@pytest.mark.parametrize(
+    ("data", "times_file", "bytes_a_pixel"),
+    [
+        (big("PNG", 1000), 1, 4.5),
+        (big("JPEG", 1000), 1, 7.5),
+        (big("JPEG", 1000, progressive=True), 1, 10.5),
+        (big("WEBP", 1000), 1, 16.5),
+        (big("BMP", 1000), 2, 7.5),
+        (big("SGI", 1000), 2, 7.5),
+    ],
+)
+def test_the_peak_is_known_from_the_header_and_the_file(data: bytes, times_file: int, bytes_a_pixel: float) -> None:
+    peak = decode_peak_bytes(open_picture(data, label="x"))
+    assert peak == bytes_a_pixel * 1_000_000 + times_file * len(data)
 
-    assert peak(big("PNG", 1000)) == 4_500_000
-    assert peak(big("JPEG", 1000)) == 7_500_000
-    assert peak(big("JPEG", 1000, progressive=True)) == 10_500_000
-    assert peak(big("WEBP", 1000)) == 16_500_000
+
+def test_a_picture_made_by_a_program_has_no_file() -> None:
+    assert decode_peak_bytes(Image.new("RGB", (1000, 1000))) == 7_500_000
 
 
 def test_a_chain_of_pages_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
