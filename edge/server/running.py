@@ -69,6 +69,7 @@ def open_socket(options: ServerOptions) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            listener.listen()  # whoever calls before the model is loaded waits, and is not refused
         except OSError:
             listener.close()
             raise

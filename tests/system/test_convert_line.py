@@ -366,21 +366,27 @@ def test_30_kills_at_random_moments_and_a_run_give_the_same_bytes(
     _, error = process.communicate()
     assert process.returncode == 0, error
     whole_s = time.monotonic() - start_s
+    least_s = 0.5 * whole_s
     moments = random.Random(line.name)
-    kills = 0
-    for _ in range(30):
+    kills = tries = 0
+    while kills < 30 and tries < 90:
+        tries += 1
         for path in place.iterdir():
             shutil.rmtree(path) if path.is_dir() and path == line.out(place) else None
         if not partial_path(line.out(place)).exists():
             shutil.rmtree(place)
             place.mkdir()
         process = started(line, sound, place)
-        time.sleep(moments.uniform(0.3, 1.0) * whole_s)
+        time.sleep(moments.uniform(0.2, 1.0) * whole_s)
         process.kill()
         process.communicate()
-        kills += process.returncode == -signal.SIGKILL
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+        else:
+            # It ended before, with little left to do, or on a machine less busy than when the time was taken.
+            whole_s = max(least_s, 0.9 * whole_s)
     code, shown = run(line, sound, place)
     assert code == 0 or (code == 2 and "exists" in shown)  # the last one may have come after the end
-    assert kills >= 10
+    assert kills == 30
     assert line.files(place) == expected[line.name]
     assert not partial_path(line.out(place)).exists()

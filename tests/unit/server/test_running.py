@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from edge.errors import EdgeError, UsageError
 from edge.server.arguments import ServerOptions
-from edge.server.running import BackgroundServer
+from edge.server.running import BackgroundServer, open_socket
 from tests.unit.server.conftest import Caller
 
 
@@ -21,3 +23,11 @@ def test_a_port_in_use_is_told(server: BackgroundServer) -> None:
 
 def test_the_url_answers(server: BackgroundServer) -> None:
     assert Caller(server.url).get("/").status == 200
+
+
+def test_a_caller_waits_while_the_model_is_loaded_and_is_not_refused() -> None:
+    with (
+        open_socket(ServerOptions(port=0)) as listener,
+        socket.create_connection(listener.getsockname()[:2], timeout=5),
+    ):
+        pass
