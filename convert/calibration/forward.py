@@ -139,12 +139,3 @@ def _bfloat16_bits(rows: Floats) -> NDArray[np.uint16]:
     odd = (bits >> 16) & np.uint32(1)
     rounded: NDArray[np.uint16] = ((bits + odd + np.uint32(0x7FFF)) >> 16).astype(np.uint16)
     return rounded
-
-
-def level_rows(samples: Sequence[Sample], features: Sequence[Floats]) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-    """Yield for each prompt with pictures the rows of its visual tokens among those of all, and their features."""
-    start = 0
-    for sample in samples:
-        if sample.media_ids:
-            yield start + sample.visual_rows, sample.visual_features(features)
-        start += sample.length

@@ -13,14 +13,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any  # chat messages and JSON
 
 from convert.gguf.types import FILE_TYPES
 from convert.recipes import RECIPES
 
-from .checks import Case
 from .evaluate import measure
 from .held_out import FIRST, cases
+from .prompt_sets.writing import prompt_line
 from .torch_backend import TorchBackend
 from .unpacked import write_unpacked
 
@@ -114,29 +113,8 @@ def write_prompts(folder: Path) -> None:
     lines = []
     for task in FIRST:
         for index, case in enumerate(cases(task, PROMPTS_A_TASK)):
-            lines.append(_prompt_line(folder, f"{task}-{index}", task, case))
+            lines.append(prompt_line(folder, f"{task}-{index}", task, case))
     (folder / "prompts.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
-
-
-def _prompt_line(folder: Path, name: str, kind: str, case: Case) -> dict[str, Any]:
-    messages, number = [], 0
-    for message in case.messages:
-        content = message["content"]
-        items = content if isinstance(content, list) else []
-        for item in items:
-            for key in ("image", "video"):
-                if item["type"] == key:
-                    pictures = item[key] if key == "video" else [item[key]]
-                    paths = []
-                    for picture in pictures:
-                        paths.append(f"{name}-{number}.png")
-                        picture.save(folder / paths[-1])
-                        number += 1
-                    item[key] = paths if key == "video" else paths[0]
-        messages.append(message)
-    answer = {"role": "assistant", "content": case.expected}
-    line = {"name": name, "kind": kind, "messages": [*messages, answer]}
-    return line if case.tools is None else {**line, "tools": case.tools}
 
 
 def table(kind: str, lines: list[Line]) -> str:

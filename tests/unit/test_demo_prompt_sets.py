@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from examples.demo_model.checks import Case
 from examples.demo_model.prompt_sets.wordings import SECOND, TUNING, reworded
-from examples.demo_model.prompt_sets.writing import SETS, write_set
+from examples.demo_model.prompt_sets.writing import SETS, prompt_line, write_set
 
 # Of the second set, fixed before the first budget was tuned.
 FIXED = "c489f586740c3e225d9a6b77d77b90a3acce98c67338dbb689abe6338c3fd33a"
@@ -65,3 +66,15 @@ def test_a_question_keeps_what_it_asks_about() -> None:
 
     assert "red circle" in (reworded("Where is the red circle?", SECOND, Random(1)) or "")
     assert reworded("A question of nobody.", SECOND, Random(1)) is None
+
+
+def test_pictures_of_two_messages_of_a_case_get_names_of_their_own(tmp_path: Path) -> None:
+    def asked(colour: str) -> dict[str, Any]:
+        return {"role": "user", "content": [{"type": "image", "image": Image.new("RGB", (8, 8), colour)}]}
+
+    messages = [asked("red"), {"role": "assistant", "content": "Red."}, asked("blue")]
+    case = Case(messages, None, "Blue.", check="Blue.".__eq__)
+    line = prompt_line(tmp_path, "talk-0", "talk", case)
+    names = [item["image"] for message in line["messages"][::2] for item in message["content"]]
+    assert names == ["talk-0-0.png", "talk-0-1.png"]
+    assert [Image.open(tmp_path / name).getpixel((0, 0)) for name in names] == [(255, 0, 0), (0, 0, 255)]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
+from edge.chat.screen.keys import echo
 from edge.chat.screen.screen import Screen
 from edge.units import one_line
 
@@ -30,30 +29,9 @@ def ask_consent(screen: Screen, name: str) -> Consent:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     screen.end_line()
-    with _fresh_keys():
+    with echo(is_shown=True, drops_typed=True):  # during an answer keys are silent
         screen.err.write_raw(f"Run it? [y]es, [N]o, [a]lways {one_line(name, max_characters=60)}: ")
         line = sys.stdin.readline()
     if not line.endswith("\n"):
         screen.err.write_raw("\n")
     return ANSWERS.get(line.strip().lower(), "no")
-
-
-@contextmanager
-def _fresh_keys() -> Iterator[None]:
-    """Drop what was typed already, and show what is typed now: during an answer keys are silent."""
-    try:
-        import termios
-
-        number = sys.stdin.fileno()
-        before = termios.tcgetattr(number)
-    except (ImportError, OSError, ValueError, AttributeError, termios.error):
-        yield
-        return
-    loud = list(before)
-    loud[3] |= termios.ECHO
-    termios.tcflush(number, termios.TCIFLUSH)
-    termios.tcsetattr(number, termios.TCSANOW, loud)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(number, termios.TCSANOW, before)

@@ -23,6 +23,7 @@ from prompt_toolkit.keys import Keys
 from edge.chat.asking.message import MARK
 from edge.chat.one_shot import add_given
 from edge.chat.screen.completion import LineCompleter
+from edge.chat.screen.keys import echo
 from edge.chat.sessions.folder import data_folder, make_private, with_tilde
 from edge.errors import EdgeError
 
@@ -158,7 +159,7 @@ def run_talk(talk: Talk) -> int:
             if not line.strip():
                 continue
             try:
-                with _silent_keys():
+                with echo(is_shown=False):  # keys typed during an answer come up in the next line
                     if not talk.handle(line):
                         break
             except KeyboardInterrupt:
@@ -192,27 +193,6 @@ def _say_where(talk: Talk) -> None:
     if keeper.is_saving and keeper.session is not None and keeper.session.exists:
         with suppress(OSError):
             talk.screen.note(f"The talk is saved in {with_tilde(keeper.session.folder)}; --continue goes on with it.")
-
-
-@contextmanager
-def _silent_keys() -> Iterator[None]:
-    """Keep keys typed during an answer out of it; they come up in the next line."""
-    try:
-        import termios
-
-        number = sys.stdin.fileno()
-        before = termios.tcgetattr(number)
-    except (ImportError, OSError, ValueError, AttributeError, termios.error):
-        yield
-        return
-    quiet = list(before)
-    quiet[3] &= ~termios.ECHO
-    termios.tcsetattr(number, termios.TCSANOW, quiet)
-    try:
-        yield
-    finally:
-        with suppress(termios.error):
-            termios.tcsetattr(number, termios.TCSANOW, before)
 
 
 @contextmanager

@@ -128,15 +128,6 @@ def open_gguf(path: Path) -> GgufFile:
     return GgufFile(parts[0], metadata, tensors)
 
 
-def read_metadata(path: Path) -> dict[str, Value]:
-    """Read the metadata of one file or part.
-
-    Raises:
-        WeightError: The file is missing, cut, or its header contradicts the file.
-    """
-    return _read_part(path)[0]
-
-
 def _part_paths(path: Path) -> list[Path]:
     match = SPLIT_NAME.fullmatch(path.name)
     if match is None:

@@ -42,7 +42,7 @@ def write_set(name: str, folder: Path, *, num_cases: int) -> Path:
     if name == "second":
         return Path(shutil.copytree(SECOND_FOLDER, folder, dirs_exist_ok=True)) / "prompts.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [_line(folder, *found) for found in _questions(name, num_cases)]
+    lines = [prompt_line(folder, *found) for found in _questions(name, num_cases)]
     lines += [_unlike_line(folder, item) for item in UNLIKE[name]]
     path = folder / "prompts.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
@@ -78,13 +78,16 @@ def _reword(case: Case, table: Table, rng: random.Random) -> bool:
     return True
 
 
-def _line(folder: Path, name: str, kind: str, case: Case) -> dict[str, Json]:
-    for message in case.messages:
-        if isinstance(message["content"], list):
-            _save_pictures(folder, name, message["content"])
+def prompt_line(folder: Path, name: str, kind: str, case: Case) -> dict[str, Json]:
+    """Turn a case with its right answer into a line of a prompt file; its pictures are saved in the file's folder."""
+    _save_pictures(folder, name, [item for message in case.messages for item in _items(message["content"])])
     answer = {"role": "assistant", "content": case.expected}
     line: dict[str, Json] = {"name": name, "kind": kind, "messages": [*case.messages, answer]}
     return line if case.tools is None else {**line, "tools": case.tools}
+
+
+def _items(content: Json) -> list[Json]:
+    return content if isinstance(content, list) else []
 
 
 def _unlike_line(folder: Path, item: Unlike) -> dict[str, Json]:
