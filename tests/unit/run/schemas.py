@@ -37,7 +37,10 @@ def random_tools(rng: random.Random, *, depth: int = 3) -> list[Json]:
     """Return two to four tools with random parameters."""
     names = rng.sample(["weather", "get_time", "naïve", 'odd"name', "a-b.c"], rng.randint(2, 4))
     return [
-        {"type": "function", "function": {"name": name, "description": "d", "parameters": random_schema(rng, depth=depth)}}
+        {
+            "type": "function",
+            "function": {"name": name, "description": "d", "parameters": random_schema(rng, depth=depth)},
+        }
         for name in names
     ]
 
