@@ -12,9 +12,10 @@ import mlx.core as mx
 
 from edge.config import TextConfig
 from edge.errors import ConfigError
+from edge.kv.buffers import STEP_TOKENS, round_up
 from edge.kv.layer import LayerMemory
 from edge.kv.packed import PackedMemory
-from edge.kv.plain import STEP_TOKENS, PlainMemory, round_up
+from edge.kv.plain import PlainMemory
 
 KvBits = Literal[8, 4]
 
@@ -99,10 +100,10 @@ def restore_memory(form: str, state: tuple[mx.array, ...]) -> LayerMemory:
     looks = [(array.dtype, array.shape[:-1]) for array in state]
     is_row = all(array.ndim == 4 and array.shape[0] == 1 and array.shape[1] % 2 == 0 for array in state)  # keys, values
     if form == PLAIN_FORM and is_row and len(state) == 1 and state[0].dtype in _PLAIN_DTYPES:
-        return PlainMemory.from_state(state)
+        return PlainMemory(state)
     if form in _PACKED_FORMS and is_row and [dtype for dtype, _ in looks] == _PACKED_DTYPES:
         bits, group_size = _PACKED_FORMS[form]
         num_groups = state[0].shape[-1] * 32 // bits // group_size
         if len({shape for _, shape in looks}) == 1 and state[1].shape[-1] == state[2].shape[-1] == num_groups:
-            return PackedMemory.from_state(state, bits=bits, group_size=group_size)
+            return PackedMemory(state=state, bits=bits, group_size=group_size)
     raise ValueError(f"expected the state of a memory of form {form!r}, found {[array.shape for array in state]}")

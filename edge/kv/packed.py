@@ -13,12 +13,12 @@ long context, scores of a block of tokens are taken into a running softmax, so w
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Literal
 
 import mlx.core as mx
 import numpy as np
 
-from edge.kv.plain import cut_spare, write_tokens
+from edge.kv.buffers import TokenBuffers, write_tokens
 
 Bits = Literal[8, 4]
 
@@ -32,43 +32,20 @@ LEAST_CUT_ROWS = 16
 """Cuts of fewer rows would read all codes too often."""
 
 
-class PackedMemory:
+class PackedMemory(TokenBuffers):
     """Quantized keys and values of one row in one layer; see `edge.kv.layer.LayerMemory`."""
 
-    def __init__(self, *, bits: Bits, group_size: int) -> None:
-        """Make an empty memory.
+    def __init__(self, *, bits: Bits, group_size: int, state: tuple[mx.array, ...] = ()) -> None:
+        """Make a memory.
 
         Args:
             bits: Of one code.
             group_size: Values along the head that share a scale: 32, 64 or 128, a divisor of the head size.
+            state: Codes, scales and biases, (1, 2 * K, S, X) each, that `state` returned; none hold no token.
         """
+        super().__init__(state)
         self.bits: Bits = bits
         self.group_size = group_size
-        self._buffers: tuple[mx.array, ...] = ()
-        self._num_tokens = 0
-
-    @classmethod
-    def from_state(cls, state: tuple[mx.array, ...], *, bits: Bits, group_size: int) -> Self:
-        """Go on from what `state` returned."""
-        memory = cls(bits=bits, group_size=group_size)
-        memory._buffers = state
-        memory._num_tokens = state[0].shape[2] if state else 0
-        return memory
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens held, S."""
-        return self._num_tokens
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the three buffers, spare room included."""
-        return sum(int(buffer.nbytes) for buffer in self._buffers)
-
-    @property
-    def state(self) -> tuple[mx.array, ...]:
-        """Codes, scales and biases of the tokens held, (1, 2 * K, S, X) each; empty before the first `append`."""
-        return tuple(buffer[:, :, : self._num_tokens] for buffer in self._buffers)
 
     def append(self, keys_values: mx.array) -> None:
         """Quantize and add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
@@ -95,17 +72,6 @@ class PackedMemory:
             outputs.append(attend_rows(part, first_visible=first, is_causal=is_causal))
         mixed = outputs[0] if len(outputs) == 1 else mx.concatenate(outputs, axis=2)
         return mixed.astype(queries.dtype)
-
-    def trim(self, num_tokens: int) -> None:
-        """Forget the last tokens; at most all."""
-        self._num_tokens -= min(num_tokens, self._num_tokens)
-        self._buffers = cut_spare(self._buffers, num_tokens=self._num_tokens)
-
-    def fork(self) -> Self:
-        """Return a memory that goes on from here by itself; the buffers are shared until one of the two writes."""
-        other = type(self)(bits=self.bits, group_size=self.group_size)
-        other._buffers, other._num_tokens = self._buffers, self._num_tokens
-        return other
 
     def _attend_rows(self, queries: mx.array, *, first_visible: int, is_causal: bool) -> mx.array:
         """Attend from some rows of scaled queries; the first of them sees the tokens up to `first_visible`."""

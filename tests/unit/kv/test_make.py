@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from edge.errors import ConfigError
+from edge.kv.buffers import STEP_TOKENS
 from edge.kv.layer import RowMemory
 from edge.kv.make import KvBits, bytes_per_token, make_memory, memory_bytes, memory_form, restore_memory
 from edge.kv.packed import PackedMemory
-from edge.kv.plain import STEP_TOKENS, PlainMemory
+from edge.kv.plain import PlainMemory
 from edge.kv.prefix import row_bytes
 from tests.unit.model.tiny import TEXT
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from edge.kv import packed
+from edge.kv.buffers import STEP_TOKENS
 from edge.kv.make import KvBits, choose_group_size
 from edge.kv.packed import PackedMemory
-from edge.kv.plain import STEP_TOKENS, PlainMemory
+from edge.kv.plain import PlainMemory
 from tests.unit.kv.reference import HEADS, KV_HEADS, numpy_attention, random_pairs, random_tokens, relative_error
 
 # Relative error of the mixed values on normal keys and values, 400 tokens: measured, and allowed.
@@ -128,7 +129,7 @@ def test_a_trimmed_memory_forgets_what_it_held(bits: KvBits) -> None:
     expected = numpy_attention(queries, *(part[:, :, :20] for part in unpacked(filled(30, bits=bits))), scale=SCALE)
     assert relative_error(memory.attend(queries, scale=SCALE, mask="causal"), expected) <= 2e-6
     memory.append(random_pairs(2, seed=7))
-    assert is_equal(PackedMemory.from_state(_first(memory, 20), bits=bits, group_size=64), _trimmed(30, 10, bits))
+    assert is_equal(PackedMemory(state=_first(memory, 20), bits=bits, group_size=64), _trimmed(30, 10, bits))
     memory.trim(100)
     assert (memory.num_tokens, memory.nbytes, memory.state) == (0, 0, ())
 
@@ -146,12 +147,12 @@ def _trimmed(count: int, removed: int, bits: KvBits) -> PackedMemory:
 @pytest.mark.parametrize("bits", BITS)
 def test_forked_and_restored_memories_go_on_by_themselves(bits: KvBits) -> None:
     source = filled(5, bits=bits)
-    fork, restored = source.fork(), PackedMemory.from_state(source.state, bits=bits, group_size=64)
+    fork, restored = source.fork(), PackedMemory(state=source.state, bits=bits, group_size=64)
     for memory, seed in ((source, 1), (fork, 2), (restored, 2)):
         memory.append(random_pairs(1, seed=seed))
     assert is_equal(fork, restored)
     assert not is_equal(source, fork)
-    assert is_equal(PackedMemory.from_state(_first(source, 5), bits=bits, group_size=64), filled(5, bits=bits))
+    assert is_equal(PackedMemory(state=_first(source, 5), bits=bits, group_size=64), filled(5, bits=bits))
     queries = random_tokens(2, seed=3, heads=HEADS)
     one, other = (memory.attend(queries, scale=SCALE, mask="causal") for memory in (fork, restored))
     assert relative_error(one, np.array(other, dtype=np.float64)) <= 1e-6

@@ -8,7 +8,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from edge.kv.plain import STEP_TOKENS, PlainMemory
+from edge.kv.buffers import STEP_TOKENS
+from edge.kv.plain import PlainMemory
 from tests.unit.kv.reference import HEADS, KV_HEADS, numpy_attention, random_pairs, random_tokens, relative_error
 
 TOKEN_BYTES = 2 * KV_HEADS * 64 * 4
@@ -101,11 +102,11 @@ def test_a_fork_and_its_source_do_not_disturb_each_other() -> None:
 
 def test_a_restored_memory_equals_the_saved_one() -> None:
     memory = filled(5)
-    restored = PlainMemory.from_state(memory.state)
+    restored = PlainMemory(memory.state)
     memory.append(*filled(1, seed=1).state)
     restored.append(*filled(1, seed=1).state)
     assert np.array_equal(held_by(restored), held_by(memory))
-    assert PlainMemory.from_state(PlainMemory().state).num_tokens == 0
+    assert PlainMemory(PlainMemory().state).num_tokens == 0
 
 
 def large() -> PlainMemory:

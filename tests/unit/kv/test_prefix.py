@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.kv import prefix
+from edge.kv.buffers import STEP_TOKENS
 from edge.kv.layer import LayerMemory, RowMemory
-from edge.kv.plain import STEP_TOKENS, PlainMemory
+from edge.kv.plain import PlainMemory
 from edge.kv.prefix import MIN_SHARED_TOKENS, PrefixKey, PrefixPool, SpanKey, fork_first, shared_tokens
 
 PICTURE = (7, 7, 7, 7)
