@@ -58,6 +58,13 @@ class Fields:
             self._left[name] = int(value)
         return self._take(name, int)  # type: ignore[no-any-return]  # checked there
 
+    def between(self, name: str, least: int, most: int) -> int | None:
+        """Take a whole number within bounds."""
+        value = self.whole(name)
+        if value is not None and not least <= value <= most:
+            raise self.wrong(name, f"{least} to {most}", value)
+        return value
+
     def number(self, name: str) -> float | None:
         """Take a number."""
         value = self._left.get(name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.engine import Engine
-from edge.request import Request
+from edge.request import MAX_TOP_LOGPROBS, Request
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
 from edge.server.fields import Fields
@@ -137,9 +137,7 @@ def _read(
     ignored: list[str],
 ) -> OllamaRequest:
     """Take what both endpoints have."""
-    has_logprobs, top_logprobs = fields.flag("logprobs"), fields.whole("top_logprobs")
-    if top_logprobs is not None and not 0 <= top_logprobs <= 20:
-        raise fields.wrong("top_logprobs", "0 to 20", top_logprobs)
+    has_logprobs, top_logprobs = fields.flag("logprobs"), fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     options = read_options(fields, limits=limits)
     model, schema = fields.text("model") or fields.text("name"), _read_format(fields)
     is_stream, think = fields.flag("stream", default=True), read_think(fields)

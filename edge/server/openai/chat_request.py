@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.engine import Engine
-from edge.request import Request
+from edge.request import MAX_TOP_LOGPROBS, Request
 from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
@@ -119,14 +119,10 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     max_tokens = older if max_tokens is None else max_tokens
     if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
         raise fields.wrong("max_completion_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
-    choices = fields.whole("n")
-    if choices is not None and not 1 <= choices <= limits.choices:
-        raise fields.wrong("n", f"1 to {limits.choices}", choices)
+    choices = fields.between("n", 1, limits.choices)
     options = fields.inner("stream_options")
     has_usage = options.flag("include_usage")
-    has_logprobs, top_logprobs = fields.flag("logprobs"), fields.whole("top_logprobs")
-    if top_logprobs is not None and not 0 <= top_logprobs <= 20:
-        raise fields.wrong("top_logprobs", "0 to 20", top_logprobs)
+    has_logprobs, top_logprobs = fields.flag("logprobs"), fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     tools = read_tools(fields)
     schema, grammar = read_format(fields)
     request = ChatRequest(

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from edge.engine import Engine
 from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, Usage
+from edge.request import MAX_TOP_LOGPROBS
 from edge.request import Request as EngineRequest
 from edge.server.arguments import ServerLimits
 from edge.server.asking import Asking, begin
@@ -96,9 +97,7 @@ def read_completion_request(body: Mapping[str, Json], *, limits: ServerLimits) -
     max_tokens = fields.whole("max_tokens")
     if max_tokens is not None and max_tokens < 1:
         raise fields.wrong("max_tokens", "at least 1", max_tokens)
-    logprobs = fields.whole("logprobs")
-    if logprobs is not None and not 0 <= logprobs <= 20:
-        raise fields.wrong("logprobs", "0 to 20", logprobs)
+    logprobs = fields.between("logprobs", 0, MAX_TOP_LOGPROBS)
     options = fields.inner("stream_options")
     schema, grammar = read_format(fields)
     request = CompletionRequest(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge.request import MAX_TOP_LOGPROBS
 from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields
 from edge.server.openai.chat_request import ChatRequest, read_media_limits
@@ -61,9 +62,7 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
     tools = read_tools(fields)
     schema, text_left = _read_text_format(fields)
     includes = [str(one) for one in fields.items("include")]
-    top_logprobs = fields.whole("top_logprobs")
-    if top_logprobs is not None and not 0 <= top_logprobs <= 20:
-        raise fields.wrong("top_logprobs", "0 to 20", top_logprobs)
+    top_logprobs = fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     model, is_stream = fields.text("model"), fields.flag("stream")
     sampling, media = read_sampling(fields), read_media_limits(fields)
     previous_id, is_stored = fields.text("previous_response_id"), fields.flag("store", default=True)
