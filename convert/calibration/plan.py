@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from convert.calibration.forward import keeps_rows
 from convert.calibration.moments import triangle_size
+from convert.memory import check_memory
 from convert.verify.samples import SampleSet
 from edge.config import ModelConfig
-from edge.errors import MemoryPlanError
-from edge.memory import GB, available_bytes
 
 _LIBRARIES_BYTES = 450_000_000  # Python, numpy, MLX, a real vocabulary, and buffers that come and go, measured
 _EXPERTS_BYTES = 400_000_000  # some experts as they are stored and in float32, and what goes through them
@@ -31,12 +30,8 @@ class RunPlan:
         Raises:
             MemoryPlanError: Less memory is free.
         """
-        free = available_bytes() if available is None else available
-        if self.memory_bytes > free:
-            raise MemoryPlanError(
-                f"Calibrating needs {self.memory_bytes / GB:.1f} GB of memory, {free / GB:.1f} GB are free. Close "
-                "other programs, or give fewer prompts with --prompts."
-            )
+        advice = "give fewer prompts with --prompts"
+        check_memory(self.memory_bytes, what="Calibrating", advice=advice, available=available)
 
 
 def plan_run(config: ModelConfig, samples: SampleSet, *, fisher_tokens: int) -> RunPlan:

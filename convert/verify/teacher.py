@@ -12,14 +12,13 @@ from math import prod
 
 import numpy as np
 
+from convert.memory import check_memory
 from convert.verify.samples import SampleSet
 from convert.verify.scores import ROWS_AT_ONCE, TOP_TOKENS, TeacherLogits, teacher_logits
 from convert.verify.stages import Array, Blocks, Stage, layer_name, list_stages, run_stage
 from convert.verify.store import StateStore
 from edge.checkpoint.folder import Checkpoint
 from edge.config import ModelConfig
-from edge.errors import MemoryPlanError
-from edge.memory import GB, available_bytes
 
 LOGITS = "logits"
 PROBE_ROWS = 8  # tokens that every expert is shown, so that experts nobody chose are checked too
@@ -40,12 +39,8 @@ class PassPlan:
         Raises:
             MemoryPlanError: Less memory is free.
         """
-        free = available_bytes() if available is None else available
-        if self.memory_bytes > free:
-            raise MemoryPlanError(
-                f"One block of the reference needs {self.memory_bytes / GB:.1f} GB, {free / GB:.1f} GB are free. "
-                "Close other programs, or give --dtype bfloat16, or fewer prompts."
-            )
+        advice = "give --dtype bfloat16, or fewer prompts"
+        check_memory(self.memory_bytes, what="One block of the reference", advice=advice, available=available)
 
 
 def plan_pass(checkpoint: Checkpoint, samples: SampleSet, *, itemsize: int) -> PassPlan:
