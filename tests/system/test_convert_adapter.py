@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.system.test_convert_line import (
+from tests.system.convert_lines import (
     GGUF,
     MLX,
     REPACK,
@@ -17,31 +16,12 @@ from tests.system.test_convert_line import (
     assert_nothing_is_there,
     at_piece,
     cut,
-    make_source,
     rewrite,
     run,
 )
 from tests.unit.checkpoint.adapters import pair_of, write_adapter
 
 merging_line = pytest.mark.parametrize("line", [MLX, GGUF], ids=lambda line: line.name)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_source(tmp_path_factory.mktemp("adapter") / "Tiny")
-
-
-@pytest.fixture
-def source(sound: Path, tmp_path: Path) -> Path:
-    """A copy to harm."""
-    return Path(shutil.copytree(sound, tmp_path / "Tiny"))
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Where the output goes."""
-    (tmp_path / "place").mkdir()
-    return tmp_path / "place"
 
 
 def made_without(line: Line, sound: Path, folder: Path) -> dict[str, str]:
