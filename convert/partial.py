@@ -187,14 +187,6 @@ class PartialOutput:
             self._check_space(extra_bytes)
             yield self
 
-    def write_piece(self, number: int, contents: Iterable[memoryview]) -> str:
-        """Write the bytes of a piece, one entry per extent; return their sha256 for `record`.
-
-        Raises:
-            OutputError: The disk is full or fails.
-        """
-        return self._files.write(self._pieces[number], contents)
-
     def record(self, number: int, digest: str) -> None:
         """Note in the journal that a piece is written.
 

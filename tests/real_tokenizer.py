@@ -9,6 +9,8 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
+from tokenizers import Tokenizer as Backend
+
 from edge.prompt.text.tokenizer import SPLIT_PATTERN, Tokenizer, _byte_alphabet
 
 SPECIAL = [
@@ -78,7 +80,7 @@ def tokenizer_json() -> str:
 @lru_cache(maxsize=1)
 def real_tokenizer() -> Tokenizer:
     """Return the real tokenizer, built once for all tests."""
-    return Tokenizer.from_json(tokenizer_json())
+    return Tokenizer(Backend.from_str(tokenizer_json()))
 
 
 @lru_cache(maxsize=1)

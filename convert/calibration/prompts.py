@@ -32,7 +32,6 @@ _GOODS = (
     "screws",
 )
 _PLACES = ("Oslo", "Quito", "Nairobi", "Kyoto", "Lima", "Gdansk", "Perth", "Tunis", "Riga", "Bergen", "Cusco", "Hobart")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FORMS = ("circle", "square", "triangle")
 _FUNCTIONS = {
     "book_table": ("Book a table in a restaurant.", ("place", "guests")),

@@ -101,11 +101,6 @@ class Prompt:
         return int(self.positions.max()) + 1
 
     @property
-    def num_visual_tokens(self) -> int:
-        """Tokens that stand for pictures and videos."""
-        return sum(media.num_tokens for media in self.media)
-
-    @property
     def opens_reasoning(self) -> bool:
         """Tell whether the answer starts inside a `<think>` block that the prompt opened."""
         return _opens_thought(self.text)

@@ -10,7 +10,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,10 +154,3 @@ def _read_arguments(call: ToolCall) -> tuple[dict[str, Json], str | None]:
     except (ValueError, RecursionError) as error:
         return {}, f"the arguments are no JSON ({error})"
     return (arguments, None) if isinstance(arguments, dict) else ({}, "the arguments are no JSON object")
-
-
-def box_of(tools: Sequence[Tool | Callable[..., Json]], **settings: Json) -> ToolBox:
-    """Make a box of tools or typed functions; settings are fields of `ToolBox`."""
-    box = ToolBox(**settings)
-    box.add(tools)
-    return box

@@ -23,7 +23,6 @@ V_HIDDEN, V_DEPTH, V_HEADS, V_INTER, V_GRID = 192, 6, 4, 512, 12
 DEEPSTACK = (0, 2, 4)
 VOCAB = 1024
 EPS = 1e-6
-PATCH_DIM = 3 * 2 * 16 * 16
 
 
 @dataclass(frozen=True, slots=True)

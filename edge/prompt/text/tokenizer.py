@@ -77,15 +77,6 @@ class Tokenizer:
         return max(map(len, self._backend.get_vocab(True)), default=1)
 
     @classmethod
-    def from_json(cls, text: str, *, where: str = "tokenizer.json") -> Tokenizer:
-        """Read a tokenizer.json's text by itself.
-
-        Raises:
-            ConfigError: It cannot be read.
-        """
-        return cls(_read_backend(text, where))
-
-    @classmethod
     def from_vocabulary(
         cls, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], added: Mapping[str, tuple[int, bool]]
     ) -> Tokenizer:

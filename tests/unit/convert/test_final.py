@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.disk import Extent, OutputError
+from convert.disk import Extent, OpenFiles, OutputError
 from convert.final import JOURNAL, Final, FinalFiles, FinalFolder, partial_path
 from convert.partial import OutputFile, PartialOutput
 from edge.errors import UsageError
@@ -35,9 +35,11 @@ def produce(final: Final, *, before_end: Callable[[], object] = lambda: None) ->
     output = PartialOutput(final, files=FILES, pieces=PIECES)
     with output.opened({"source": "s"}):
         num_kept = len(output.done)
+        opened = OpenFiles(output.path, NAMES)  # as a crew does
         for number in range(len(PIECES)):
             if number not in output.done:
-                output.record(number, output.write_piece(number, [memoryview(b"data")]))
+                output.record(number, opened.write(PIECES[number], [memoryview(b"data")]))
+        opened.close()
         before_end()
         output.finish()
     return num_kept

@@ -9,8 +9,9 @@ from PIL import Image as Picture
 
 from edge.errors import RequestError
 from edge.events import ToolCall
-from edge.tools.box import ToolBox, box_of
+from edge.tools.box import ToolBox
 from edge.tools.tool import ToolResult
+from tests.unit.tools.boxes import box_of
 
 
 def weather(city: str, days: int = 1) -> dict[str, Any]:

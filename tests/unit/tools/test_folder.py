@@ -7,8 +7,8 @@ import pytest
 
 from edge.errors import RequestError
 from edge.events import ToolCall
-from edge.tools.box import box_of
 from edge.tools.folder import MAX_BYTES, folder_tools
+from tests.unit.tools.boxes import box_of
 
 
 @pytest.fixture

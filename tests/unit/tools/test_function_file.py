@@ -6,8 +6,8 @@ import pytest
 
 from edge.errors import EdgeError, UsageError
 from edge.events import ToolCall
-from edge.tools.box import box_of
 from edge.tools.function_file import load_functions
+from tests.unit.tools.boxes import box_of
 
 FILE = '''
 from dataclasses import dataclass

@@ -8,9 +8,10 @@ import pytest
 
 from edge.events import Event, FinishEvent, FinishReason, TextEvent, ToolCall, ToolCallEvent, Usage
 from edge.request import Request
-from edge.tools.box import ToolBox, box_of
+from edge.tools.box import ToolBox
 from edge.tools.rounds import ToolRun, run_with_tools
 from edge.tools.tool import ToolResultEvent
+from tests.unit.tools.boxes import box_of
 
 USAGE = Usage(1, 0, 1, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
 

@@ -129,4 +129,4 @@ def test_tokens_that_strip_their_neighbours_are_refused() -> None:
     raw = json.loads(tokenizer_json())
     raw["added_tokens"][0]["lstrip"] = True
     with pytest.raises(ConfigError, match="strips its neighbours"):
-        Tokenizer.from_json(json.dumps(raw))
+        Tokenizer(Backend.from_str(json.dumps(raw)))
