@@ -30,6 +30,7 @@ from edge.model.vision import VisionTower
 from edge.plan.estimate import Estimate, Task, estimate
 from edge.plan.family import FAMILY
 from edge.plan.weights import SIZES, format_of
+from edge.run.flight import held_to
 from edge.settings import GenerationSettings, ImageSettings
 from edge.version import describe_version
 from tests.unit.run.engines import GivenPrompts, ask
@@ -179,15 +180,16 @@ def tower_line(vision: VisionConfig, side_patches: int) -> str:
     before = mx.get_active_memory()
     mx.reset_peak_memory()
     grid = (1, side_patches, side_patches)
-    steps = tower.steps(mx.zeros((side_patches**2, config.patch_values)), [grid])
-    while True:
-        try:
-            mx.eval(next(steps))
-        except StopIteration as end:
-            mx.eval(end.value.features, *end.value.deepstack)
-            break
-    peak = int(mx.get_peak_memory()) - int(before)
     planned = vision_bytes(config, grid, precision=ON_CPU)
+    steps = tower.steps(mx.zeros((side_patches**2, config.patch_values)), [grid])
+    with held_to(planned):
+        while True:
+            try:
+                mx.eval(next(steps))
+            except StopIteration as end:
+                mx.eval(end.value.features, *end.value.deepstack)
+                break
+    peak = int(mx.get_peak_memory()) - int(before)
     return (
         f"width {config.hidden_size}, picture {side_patches**2} patches: planned {planned / 1e6:.1f} MB, "
         f"measured {peak / 1e6:.1f} MB, ratio {planned / peak:.3f}"

@@ -58,6 +58,7 @@ LAYERS = {
     "edge.engine": 9,
     "edge.loading": 9,
     "edge.memory": 4,
+    "edge.memory_vision": 4,
     "edge.plan": 5,
     "edge.plan.checkpoint": 10,
     "edge.plan.report": 10,
