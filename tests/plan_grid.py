@@ -2,11 +2,11 @@
 
     python -m tests.plan_grid demo
     python -m tests.plan_grid slice
-    python -m tests.plan_grid tower
+    python -m tests.plan_grid tower [SIDE ...]
 
 In: the demo checkpoint, or two decoder layers and three vision blocks of random 4-bit weights at the widths of the 30B,
-or two blocks of either's tower alone. Out: a line for each point: planned and measured peak, weights included, and the
-same beside the weights. On the CPU.
+or two blocks of either's tower alone (with sides, in patches: the 30B's at these). Out: a line for each point: planned
+and measured peak, weights included, and the same beside the weights. On the CPU.
 """
 
 from __future__ import annotations
@@ -198,9 +198,13 @@ def tower_line(vision: VisionConfig, side_patches: int) -> str:
 
 def main(arguments: list[str]) -> None:
     """Print the grid of one model."""
-    if arguments == ["tower"]:
+    if arguments[:1] == ["tower"]:
         mx.set_default_device(mx.cpu)
-        for vision, sides in ((demo()[0].vision, (16, 32, 40, 48)), (FAMILY["30B-A3B"].vision, (16, 32, 48))):
+        given = tuple(map(int, arguments[1:]))
+        towers = [(FAMILY["30B-A3B"].vision, given or (16, 32, 48))]
+        if not given:
+            towers.insert(0, (demo()[0].vision, (16, 32, 40, 48)))
+        for vision, sides in towers:
             for side in sides:
                 print(tower_line(vision, side), flush=True)
         return
