@@ -1,8 +1,9 @@
-"""Measure reading a picture and the vision tower against mlx-vlm: `python -m tests.tower_against PYTHON`.
+"""Measure reading a picture and the vision tower against mlx-vlm: `python -m tests.tower_against PYTHON [tower]`.
 
 In: the Python of an environment with mlx-vlm. Out: processor seconds of both by turns, each in a process of its own: a
-picture of 2048x2048 from decoded pixels to patches, and two blocks of the 30B's tower on 1,024 patches, float32 on the
-CPU. mlx-vlm has no bound on scores there: larger pictures take it 4 * 16 * patches^2 bytes.
+picture of 2048x2048, and one of 2500x2000 that is resized, from decoded pixels to patches; with `tower` two blocks of
+the 30B's tower on 1,024 patches, float32 on the CPU. mlx-vlm has no bound on scores there: larger pictures take it
+4 * 16 * patches^2 bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from PIL import Image
 mx.set_default_device(mx.cpu)
 pixels = np.random.default_rng(0).integers(0, 256, (2048, 2048, 3), dtype=np.uint8)
 picture, small = Image.fromarray(pixels), Image.fromarray(pixels[:64, :64])
+odd = Image.fromarray(np.resize(pixels, (2000, 2500, 3)))
 patches, side, depth, levels = mx.zeros((1024, 1536)), 32, 2, [0]
 def seconds(function, *arguments):
     started = time.process_time()
@@ -64,13 +66,14 @@ def see():
 """
 MEASURE = """
 read(small)
-print(json.dumps({"read": min(seconds(read, picture) for _ in range(2)), "tower": seconds(see)}))
+found = {name: min(seconds(read, one) for _ in range(2)) for name, one in (("read", picture), ("resize", odd))}
+print(json.dumps({**found, "tower": seconds(see) if "tower" in sys.argv else 0.0}))
 """
 
 
 def measured(python: str, code: str) -> dict[str, float]:
     """Run one side in a fresh process."""
-    command = [python, "-c", SIZES + code + MEASURE]
+    command = [python, "-c", SIZES + code + MEASURE, *sys.argv[2:]]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -79,7 +82,7 @@ def measured(python: str, code: str) -> dict[str, float]:
 def main() -> None:
     """Measure by turns; print both medians and the median of the ratios."""
     pairs = [(measured(sys.executable, OURS), measured(sys.argv[1], THEIRS)) for _ in range(ROUNDS)]
-    for what in ("read", "tower"):
+    for what in ("read", "resize", *sys.argv[2:]):
         mine, theirs = [one[what] for one, _ in pairs], [other[what] for _, other in pairs]
         ratios = sorted(one / other for one, other in zip(mine, theirs, strict=True))
         print(
