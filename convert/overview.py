@@ -55,11 +55,10 @@ def describe_outputs(config: ModelConfig) -> list[str]:
 
 def _mlx_outputs(config: ModelConfig) -> Iterator[tuple[str, list[Stored]]]:
     from convert.mlx.layout import lay_out_folder
-    from convert.recipes import FORMATS, RECIPES, choose_formats
+    from edge.plan.recipes import RECIPES, recipe_formats
 
-    for recipe in RECIPES.values():
-        choices = choose_formats(config, base=FORMATS[recipe.format_name], recipe=recipe)
-        yield f"mlx --recipe {recipe.name}", lay_out_folder(config, choices).stored()
+    for name in RECIPES:
+        yield f"mlx --recipe {name}", lay_out_folder(config, recipe_formats(config, name)).stored()
 
 
 def _gguf_outputs(config: ModelConfig) -> Iterator[tuple[str, list[Stored]]]:

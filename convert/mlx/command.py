@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from convert.arguments import add_calibration_argument, add_source_arguments, next_command
 from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
-from convert.recipes import RECIPES, Format, checked_format, parse_format
+from convert.formats import checked_format, parse_format
 from edge.errors import UsageError
+from edge.plan.recipes import RECIPES, Format
 
 if TYPE_CHECKING:
     from convert.mlx.budgeted import Budgeted

@@ -15,7 +15,7 @@ from convert.calibration.file import Calibration
 from convert.calibration.sites import Site, site_of
 from convert.mlx.affine import Floats, Packed
 from convert.mlx.compensate import feedback_of, quantize_compensated
-from convert.recipes import Format
+from edge.plan.recipes import Format
 
 MOST_BITS = 6  # at 8 bits a search loses nothing that shows
 _MOST_KEPT = 4  # feedbacks in memory: gate and up of an expert, or q, k and v, come one after another

@@ -14,7 +14,6 @@ import torch
 
 from convert.disk import check_space
 from convert.interrupt import explain_interrupt
-from convert.recipes import Format
 from convert.source import mark_files
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
@@ -27,6 +26,7 @@ from convert.verify.torch_blocks import TorchBlocks
 from edge.checkpoint.files.hub import resolve_model
 from edge.checkpoint.folder import Checkpoint, open_checkpoint
 from edge.memory import GB
+from edge.plan.recipes import Format
 from edge.prompt.processor import Processor
 
 Dtype = Literal["float32", "bfloat16"]

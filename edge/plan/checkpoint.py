@@ -11,7 +11,8 @@ from pathlib import Path
 from edge.config import ModelConfig
 from edge.errors import UsageError
 from edge.plan.family import FAMILY, find_published
-from edge.plan.weights import SIZES, recipe_bytes
+from edge.plan.recipes import RECIPES
+from edge.plan.weights import recipe_bytes
 from edge.settings import ImageSettings
 
 
@@ -46,8 +47,8 @@ def find_model(name: str, *, itemsize: int, recipe: str | None = None) -> Planne
         ConfigError: Its configuration cannot be used.
         WeightError: Its files are broken.
     """
-    if recipe is not None and recipe not in SIZES:
-        raise UsageError(f"--recipe {recipe}: expected one of {', '.join(SIZES)}.")
+    if recipe is not None and recipe not in RECIPES:
+        raise UsageError(f"--recipe {recipe}: expected one of {', '.join(RECIPES)}.")
     path = Path(name).expanduser()
     if name != "demo" and not path.exists():
         found = find_published(name)
@@ -56,7 +57,7 @@ def find_model(name: str, *, itemsize: int, recipe: str | None = None) -> Planne
                 f"{name}: no such folder or file, and no published model. Published are {', '.join(FAMILY)}."
             )
         size, config = found
-        names = [recipe] if recipe else list(SIZES)
+        names = [recipe] if recipe else list(RECIPES)
         return Planned(f"Qwen3-VL-{size}", config, tuple(Variant(one, recipe_bytes(config, one)) for one in names))
     config, weight_bytes, images = _read_files(name, path, itemsize)
     variants = [Variant("as it is", weight_bytes)]

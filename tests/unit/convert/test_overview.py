@@ -11,10 +11,10 @@ from convert.__main__ import main
 from convert.gguf.plan import describe_types
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES
 from convert.overview import describe_outputs
-from convert.recipes import RECIPES
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config_json import model_config_from_dict
 from edge.loading import DEMO_FOLDER
+from edge.plan.recipes import RECIPES
 from tests.shared_facts import FACTS, needs_facts
 
 

@@ -10,10 +10,10 @@ import pytest
 from convert.mlx.layout import lay_out_folder
 from convert.mlx.run import Plan, make_plan
 from convert.plan import context_tokens, describe_macs, describe_plan, make_rows
-from convert.recipes import RECIPES
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config_json import model_config_from_dict
 from edge.memory import Precision
+from edge.plan.recipes import RECIPES
 from tests.figures import note_figure
 from tests.shared_facts import FACTS, needs_facts
 from tests.unit.checkpoint.checkpoints import tiny_config_json

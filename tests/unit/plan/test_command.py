@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from edge.plan.__main__ import main
-from edge.plan.weights import SIZES
+from edge.plan.recipes import RECIPES
 
 
 def test_a_table_of_the_family_needs_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--mac", "M4 24 GB"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 6 * len(SIZES)
+    assert len(lines) == 2 + 6 * len(RECIPES)
     assert any(line.startswith("Qwen3-VL-30B-A3B     4bit ") and "18.26 GB" in line for line in lines)
 
 
