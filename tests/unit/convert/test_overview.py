@@ -58,4 +58,5 @@ def test_the_command_prints_a_line_for_every_recipe_and_type(capsys: pytest.Capt
     assert main(["plan", str(DEMO_FOLDER)]) == 0
     told = capsys.readouterr().out
     assert all(f"mlx --recipe {name} " in told for name in RECIPES)
+    assert told.splitlines()[0].split()[1] == "MB"  # in GB all lines of a small model would say 0.02
     assert all(f"gguf --type {name} " in told for name in FILE_TYPES)
