@@ -90,18 +90,11 @@ class Measurement:
         opened = _with_distinct_names([open_candidate(source) for source in candidates])
         paired = [with_reference_videos(candidate, processor.videos) for candidate in opened]
         found = tuple(candidate for candidate, _ in paired)
-        token_ids = np.unique(np.concatenate([sample.prompt.token_ids for sample in samples.samples]))[:_COMPARED_ROWS]
         for candidate in found:
             check_pair(
                 candidate, config=checkpoint.config, conversations=conversations, samples=samples, reference=reference
             )
-            check_weights(
-                candidate,
-                final_norm=blocks.final_norm(),
-                rows=blocks.embedding_rows(torch.from_numpy(token_ids.astype(np.int64))).numpy(),
-                token_ids=token_ids.tolist(),
-                reference=reference,
-            )
+            _check_weights(candidate, blocks, samples, reference=reference)
             candidate.blocks.release()
         digest = _digest(checkpoint, samples, dtype)
         return cls(
@@ -176,6 +169,18 @@ class Measurement:
         """Tell whether a report may be written beside a candidate: not into the reference, nor into a download."""
         folder = candidate.card_folder.resolve()
         return folder != self.checkpoint.source.folder.resolve() and "snapshots" not in folder.parts
+
+
+def _check_weights(candidate: Candidate, blocks: TorchBlocks, samples: SampleSet, *, reference: str) -> None:
+    """Refuse a candidate of another model: some rows of the embedding and the last norm tell."""
+    token_ids = np.unique(np.concatenate([sample.prompt.token_ids for sample in samples.samples]))[:_COMPARED_ROWS]
+    check_weights(
+        candidate,
+        final_norm=blocks.final_norm(),
+        rows=blocks.embedding_rows(torch.from_numpy(token_ids.astype(np.int64))).numpy(),
+        token_ids=token_ids.tolist(),
+        reference=reference,
+    )
 
 
 def _torch_dtype(dtype: Dtype) -> torch.dtype:
