@@ -1,7 +1,4 @@
-"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata.
-
-Tested by tests/unit/convert/test_repack.py.
-"""
+"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata."""
 
 from __future__ import annotations
 

@@ -1,13 +1,16 @@
 """Name the test files nearest to a module: `python -m tests.nearest edge/run/plan.py`.
 
 A module has a test file of its own name where it can be tested alone; others are held by the tests of what uses them.
-Nearest is who imports the module in the fewest steps. Tests that start programs as processes import nothing and are
-not found: look for the program's name in tests/system.
+Nearest is who imports the module in the fewest steps. Tests that start programs as processes import nothing: those that
+matter are named in the module's docstring (`Tested by tests/system/...`), the rest is found in tests/system by the
+program's name.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -41,8 +44,14 @@ def own_test(path: Path) -> Path:
     return ROOT.joinpath("tests", "unit", *inner[:-1], f"test_{inner[-1]}")
 
 
+def named_tests(path: Path) -> list[Path]:
+    """Return the test files that a module's docstring names."""
+    return [ROOT / name for name in re.findall(r"tests/[\w/]+\.py", ast.get_docstring(read(path)) or "")]
+
+
 def nearest(path: Path, *, most_steps: int = 99) -> list[tuple[int, Path]]:
-    """Find test files that reach a module through imports, with the number of steps; its own test file is step 0.
+    """Find test files that reach a module through imports, with the number of steps; its own test file, and those
+    that its docstring names, are step 0.
 
     Args:
         path: The module.
@@ -56,8 +65,7 @@ def nearest(path: Path, *, most_steps: int = 99) -> list[tuple[int, Path]]:
         steps |= dict.fromkeys(outer, count)
     found = {ROOT.joinpath(*name.split(".")).with_suffix(".py"): count for name, count in steps.items()}
     tests = {file: count for file, count in found.items() if file.name.startswith("test_")}
-    if own_test(path).is_file():
-        tests[own_test(path)] = 0
+    tests |= {file: 0 for file in (*named_tests(path), own_test(path)) if file.is_file()}
     return sorted((count, file) for file, count in tests.items())
 
 

@@ -1,7 +1,4 @@
-"""Write the files beside the weights of an MLX folder: configuration, index, sums, card, and copies from the source.
-
-Tested by tests/unit/convert/mlx/test_run.py.
-"""
+"""Write the files beside the weights of an MLX folder: configuration, index, sums, card, and copies from the source."""
 
 from __future__ import annotations
 

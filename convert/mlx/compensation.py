@@ -1,7 +1,6 @@
 """Give every matrix the feedback of its inputs, from a calibration; matrices that share inputs share the work.
 
-In: a calibration, parameter names and rows of them. Out: packed rows with compensated errors. Tested by
-tests/unit/convert/mlx/test_compensate.py.
+In: a calibration, parameter names and rows of them. Out: packed rows with compensated errors.
 """
 
 from __future__ import annotations

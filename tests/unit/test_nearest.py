@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.imports import ROOT, read
-from tests.nearest import main, nearest, own_test
+from tests.nearest import main, named_tests, nearest, own_test
 
 MOST_STEPS = 2
 MODULES = sorted(
@@ -32,6 +32,14 @@ def test_the_test_file_of_the_same_name_comes_first(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.startswith("0  tests/unit/text/test_stops.py\n")
     assert main(["convert/mlx/packing.py"]) == 0
     assert capsys.readouterr().out.startswith("0  tests/unit/convert/mlx/test_packing.py\n")
+
+
+def test_tests_that_a_docstring_names_are_there_and_come_first() -> None:
+    named = {path: named_tests(path) for path in MODULES}
+    assert not [str(file) for files in named.values() for file in files if not file.is_file()]
+    work = ROOT / "convert" / "work.py"
+    assert named[work]
+    assert [(0, file) for file in named[work]] == nearest(work)[: len(named[work])]
 
 
 def test_without_one_those_that_import_it_come_before_those_that_import_its_users() -> None:
