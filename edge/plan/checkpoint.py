@@ -73,6 +73,6 @@ def _read_files(name: str, path: Path, itemsize: int) -> tuple[ModelConfig, int,
     from edge.checkpoint import door
     from edge.loading import demo_folder
 
-    dtype = mx.bfloat16 if itemsize == 2 else mx.float32
-    checkpoint = door.open(demo_folder() if name == "demo" else path, dtype=dtype)
+    # float32, which every machine computes in: what is planned here may run elsewhere.
+    checkpoint = door.open(demo_folder() if name == "demo" else path, dtype=mx.float32)
     return checkpoint.config, checkpoint.weight_bytes(itemsize=itemsize), checkpoint.read_processor().images
