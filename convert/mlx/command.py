@@ -44,7 +44,8 @@ exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrup
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    recipes = "\n".join(f"  {recipe.name:11}{recipe.sentence}" for recipe in RECIPES.values())
+    wide = 1 + max(map(len, RECIPES))
+    recipes = "\n".join(f"  {recipe.name:{wide}}{recipe.sentence}" for recipe in RECIPES.values())
     parser.usage = "%(prog)s SOURCE OUT --recipe NAME [options]"
     parser.epilog = f"recipes:\n{recipes}\n\n{EXAMPLES}"
     add_source_arguments(parser)

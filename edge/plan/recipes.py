@@ -103,6 +103,15 @@ def _careful(format_name: str) -> tuple[Override, ...]:
     )
 
 
+# Experts are nearly all of the bytes; what each token passes through is a small part that pays for its bits.
+_ALL_BUT_EXPERTS = (
+    _ROUTER_SAFE,
+    Override("self_attn", "6bit"),
+    Override(EMBEDDING, "6bit"),
+    Override(HEAD, "6bit"),
+    Override("vision_tower", "8bit"),
+)
+
 _ALL = (
     Recipe("bf16", "Nothing lost: the published weights, in the layout MLX reads without work.", "bf16"),
     Recipe("8bit", "Hardly to be told from bf16, at about half its size.", "8bit", (_ROUTER_SAFE,)),
@@ -114,6 +123,12 @@ _ALL = (
         "4bit",
         _careful("6bit"),
     ),
+    Recipe(
+        "4bit-experts",
+        "4 bits for experts (of dense models: for MLPs), 6 for attention, embedding, head, 8 for the vision tower.",
+        "4bit",
+        _ALL_BUT_EXPERTS,
+    ),
     Recipe("4bit", "The usual choice: a small loss, at 0.3 of the size.", "4bit", (_ROUTER_SAFE,)),
     Recipe("mxfp8", "8-bit floats of the OCP standard, groups of 32.", "mxfp8", (_ROUTER_SAFE,)),
     Recipe("mxfp4", "4-bit floats of the OCP standard, groups of 32: quick on new chips.", "mxfp4", (_ROUTER_SAFE,)),
@@ -123,6 +138,12 @@ _ALL = (
         "3 bits, but 5 to 8 for attention v/o, the outer layers' down projections, embedding and head.",
         "3bit",
         _careful("5bit"),
+    ),
+    Recipe(
+        "3bit-experts",
+        "3 bits for experts (of dense models: for MLPs), 6 for attention, embedding, head, 8 for the vision tower.",
+        "3bit",
+        _ALL_BUT_EXPERTS,
     ),
     Recipe("3bit", "When 4 bits do not fit: a loss that shows, at 0.24 of the size.", "3bit", (_ROUTER_SAFE,)),
 )

@@ -50,12 +50,23 @@ def test_the_router_keeps_8_bits_or_more_in_every_recipe(recipe: str) -> None:
     assert {format_name(choice.format) for choice in routers.values()} == {"8bit"}
 
 
-@pytest.mark.parametrize("recipe", list(RECIPES))
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if not name.endswith("-experts")])
 def test_the_vision_tower_and_all_norms_stay_bf16_unless_asked(recipe: str) -> None:
     choices = choose(recipe)
     plain = [name for name in choices if name.startswith("vision_tower.") or name.endswith("norm.weight")]
     assert len(plain) > 50
     assert all(choices[name] == Choice(None) for name in plain)
+
+
+@pytest.mark.parametrize("bits", ["3bit", "4bit"])
+def test_few_bits_go_to_the_experts_alone(bits: str) -> None:
+    choices = choose(f"{bits}-experts")
+    names = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate", "mlp.switch_mlp.up_proj", "mlp.switch_mlp.down_proj")
+    assert [stored(choices, f"{LAYER}.0.{name}") for name in names] == ["6bit", "6bit", "8bit", bits, bits]
+    assert stored(choices, f"{LAYER}.1.mlp.gate_proj") == bits  # a dense layer
+    assert stored(choices, "language_model.model.embed_tokens") == "6bit"
+    assert stored(choices, "vision_tower.merger.linear_fc1") == "8bit"
+    assert all(choices[name].format is None for name in choices if name.endswith("norm.weight"))
 
 
 def test_a_pattern_fits_whole_names_only() -> None:
