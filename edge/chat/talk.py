@@ -19,6 +19,7 @@ from edge.chat.asking.message import media_parts, without_marks
 from edge.chat.asking.paths import find_files, is_file
 from edge.chat.asking.request import Message, make_request
 from edge.chat.asking.turn import Turn
+from edge.chat.asking.unshown import unshown_lines
 from edge.chat.asking.waiting import WaitingMedia
 from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
@@ -115,8 +116,9 @@ class Talk:
         return not self.is_over
 
     def _handle(self, line: str) -> None:
-        from edge.chat.commands.table import find_command
+        from edge.chat.commands.table import BARE, find_command
 
+        line = BARE.get(line.rstrip().lower(), line)
         text = without_marks(line)
         name, _, argument = line.partition(" ")
         # A path has a second slash, or is a file.
@@ -142,12 +144,17 @@ class Talk:
             except NotMediaError as error:
                 if not found.text:
                     raise
-                self.screen.note(str(error))
+                if self.tools is None:  # with tools the model may read it
+                    self.screen.note(str(error))
                 question = text  # its name stays in the question
             except MediaError:
                 self.prefill = text
                 raise
         if question.strip():
+            self.prefill = text  # a line that is only a wrong path comes back
+            for line in unshown_lines(found.unnamed, reads_files=self.tools is not None):
+                self.screen.note(line)
+            self.prefill = ""
             self._unshown = new
             self.ask(question.strip())
         else:
