@@ -15,6 +15,7 @@ from edge.chat.border import INTERRUPTED, explain, wants_traceback
 from edge.chat.options import ChatOptions
 from edge.chat.screen.screen import Screen
 from edge.errors import EdgeError
+from edge.usage import end_of_pipe
 
 if TYPE_CHECKING:
     from edge.chat.asking.piped import Asked
@@ -42,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             screen.end_line()
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of the pipe is gone; Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return end_of_pipe()
     except Exception as error:  # the border of the program
         if wants_traceback() and not isinstance(error, EdgeError):
             raise

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from edge.errors import EdgeError, UsageError
 from edge.units import token_count
-from edge.usage import OneLineParser, write_notes
+from edge.usage import OneLineParser, end_of_pipe, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.plan"
@@ -31,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_notes("edge.plan")
     given = _parser().parse_args(argv)
     try:
-        return _plan(given)
+        status = _plan(given)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return end_of_pipe()
     except UsageError as error:
         print(f"edge.plan: {error}", file=sys.stderr)
         return 2
