@@ -69,7 +69,7 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     from edge.chat.asking.piped import read_question
     from edge.chat.asking.request import check_options, opens_thought
     from edge.chat.keeping import open_keeper
-    from edge.chat.loading import is_demo, load_engine
+    from edge.chat.loading import find_engine, is_demo
 
     if options.model is not None and is_demo(options.model):
         options = replace(options, model=None)
@@ -87,13 +87,13 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     closing = ExitStack()
     try:
         tools = _open_tools(options, screen, closing)
-        engine = load_engine(options, screen, keeps=keeps)
+        engine = find_engine(options, screen, keeps=keeps)()
         from edge.chat.talk import Talk
 
         talk = Talk(engine, options, screen, thinks=opens_thought(engine), keeper=keeper, is_talk=is_talk)
         if tools:
             talk.add_tools(tools)
-        talk.load = lambda name: load_engine(replace(talk.options, model=name), screen, keeps=keeps)
+        talk.find = lambda name: find_engine(replace(talk.options, model=name), screen, keeps=keeps)
         try:
             return _talk(talk, saved) if is_talk else _answer(talk, asked, saved)
         finally:

@@ -64,7 +64,7 @@ class Talk:
         thinks: Whether the engine's model thinks before it answers.
         keeper: Saves it.
         is_talk: Somebody talks; otherwise it is one answer, with fewer notes.
-        load: Loads another model by its name; None stands for the demo.
+        find: Finds another model by its name and returns what loads it; None stands for the demo.
         last: The last answer.
         is_over: Whether the user wants to leave.
         prefill: Text for the next line, to be edited.
@@ -91,7 +91,7 @@ class Talk:
         self.thinks = thinks
         self.keeper = keeper
         self.is_talk = is_talk
-        self.load: Callable[[str | None], Engine] | None = None
+        self.find: Callable[[str | None], Callable[[], Engine]] | None = None
         self.waiting = WaitingMedia()
         self.messages: list[Message] = []
         self.last: Answer | None = None

@@ -41,7 +41,12 @@ def test_what_is_no_command_but_a_question_an_option_or_a_file_goes_to_the_chat(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.png").touch()
     given: list[list[str]] = []
-    monkeypatch.setattr(edge.chat.__main__, "main", lambda argv: given.append(argv) or 0)
+
+    def take(argv: list[str]) -> int:
+        given.append(argv)
+        return 0
+
+    monkeypatch.setattr(edge.chat.__main__, "main", take)
     assert main(words) == 0
     assert given == [words]
 
