@@ -95,7 +95,7 @@ def _run(options: ChatOptions, screen: Screen) -> int:
             talk.add_tools(tools)
         talk.find = lambda name: find_engine(replace(talk.options, model=name), screen, keeps=keeps)
         try:
-            return _talk(talk, saved) if is_talk else _answer(talk, asked, saved)
+            return _talk(talk, saved, asked.opening) if is_talk else _answer(talk, asked, saved)
         finally:
             talk.engine.close()
     finally:
@@ -128,8 +128,8 @@ def _answer(talk: Talk, asked: Asked, saved: SavedTalk | None) -> int:
     return answer_once(talk, asked, out=sys.stdout, notice=notice)
 
 
-def _talk(talk: Talk, saved: SavedTalk | None) -> int:
-    """Talk until the user leaves."""
+def _talk(talk: Talk, saved: SavedTalk | None, opening: str) -> int:
+    """Talk until the user leaves; files of the opening wait for the first question."""
     from edge.chat.screen.line import run_talk
     from edge.chat.switching import take_over
     from edge.chat.welcome import greet
@@ -137,6 +137,8 @@ def _talk(talk: Talk, saved: SavedTalk | None) -> int:
     greet(talk)
     if saved is not None:
         take_over(talk, saved)
+    if opening:
+        talk.handle(opening)
     return run_talk(talk)
 
 

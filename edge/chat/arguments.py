@@ -175,7 +175,9 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_version_argument(parser)
-    parser.add_argument("prompt", metavar="PROMPT", nargs="*", help="the question, in quotes; without it, talk")
+    parser.add_argument(
+        "prompt", metavar="PROMPT", nargs="*", help="the question, in quotes; without one, or with files only, talk"
+    )
     _add_model_options(parser)
     media = parser.add_argument_group("what is shown (paths may also stand in a question)")
     media.add_argument(
