@@ -47,7 +47,7 @@ def _run(words: list[str]) -> int:
         meant = f" Did you mean {near[0]}?" if near else ""
         known = ", ".join(_commands())
         print(
-            f"edge: {name!r}: expected one of {known}, or a question in quotes.{meant} See edge --help.",
+            f"edge: {name!r}: expected one of {known}, or a question of several words.{meant} See edge --help.",
             file=sys.stderr,
         )
         return 2
@@ -56,8 +56,8 @@ def _run(words: list[str]) -> int:
 
 
 def _is_for_chat(word: str) -> bool:
-    """Whether a first word is no command but the chat's: an option, a question of several words, or a file."""
-    return word.startswith("-") or len(word.split()) > 1 or os.path.isfile(word)
+    """Whether a first word is no command but the chat's: an option, a question of several words, or a file's name."""
+    return word.startswith("-") or len(word.split()) > 1 or "." in word or os.path.isfile(word)
 
 
 def _commands() -> list[str]:

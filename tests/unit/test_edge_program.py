@@ -33,7 +33,7 @@ def test_an_unknown_command_is_told_in_one_line_with_the_nearest(capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    "words", [["What is in a.png?"], ["--model", "8b", "hello"], ["two\nlines"], ["a.png", "--stats"]]
+    "words", [["What is in a.png?"], ["--model", "8b", "hello"], ["two\nlines"], ["a.png", "--stats"], ["gone.png"]]
 )
 def test_what_is_no_command_but_a_question_an_option_or_a_file_goes_to_the_chat(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
