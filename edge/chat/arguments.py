@@ -45,6 +45,7 @@ examples:
 in a talk: /help lists the commands; Ctrl-C stops an answer and keeps it; """
     + '"""'
     + """ begins and ends several lines.
+`edge` and `edge chat` are short for python -m edge.chat.
 exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
 """
 )
