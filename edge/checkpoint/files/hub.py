@@ -165,7 +165,7 @@ def explain_hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
 
 def _explained(error: Exception, repo_id: str, revision: str | None) -> EdgeError | None:
     """Say what an error of the client means where it has a class of its own; special classes before general ones."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     if isinstance(error, errors.HFValidationError):
         return ConfigError(f"{repo_id}: neither a local folder nor a valid hub id org/name. Check the spelling.")
@@ -180,8 +180,7 @@ def _explained(error: Exception, repo_id: str, revision: str | None) -> EdgeErro
     if isinstance(error, errors.RevisionNotFoundError):
         return WeightError(f"{repo_id}: revision {revision!r} is not on the hub. Check the spelling.")
     if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
-        return WeightError(
-            f"{repo_id}: not (completely) downloaded yet, and the hub is switched off or cannot be reached. "
-            "Go online once, or give a local folder."
-        )
+        is_forbidden = constants.HF_HUB_OFFLINE
+        why = "HF_HUB_OFFLINE forbids it. Unset that" if is_forbidden else "the hub cannot be reached. Go online once"
+        return WeightError(f"{repo_id}: not (completely) downloaded yet, and {why}, or give a local folder.")
     return None
