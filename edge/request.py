@@ -86,9 +86,9 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong type or out of range, and turn mappings into their classes."""
-        _check_objects("messages", self.messages, "Use ask(...) for one question.")
+        check_objects("messages", self.messages, "Use ask(...) for one question.")
         if self.tools is not None:
-            _check_objects("tools", self.tools, "tool_from_function makes one of a function.")
+            check_objects("tools", self.tools, "tool_from_function makes one of a function.")
         _check_whole("max_tokens", self.max_tokens, least=1)
         _check_whole("thinking_budget", self.thinking_budget, least=0)
         _check_whole("answer_tokens", self.answer_tokens, least=0)
@@ -191,7 +191,12 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise RequestError(f"{name}: no such setting of a request. Known: {', '.join(known)}.", field=name)
 
 
-def _check_objects(name: str, value: object, advice: str) -> None:
+def check_objects(name: str, value: object, advice: str) -> None:
+    """Refuse what is no list of objects.
+
+    Raises:
+        RequestError: Names the place, and ends with the advice.
+    """
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise RequestError(f"{name}: expected a list of objects, found {type(value).__name__}. {advice}", field=name)
     for i, one in enumerate(value):
