@@ -10,11 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from edge.answer import Answer
     from edge.conversation import Conversation, user_message
     from edge.engine import Engine
     from edge.errors import (
+        AnswerError,
         ConfigError,
+        ContextLengthError,
         EdgeError,
         MediaError,
         MemoryPlanError,
@@ -53,7 +56,9 @@ _MODULES = {
     "conversation": ("Conversation", "user_message"),
     "engine": ("Engine",),
     "errors": (
+        "AnswerError",
         "ConfigError",
+        "ContextLengthError",
         "EdgeError",
         "MediaError",
         "MemoryPlanError",
@@ -91,8 +96,10 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Answer",
+    "AnswerError",
     "Box",
     "ConfigError",
+    "ContextLengthError",
     "Conversation",
     "EdgeError",
     "Engine",
@@ -135,10 +142,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
-    if name not in _HOMES:
-        raise AttributeError(f"module 'edge' has no attribute {name!r}")
-    return getattr(import_module(f"edge.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # or a type checker would take every misspelt name
+
+    def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
+        if name == "__version__":
+            from edge.version import PACKAGE, version_of
+
+            return version_of(PACKAGE)
+        if name not in _HOMES:
+            raise AttributeError(f"module 'edge' has no attribute {name!r}")
+        return getattr(import_module(f"edge.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
 from edge.conversation import Conversation, Media, Message, user_message
-from edge.errors import PromptError, RequestError
+from edge.errors import ContextLengthError, RequestError
 from edge.events import Event, FinishEvent
 from edge.limits import EngineLimits
 from edge.many import run_many
@@ -145,7 +145,8 @@ class Engine:
 
         Raises:
             RequestError: A value is wrong; `field` names it.
-            PromptError: The messages make no prompt, or it is longer than the context.
+            PromptError: The messages make no prompt.
+            ContextLengthError: It is longer than the context, or leaves no room for max_tokens.
             MediaError: A picture or video cannot be read.
             MemoryPlanError: The request can never fit into memory (raised when the first event is taken).
         """
@@ -274,6 +275,9 @@ class Engine:
         """Cancel what runs, end the model thread and let the weights go; further requests are refused."""
         self._finalizer()
 
+    def __repr__(self) -> str:
+        return f"<edge.Engine of {self.name!r}, {self.context_tokens} tokens of context>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -316,7 +320,7 @@ class Engine:
         if length + wanted <= self.context_tokens:
             return
         visual = sum(span.length for span in prompt.spans)
-        raise PromptError(
+        raise ContextLengthError(
             f"The prompt has {length} tokens ({visual} of pictures and videos) and {wanted} may follow; "
             f"the context holds {self.context_tokens}. Shorten the prompt, or lower max_pixels or max_tokens.",
             field="max_tokens",
