@@ -295,11 +295,15 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits, most = parser.add_argument_group("limits"), ServerLimits()
-    limits.add_argument("--max-tokens", metavar="N", type=int, help="most tokens of one answer (the context)")
-    limits.add_argument("--max-visual-tokens", metavar="N", type=int, help="refuse more picture and video tokens")
-    limits.add_argument("--max-pictures", metavar="N", type=int, default=most.pictures, help="pictures of a request")
-    limits.add_argument("--max-body-mb", metavar="N", type=int, default=most.body_bytes >> 20, help="size of a request")
-    limits.add_argument("--max-waiting", metavar="N", type=int, default=most.waiting, help="requests that may wait")
-    limits.add_argument("--max-per-client", metavar="N", type=int, default=most.per_client, help="of one client")
-    limits.add_argument("--max-connections", metavar="N", type=int, default=most.connections, help="open connections")
-    limits.add_argument("--grace", metavar="S", type=float, default=10.0, help="seconds for answers at SIGTERM (10)")
+    add = limits.add_argument
+    add("--max-tokens", metavar="N", type=int, help="most tokens of one answer (the context)")
+    add("--max-visual-tokens", metavar="N", type=int, help="refuse more picture and video tokens (the context)")
+    for name, default, text in (
+        ("--max-pictures", most.pictures, "pictures of a request"),
+        ("--max-body-mb", most.body_bytes >> 20, "MiB of a request"),
+        ("--max-waiting", most.waiting, "requests that may wait"),
+        ("--max-per-client", most.per_client, "requests of one client at a time"),
+        ("--max-connections", most.connections, "open connections"),
+    ):
+        add(name, metavar="N", type=int, default=default, help=f"{text} ({default})")
+    add("--grace", metavar="S", type=float, default=10.0, help="seconds for answers at SIGTERM (10)")
