@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from edge.limits import EngineLimits
     from edge.loading import load
-    from edge.options import Image, ImageOptions, Video, VideoOptions
+    from edge.options import Image, ImageOptions, ImageSource, Video, VideoOptions, VideoSource
     from edge.request import Request
     from edge.results import EventStream, Result
     from edge.run.sample import SamplingParams
@@ -85,7 +85,7 @@ _MODULES = {
     ),
     "limits": ("EngineLimits",),
     "loading": ("load",),
-    "options": ("Image", "ImageOptions", "Video", "VideoOptions"),
+    "options": ("Image", "ImageOptions", "ImageSource", "Video", "VideoOptions", "VideoSource"),
     "request": ("Request",),
     "results": ("EventStream", "Result"),
     "run.sample": ("SamplingParams",),
@@ -110,6 +110,7 @@ __all__ = [
     "FinishReason",
     "Image",
     "ImageOptions",
+    "ImageSource",
     "MediaError",
     "MediaUse",
     "MemoryPlanError",
@@ -132,6 +133,7 @@ __all__ = [
     "UsageError",
     "Video",
     "VideoOptions",
+    "VideoSource",
     "WeightError",
     "load",
     "parse_boxes",

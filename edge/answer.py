@@ -80,11 +80,11 @@ class Answer:
             advice = {
                 "length": "Raise max_tokens, or bound the schema (maxItems, maxLength, additionalProperties: false).",
                 "tool_calls": "Its calls are in tool_calls.",
-                "cancelled": "It was cancelled.",
-            }.get(self.finish_reason, "Ask with a schema.")
+                "stop": f"Ask with a schema ({error}).",
+            }.get(self.finish_reason, "Ask again.")
             raise AnswerError(
-                f"Expected JSON, found an answer that ended by {self.finish_reason!r} after "
-                f"{self.usage.completion_tokens} tokens and cannot be read as such ({error}). {advice}"
+                f"Expected whole JSON, found an answer that ended by {self.finish_reason!r} after "
+                f"{self.usage.completion_tokens} tokens. {advice}"
             ) from None
 
     def message(self) -> dict[str, Any]:  # Any: JSON

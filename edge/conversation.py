@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from edge.answer import Answer, AnswerParts
 from edge.errors import RequestError
 from edge.events import Event, FinishEvent, ToolCall
-from edge.options import Image, Video
+from edge.options import Image, ImageSource, Video, VideoSource
 from edge.request import Request, check_objects, check_settings, make_request
 
 if TYPE_CHECKING:
     from edge.results import EventStream
 
 Message = dict[str, Any]  # Any: JSON, checked by edge.prompt
-Media = Any  # a source as edge.prompt takes it, or an Image or Video with options
 
 
-def user_message(text: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = ()) -> Message:
+def user_message(
+    text: str, *, images: Sequence[ImageSource | Image] = (), videos: Sequence[VideoSource | Video] = ()
+) -> Message:
     """Put pictures, videos and text into one user message, in this order.
 
     The message is JSON, fit to be saved, where its pictures are paths or data URLs: paths become text.
@@ -90,7 +91,12 @@ class Conversation:
         self._settings = settings
 
     def ask(
-        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **changes: Any
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource | Image] = (),
+        videos: Sequence[VideoSource | Video] = (),
+        **changes: Any,
     ) -> Answer:
         """Ask and wait for the answer.
 
@@ -107,7 +113,12 @@ class Conversation:
             return events.answer()
 
     def stream(
-        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **changes: Any
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource | Image] = (),
+        videos: Sequence[VideoSource | Video] = (),
+        **changes: Any,
     ) -> EventStream:
         """Ask, and give the events.
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
-from edge.conversation import Conversation, Media, Message, user_message
+from edge.conversation import Conversation, Message, user_message
 from edge.errors import ContextLengthError, RequestError
 from edge.events import Event, FinishEvent
 from edge.limits import EngineLimits
 from edge.many import run_many
+from edge.options import Image, ImageSource, Video, VideoSource
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
 from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
@@ -122,7 +123,12 @@ class Engine:
     # One request ----------------------------------------------------------------------------------------------------
 
     def ask(
-        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **settings: Any
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource | Image] = (),
+        videos: Sequence[VideoSource | Video] = (),
+        **settings: Any,
     ) -> Answer:
         """Ask one question about pictures and videos, and wait for the answer.
 

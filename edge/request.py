@@ -37,7 +37,7 @@ class Request:
     Attributes:
         messages: The conversation in OpenAI's shape: role and content, which is text or a list of parts. A picture
             part is {"type": "image", "image": SOURCE}, a video part {"type": "video", "video": SOURCE}, both with
-            options beside the source.
+            options beside the source; OpenAI's image_url parts are taken too. `user_message` makes such a message.
         tools: Tool declarations in OpenAI's shape: {"type": "function", "function": {"name": ..., ...}}, or the inner
             object alone.
         tool_choice: "auto", "none", "required", or the name of the tool that must be called.
