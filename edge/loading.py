@@ -16,7 +16,7 @@ from edge.checkpoint.folder import default_dtype
 from edge.checkpoint.opened import Checkpoint
 from edge.config_context import extend_context
 from edge.engine import Engine
-from edge.errors import WeightError
+from edge.errors import RequestError, WeightError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
@@ -66,6 +66,11 @@ def load(
     compute_dtype = dtype or default_dtype()
     model, draft = (None if name is None else spell_out(name) for name in (model, draft))
     source = demo_folder() if model is None else model
+    if not isinstance(source, str | Path) or not str(source):
+        raise RequestError(
+            f"model: expected a folder, a GGUF file or a hub id, found {source!r:.60}. None takes the embedded demo.",
+            field="model",
+        )
     tokens = limits.context_tokens if isinstance(limits, EngineLimits) else None
     checkpoint = _with_context(door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype), tokens)
     second = (
