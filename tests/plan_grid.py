@@ -29,7 +29,7 @@ from edge.model.qwen3vl import Qwen3VL
 from edge.model.vision import VisionTower
 from edge.plan.estimate import Estimate, Task, estimate
 from edge.plan.family import FAMILY
-from edge.plan.weights import SIZES, format_of
+from edge.plan.recipes import recipe_formats
 from edge.run.flight import held_to
 from edge.settings import GenerationSettings, ImageSettings
 from edge.version import describe_version
@@ -145,9 +145,9 @@ def real_width_slice() -> tuple[ModelConfig, Callable[[], Qwen3VL]]:
 
     def read_model() -> Qwen3VL:
         packed: dict[str, LayerQuantization] = {}
-        for name, shape in expected_parameters(config).items():
-            if setting := format_of(name, shape, config, SIZES["4bit"]):
-                packed[name.removesuffix(".weight")] = setting
+        for name, choice in recipe_formats(config, "4bit").items():
+            if choice.format is not None:
+                packed[name.removesuffix(".weight")] = choice.format
         return build_model(config, packed, _random(config, packed))
 
     return config, read_model

@@ -22,7 +22,7 @@ TYPES = ("Q4_K_M", "Q6_K", "Q8_0", "F32")
 def folders() -> Path:
     """A source, prompts, and its pairs; projectors are F32."""
     root = Path(mkdtemp())
-    write_prompts(root)
+    write_prompts(root, names=("words", "both"))
     write_source(root / "source")
     for name in TYPES:
         words = ["--type", name, "--mmproj", "F32", "--processes", "1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -80,8 +81,8 @@ def picture(height: int, width: int, seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def write_prompts(folder: Path) -> Path:
-    """Write a prompt file of every kind: text, one picture, two, a video, picture and video together."""
+def write_prompts(folder: Path, *, names: Collection[str] = ("words", "image", "two", "clip", "both")) -> Path:
+    """Write a prompt file of these kinds: text, one picture, two, a video, picture and video together."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, height, width in (("first", 16, 24), ("second", 40, 24), *((f"frame{i}", 24, 40) for i in range(5))):
         picture(height, width, seed=len(name) + height + ord(name[-1])).save(folder / f"{name}.png")
@@ -95,7 +96,7 @@ def write_prompts(folder: Path) -> Path:
         _ask("both", "video", second, clip),
     ]
     path = folder / "prompts.jsonl"
-    path.write_text("\n".join(map(json.dumps, lines)))
+    path.write_text("\n".join(json.dumps(line) for line in lines if line["name"] in names))
     return path
 
 

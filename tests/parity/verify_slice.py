@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -91,12 +92,16 @@ def cut_slice(source: Path, folder: Path, widths: Json, num_layers: int) -> Path
 
 
 def _write_shard(path: Path, entries: dict[str, tuple[str, tuple[int, ...]]]) -> None:
-    values = np.random.default_rng(0).standard_normal(BLOCK_BYTES // 2, dtype=np.float32) * 0.02
-    block = (values.view(np.uint32) >> 16).astype("<u2").tobytes()  # bfloat16, cut
     with path.open("wb") as file:
         file.write(header_bytes(entries))
         for size in _block_sizes(sum(2 * prod(shape) for _, shape in entries.values())):
-            file.write(block[:size])
+            file.write(_block()[:size])
+
+
+@cache
+def _block() -> bytes:
+    values = np.random.default_rng(0).standard_normal(BLOCK_BYTES // 2, dtype=np.float32) * 0.02
+    return (values.view(np.uint32) >> 16).astype("<u2").tobytes()  # bfloat16, cut
 
 
 def _block_sizes(num_bytes: int) -> Iterator[int]:
@@ -115,8 +120,8 @@ def _write_companions(folder: Path, raw: Json) -> None:
         write_json(folder / f"{name}_config.json", sizes | norm | {"size": size})
 
 
-def main(folder: str, dtype: str, work: str) -> None:
-    """Run the reference on the built-in prompts; print planned and measured peak memory in bytes."""
+def main(folder: str, dtype: str, prompts: str, work: str) -> None:
+    """Run the reference on prompts; print planned and measured peak memory in bytes."""
     import torch
 
     from convert.verify.measure import Measurement
@@ -126,7 +131,7 @@ def main(folder: str, dtype: str, work: str) -> None:
     prepared = Measurement.prepare(
         folder,
         candidates=[],
-        prompts="builtin",
+        prompts=prompts,
         dtype="bfloat16" if dtype == "bfloat16" else "float32",
         work=Path(work),
     )

@@ -26,6 +26,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def converted(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The sums of what the folder becomes without a stream; the card names where it came from."""
+    out = tmp_path_factory.mktemp("local") / "out"
+    assert run_convert(repository, out).returncode == 0
+    return files_of(out, but=("README.md",))
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -45,13 +53,14 @@ def downloads(hub: FakeHub) -> list[str]:
     return [path for path, wanted in hub.ranges if path in SHARDS and wanted is None]
 
 
-def test_a_stream_gives_the_files_of_the_folder_and_leaves_no_shard(repository: Path, tmp_path: Path) -> None:
-    assert run_convert(repository, tmp_path / "local").returncode == 0
+def test_a_stream_gives_the_files_of_the_folder_and_leaves_no_shard(
+    repository: Path, converted: dict[str, str], tmp_path: Path
+) -> None:
     with FakeHub(contents(repository)).running() as hub:
         result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     card = ("README.md",)
-    assert files_of(tmp_path / "out", but=card) == files_of(tmp_path / "local", but=card)
+    assert files_of(tmp_path / "out", but=card) == converted
     assert downloads(hub) == SHARDS
     assert f"Source: {REPOSITORY}, revision {COMMIT}." in (tmp_path / "out" / "README.md").read_text()
     assert not partial_path(tmp_path / "out").exists()
@@ -105,8 +114,9 @@ def test_an_altered_shard_is_refused_by_name(repository: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_a_killed_stream_goes_on_without_the_shards_it_has_used(repository: Path, tmp_path: Path) -> None:
-    assert run_convert(repository, tmp_path / "local").returncode == 0
+def test_a_killed_stream_goes_on_without_the_shards_it_has_used(
+    repository: Path, converted: dict[str, str], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     with FakeHub(contents(repository)).running() as hub:
         process = start_convert(REPOSITORY, out, "--stream", environment=settings(hub, tmp_path))
@@ -118,7 +128,7 @@ def test_a_killed_stream_goes_on_without_the_shards_it_has_used(repository: Path
         result = run_convert(REPOSITORY, out, "--stream", environment=settings(hub, tmp_path))
     assert result.returncode == 0, result.stderr
     assert SHARDS[0] not in downloads(hub)
-    assert files_of(out, but=("README.md",)) == files_of(tmp_path / "local", but=("README.md",))
+    assert files_of(out, but=("README.md",)) == converted
 
 
 def test_scales_in_another_shard_than_their_codes_are_waited_for(tmp_path: Path) -> None:
@@ -155,15 +165,16 @@ def test_without_a_hub_it_is_one_line(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_stream_survives_a_busy_hub_and_broken_connections(repository: Path, tmp_path: Path) -> None:
-    assert run_convert(repository, tmp_path / "local").returncode == 0
+def test_a_stream_survives_a_busy_hub_and_broken_connections(
+    repository: Path, converted: dict[str, str], tmp_path: Path
+) -> None:
     faults = {SHARDS[0]: ["503"], SHARDS[1]: ["reset", "503"], SHARDS[2]: ["reset"], "config.json": ["503"]}
     with FakeHub(contents(repository), faults=faults, cut_once=SHARDS[2]).running() as hub:
         result = run_convert(REPOSITORY, tmp_path / "out", "--stream", environment=settings(hub, tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     assert not any(faults.values())
     card = ("README.md",)
-    assert files_of(tmp_path / "out", but=card) == files_of(tmp_path / "local", but=card)
+    assert files_of(tmp_path / "out", but=card) == converted
 
 
 @pytest.mark.parametrize("portal", [b"<html>Log in first</html>", b"[]", b'{"id": 7}', b"{}"])

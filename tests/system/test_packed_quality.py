@@ -19,6 +19,7 @@ from edge.kv.make import bytes_per_token, make_memory
 from edge.kv.prefix import row_bytes
 from edge.loading import DEMO_FOLDER
 from edge.model.qwen3vl import Qwen3VL
+from edge.model.types import VisionOutput
 from edge.prompt.build import Prompt
 from edge.run.forward import visual_rows
 from examples.demo_model.held_out import cases
@@ -26,6 +27,7 @@ from tests.figures import note_figure
 
 TASKS = ("describe", "count", "read", "box", "compare", "tool")
 CASES_PER_TASK = 2
+CHUNK_TOKENS = 256
 KvBits = Literal[8, 4] | None
 
 
@@ -48,19 +50,26 @@ def prompts() -> list[tuple[Prompt, int]]:
     return found
 
 
-def answer_logits(kv_bits: KvBits, index: int, *, chunk_tokens: int = 256) -> np.ndarray:
+@cache
+def seen(index: int) -> dict[int, VisionOutput]:
+    """What the tower makes of the pictures of a question."""
+    media = prompts()[index][0].media
+    return {i: model().encode_vision(mx.array(m.patches), [m.grid_thw]) for i, m in enumerate(media)}
+
+
+@cache
+def answer_logits(kv_bits: KvBits, index: int) -> np.ndarray:
     """Logits (L, V) of the answer's tokens, the prompt fed in chunks."""
     prompt, start_of_answer = prompts()[index]
     memory = make_memory(model().config.text, kv_bits=kv_bits)
-    outputs = {i: model().encode_vision(mx.array(m.patches), [m.grid_thw]) for i, m in enumerate(prompt.media)}
     parts = []
-    for start in range(0, len(prompt.token_ids), chunk_tokens):
-        stop = min(start + chunk_tokens, len(prompt.token_ids))
+    for start in range(0, len(prompt.token_ids), CHUNK_TOKENS):
+        stop = min(start + CHUNK_TOKENS, len(prompt.token_ids))
         logits = model()(
             mx.array(prompt.token_ids[None, start:stop]),
             positions=prompt.positions[:, None, start:stop],
             memory=[memory],
-            visual=visual_rows(prompt.spans, outputs, start=start, stop=stop),
+            visual=visual_rows(prompt.spans, seen(index), start=start, stop=stop),
         )
         parts.append(np.array(logits[0]))
     return np.concatenate(parts)[start_of_answer:]

@@ -1,4 +1,7 @@
-"""`python -m convert verify` as a process: report, card, exit code, a kill and going on, wrong pairs in one line."""
+"""`convert verify` as typed: report, card, exit code, wrong pairs in one line, and a killed process that goes on.
+
+What needs no process of its own runs in this one: importing torch and transformers takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from convert.__main__ import main
 from tests.parity.verify_folders import other_tokenizer, parameters, write_candidate, write_prompts, write_source
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUR_BITS = {"group_size": 32, "bits": 4, "mode": "affine"}
@@ -30,24 +37,18 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(folder: Path, *words: str, candidates: Sequence[str] = ("small",), work: str = "work") -> list[str]:
+def command(*words: str, candidates: Sequence[str] = ("small",), work: str = "work") -> list[str]:
     return [
-        *(sys.executable, "-m", "convert", "verify", "--reference", "source", "--candidate", *candidates),
+        *("verify", "--reference", "source", "--candidate", *candidates),
         *("--prompts", "prompts.jsonl", "--work", work, "--report", f"{work}-report", *words),
     ]
 
 
 def run(folder: Path, *words: str, candidates: Sequence[str] = ("small",), work: str = "work") -> tuple[int, str, str]:
-    done = subprocess.run(
-        command(folder, *words, candidates=candidates, work=work),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    out, err = StringIO(), StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        code = main(command(*words, candidates=candidates, work=work))
+    return code, out.getvalue(), err.getvalue()
 
 
 def environment() -> dict[str, str]:
@@ -83,7 +84,11 @@ def test_killed_and_started_again_it_reports_the_same(folders: Path) -> None:
     run(folders, "--no-card", work="whole")
     for stop_at in ("reference: layer 2", "small: layer 1"):
         with subprocess.Popen(
-            command(folders, "--no-card"), cwd=folders, env=environment(), stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "convert", *command("--no-card")],
+            cwd=folders,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stderr is not None
             assert any(line.startswith(stop_at) for line in process.stderr)
@@ -106,9 +111,8 @@ def test_a_wrong_pair_is_refused_in_one_line(folders: Path) -> None:
 
 def test_without_torch_the_extra_is_named(folders: Path) -> None:
     program = "import sys; sys.modules['torch'] = None; from convert.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    words = command(folders)[3:]
     done = subprocess.run(
-        [sys.executable, "-c", program, *words],
+        [sys.executable, "-c", program, *command()],
         cwd=folders,
         env=environment(),
         capture_output=True,

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -39,8 +40,13 @@ def _names(requirements: list[str]) -> set[str]:
     return {MODULES.get(name, name.replace("-", "_")) for name in found}
 
 
+@cache
+def _uses() -> list[tuple[str, str]]:
+    """Return each file of the product with each module of others that it imports."""
+    return list(_imports())
+
+
 def _imports() -> Iterator[tuple[str, str]]:
-    """Yield each file of the product with each module of others that it imports."""
     for path in sorted(path for half in ("edge", "convert") for path in (ROOT / half).rglob("*.py")):
         for module in _imported(ast.parse(path.read_text(encoding="utf-8"))):
             if module not in sys.stdlib_module_names and module not in ("edge", "convert"):
@@ -61,7 +67,6 @@ def _imported(tree: ast.Module) -> set[str]:
 
 
 CORE = _names(PROJECT["dependencies"])
-USES = list(_imports())
 
 
 def _undeclared(uses: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -77,7 +82,7 @@ def _undeclared(uses: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def test_what_is_imported_is_declared_where_it_is_needed() -> None:
-    assert _undeclared(USES) == []
+    assert _undeclared(_uses()) == []
 
 
 def test_an_import_that_nobody_declared_and_an_extra_in_the_wrong_place_are_seen() -> None:
@@ -86,7 +91,7 @@ def test_an_import_that_nobody_declared_and_an_extra_in_the_wrong_place_are_seen
 
 
 def test_what_the_core_declares_is_imported() -> None:
-    assert CORE - {module for _, module in USES} == set()
+    assert CORE - {module for _, module in _uses()} == set()
 
 
 def test_the_names_of_packages_lead_to_their_modules() -> None:

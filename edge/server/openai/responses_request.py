@@ -13,6 +13,7 @@ from typing import Any
 from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields
 from edge.server.openai.chat_request import ChatRequest, read_media_limits
+from edge.server.openai.elsewhere import RESPONSES, refuse_elsewhere
 from edge.server.openai.sampling import read_sampling
 from edge.server.openai.thinking import read_thinking
 from edge.server.openai.tools import read_tools
@@ -202,6 +203,7 @@ def _thought_of(item: Mapping[str, Json]) -> str:
 
 
 def _read_text_format(fields: Fields) -> tuple[Json, list[str]]:
+    refuse_elsewhere(fields, RESPONSES)
     text = fields.inner("text")
     text.ignore("verbosity")
     form = text.inner("format")

@@ -18,9 +18,9 @@ TEXTS = ["rot", "grün", "藍色", 'a"b', "c\\d", "🙂", "x y", "", "two\nlines
 PATTERNS = ["^[a-z]{2,4}$", "^[A-ZÄÖÜ][a-z]{0,3}$", "^\\d{3}-\\d{2}$", "b{2}", "^(ja|nein)$"]
 
 
-def random_schema(rng: random.Random) -> Json:
-    """Return a schema with nested objects and arrays, choices, limits, unicode and references."""
-    schema = _object(rng, depth=3)
+def random_schema(rng: random.Random, *, depth: int = 3) -> Json:
+    """Return a schema with objects and arrays nested so deep, choices, limits, unicode and references."""
+    schema = _object(rng, depth=depth)
     schema["$defs"] = {
         "leaf": _leaf(rng),
         "node": {
@@ -33,11 +33,14 @@ def random_schema(rng: random.Random) -> Json:
     return schema
 
 
-def random_tools(rng: random.Random) -> list[Json]:
+def random_tools(rng: random.Random, *, depth: int = 3) -> list[Json]:
     """Return two to four tools with random parameters."""
     names = rng.sample(["weather", "get_time", "naïve", 'odd"name', "a-b.c"], rng.randint(2, 4))
     return [
-        {"type": "function", "function": {"name": name, "description": "d", "parameters": random_schema(rng)}}
+        {
+            "type": "function",
+            "function": {"name": name, "description": "d", "parameters": random_schema(rng, depth=depth)},
+        }
         for name in names
     ]
 

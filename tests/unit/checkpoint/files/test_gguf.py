@@ -107,12 +107,13 @@ def test_other_files_are_named(raw: bytes, message: str, tmp_path: Path) -> None
         open_gguf(write(tmp_path / "a.gguf", raw))
 
 
-def test_ten_thousand_mutated_headers_survive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [1000, pytest.param(10_000, marks=pytest.mark.long)])
+def test_mutated_headers_survive(number: int, tmp_path: Path) -> None:
     raw, chance = small_file(), random.Random(5)
     header_bytes = len(raw) - 208
     path = tmp_path / "a.gguf"
     outcomes, num_lines = {"read": 0, "refused": 0}, 0
-    for _ in range(10_000):
+    for _ in range(number):
         changed = bytearray(raw)
         for _ in range(chance.randint(1, 4)):
             place = chance.randrange(header_bytes)
@@ -130,7 +131,7 @@ def test_ten_thousand_mutated_headers_survive(tmp_path: Path) -> None:
                 file.read_bytes(name)
             outcomes["read"] += 1
     assert num_lines == 1
-    assert min(outcomes.values()) > 500
+    assert min(outcomes.values()) > number // 20
 
 
 def test_a_full_vocabulary_takes_less_than_a_second(tmp_path: Path) -> None:

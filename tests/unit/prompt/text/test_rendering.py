@@ -87,7 +87,7 @@ def outcome(source: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_an_attack_of_every_family_ends_in_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "TIMER_S", 1.5)  # the other limits are as they are
+    monkeypatch.setattr(rendering, "TIMER_S", 0.5)  # the other limits are as they are
     attack(ATTACKS[name])
 
 
@@ -102,6 +102,7 @@ def test_every_attack_ends_in_one_line(name: str) -> None:
     assert not [word for word in ("root:", "<module", "globals", "environ", "subclass") if word in text]
 
 
+@pytest.mark.long
 def test_an_endless_template_ends_at_its_own_limits() -> None:
     with Clock() as clock, pytest.raises(PromptError, match="without end"):
         ChatTemplate(LOOP).render(HELLO)
