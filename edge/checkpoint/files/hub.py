@@ -146,6 +146,7 @@ def explain_hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
         ConfigError: The hub does not allow such a name.
         WeightError: No such repository or revision, no access, or no connection.
     """
+    from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -174,10 +175,9 @@ def explain_hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
     except RevisionNotFoundError:
         raise WeightError(f"{repo_id}: revision {revision!r} is not on the hub. Check the spelling.") from None
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        raise WeightError(
-            f"{repo_id}: not (completely) downloaded yet, and the hub is switched off or cannot be reached. "
-            "Go online once, or give a local folder."
-        ) from None
+        is_forbidden = constants.HF_HUB_OFFLINE
+        why = "HF_HUB_OFFLINE forbids it. Unset that" if is_forbidden else "the hub cannot be reached. Go online once"
+        raise WeightError(f"{repo_id}: not (completely) downloaded yet, and {why}, or give a local folder.") from None
     except failures as error:
         first_line = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise WeightError(
