@@ -69,6 +69,6 @@ class RequestError(EdgeError):
 
 
 class UsageError(EdgeError):
-    """The command line of one of the programs is wrong; nothing else raises it."""
+    """The command line of a program is wrong, or a short name stands for no ready model."""
 
     exit_code = 2

@@ -60,17 +60,12 @@ def load(
         ConfigError: No such model, or one this runtime does not support.
         UsageError: A short name for which no ready folder is known.
         WeightError: Its files are missing, broken, or of another model.
-        RequestError: More context than the model can be stretched to.
+        RequestError: More context than the model can be stretched to, or no name of a model.
         MemoryPlanError: The weights do not fit into memory.
     """
     compute_dtype = dtype or default_dtype()
-    model, draft = (None if name is None else spell_out(name) for name in (model, draft))
+    model, draft = _spelled(model, field="model"), _spelled(draft, field="draft")
     source = demo_folder() if model is None else model
-    if not isinstance(source, str | Path) or not str(source):
-        raise RequestError(
-            f"model: expected a folder, a GGUF file or a hub id, found {source!r:.60}. None takes the embedded demo.",
-            field="model",
-        )
     tokens = limits.context_tokens if isinstance(limits, EngineLimits) else None
     checkpoint = _with_context(door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype), tokens)
     second = (
@@ -91,6 +86,18 @@ def load(
         identity=f"{checkpoint.identity} {compute_dtype} {checkpoint.config.text.rope}",
         read_draft=None if second is None else lambda: _read_draft(second),
     )
+
+
+def _spelled(name: str | Path | None, *, field: str) -> str | Path | None:
+    """Write out a short name; refuse what can name no model."""
+    if name is None:
+        return None
+    if not isinstance(name, str | Path) or not str(name):
+        raise RequestError(
+            f"{field}: expected a folder, a GGUF file or a hub id, found {name!r:.60}. Leave it out, or name one.",
+            field=field,
+        )
+    return spell_out(name)
 
 
 def _with_context(checkpoint: Checkpoint, context_tokens: int | None) -> Checkpoint:

@@ -302,7 +302,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         ("--max-tokens", None, "most tokens of one answer (the context)"),
         ("--max-visual-tokens", None, "most tokens of the pictures and videos of a request (no limit)"),
         ("--max-pictures", most.pictures, "most pictures and videos of a request (%(default)s)"),
-        ("--max-body-mb", most.body_bytes >> 20, "most MB of a request (%(default)s)"),
+        ("--max-body-mb", most.body_bytes >> 20, "most MiB of a request (%(default)s)"),
         ("--max-waiting", most.waiting, "most requests that wait (%(default)s)"),
         ("--max-per-client", most.per_client, "most requests of one client at a time (%(default)s)"),
         ("--max-connections", most.connections, "most open connections (%(default)s)"),
