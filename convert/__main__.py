@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, cast
 from convert.interrupt import INTERRUPTED, end_at_second_interrupt, end_program
 from edge.errors import EdgeError
 from edge.units import one_line
-from edge.usage import OneLineParser, write_notes
+from edge.usage import OneLineParser, end_of_pipe, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m convert"
@@ -69,9 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt or 'Interrupted.'}", file=sys.stderr)  # behind the terminal's ^C
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        return end_of_pipe()
     except Exception as error:
         if os.environ.get("EDGE_DEBUG"):
             raise

@@ -38,28 +38,28 @@ def run(arguments: argparse.Namespace) -> int:
 
 def describe_outputs(config: ModelConfig) -> list[str]:
     """Write a line for every recipe of `convert mlx` and every type of `convert gguf`."""
-    from convert.plan import MAC_GIB, bits_per_weight, mac_contexts
-    from edge.memory import GB
+    from convert.plan import MAC_GIB, bits_per_weight, mac_contexts, size_unit
 
+    outputs = [*_mlx_outputs(config), *_gguf_outputs(config)]
+    unit, unit_name = size_unit(max(sum(item.num_bytes for item in stored) for _, stored in outputs))
     macs = "".join(f"{gib:>5}" for gib in MAC_GIB)
-    lines = [f"{'output':26} {'GB':>8} {'bits/weight':>11}  Mac{macs} GB"]
-    for name, stored in (*_mlx_outputs(config), *_gguf_outputs(config)):
+    lines = [f"{'output':26} {unit_name:>8} {'bits/weight':>11}  Mac{macs} GB"]
+    for name, stored in outputs:
         weight_bytes = sum(item.num_bytes for item in stored)
         shown = "".join(
             f"{_describe(tokens, config.text.max_position_embeddings):>5}"
             for tokens in mac_contexts(config, weight_bytes).values()
         )
-        lines.append(f"{name:26} {weight_bytes / GB:8.2f} {bits_per_weight(stored):11.2f}     {shown}")
+        lines.append(f"{name:26} {weight_bytes / unit:8.2f} {bits_per_weight(stored):11.2f}     {shown}")
     return lines
 
 
 def _mlx_outputs(config: ModelConfig) -> Iterator[tuple[str, list[Stored]]]:
     from convert.mlx.layout import lay_out_folder
-    from convert.recipes import FORMATS, RECIPES, choose_formats
+    from edge.plan.recipes import RECIPES, recipe_formats
 
-    for recipe in RECIPES.values():
-        choices = choose_formats(config, base=FORMATS[recipe.format_name], recipe=recipe)
-        yield f"mlx --recipe {recipe.name}", lay_out_folder(config, choices).stored()
+    for name in RECIPES:
+        yield f"mlx --recipe {name}", lay_out_folder(config, recipe_formats(config, name)).stored()
 
 
 def _gguf_outputs(config: ModelConfig) -> Iterator[tuple[str, list[Stored]]]:

@@ -98,18 +98,9 @@ def describe_plan(
         available: Bytes that new work may use on this machine now.
         here: How this machine computes.
     """
-    rows = make_rows(stored, is_coarse=True)
-    weight_bytes = sum(row.num_bytes for row in rows)
-    unit, name = (GB, "GB") if weight_bytes >= GB else (MB, "MB")
-    lines = [f"{'tensors':34} {'count':>5} {'format':>9} {name:>8} {'bits/weight':>11}"]
-    for row in rows:
-        note = f"  {row.reason}" if row.reason else ""
-        lines.append(
-            f"{row.name:34} {row.num_tensors:5} {row.format_name:>9} {row.num_bytes / unit:8.3f} "
-            f"{row.bits_per_weight:11.2f}{note}"
-        )
-    lines += [
-        f"{'total':34} {len(stored):5} {'':9} {weight_bytes / unit:8.3f} {bits_per_weight(stored):11.2f}",
+    weight_bytes = sum(item.num_bytes for item in stored)
+    lines = [
+        *_table(make_rows(stored, is_coarse=True), stored),
         "",
         f"{weight_bytes:,} bytes of tensors, {sum(files):,} bytes in {len(files)} "
         f"{'file' if len(files) == 1 else 'files'}.",
@@ -117,6 +108,27 @@ def describe_plan(
     context = context_tokens(config, weight_bytes=weight_bytes, usable_bytes=available, precision=here)
     lines += [f"This machine ({available / GB:.1f} GB free): {_describe_context(context, config)}.", ""]
     return lines + describe_macs(config, weight_bytes)
+
+
+def _table(rows: Sequence[Row], stored: Sequence[Stored]) -> list[str]:
+    """Write a line for each row, and their sum."""
+    weight_bytes = sum(row.num_bytes for row in rows)
+    unit, name = size_unit(weight_bytes)
+    wide = max(34, *(len(row.name) for row in rows))
+    lines = [f"{'tensors':{wide}} {'count':>5} {'format':>9} {name:>8} {'bits/weight':>11}"]
+    for row in rows:
+        note = f"  {row.reason}" if row.reason else ""
+        lines.append(
+            f"{row.name:{wide}} {row.num_tensors:5} {row.format_name:>9} {row.num_bytes / unit:8.3f} "
+            f"{row.bits_per_weight:11.2f}{note}"
+        )
+    total = f"{'total':{wide}} {len(stored):5} {'':9} {weight_bytes / unit:8.3f} {bits_per_weight(stored):11.2f}"
+    return [*lines, total]
+
+
+def size_unit(num_bytes: int) -> tuple[int, str]:
+    """Choose the unit in which a table tells sizes: bytes of it, and its name."""
+    return (GB, "GB") if num_bytes >= GB else (MB, "MB")
 
 
 def bits_per_weight(stored: Sequence[Stored]) -> float:

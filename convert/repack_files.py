@@ -1,7 +1,4 @@
-"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata.
-
-Tested by tests/unit/convert/test_repack.py.
-"""
+"""Write the files beside the weights of a repacked folder: config, tokenizer, template and settings, from metadata."""
 
 from __future__ import annotations
 
@@ -11,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from convert.mlx.config_out import make_config
-from convert.recipes import Choice
 from edge.checkpoint.gguf_config import read_generation, read_settings
 from edge.checkpoint.gguf_vocabulary import Vocabulary, read_vocabulary
 from edge.checkpoint.names.hub import expected_parameters
 from edge.checkpoint.pair import GgufPair
+from edge.plan.recipes import Choice
 from edge.prompt.text.tokenizer import SPLIT_PATTERN
 from edge.settings import ImageSettings, VideoSettings
 

@@ -1,7 +1,6 @@
 """Open the files of a GGUF model as a source.
 
-In: paths. Out: the checked pair, and `SourceFiles` for the line. Tested by tests/unit/convert/test_repack.py and
-tests/system/test_convert_line.py.
+In: paths. Out: the checked pair, and `SourceFiles` for the line.
 """
 
 from __future__ import annotations

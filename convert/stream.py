@@ -152,23 +152,10 @@ def open_stream(
         ConfigError: No usable `config.json`, or no such name.
         WeightError: The hub cannot be reached, or the repository is no complete Qwen3-VL checkpoint.
     """
-    from huggingface_hub import snapshot_download
-
     with explain_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     repository = _ask_hub(repo_id, revision)
-    ask_hub(
-        lambda: snapshot_download(
-            repo_id,
-            revision=repository.commit,
-            local_dir=folder,
-            allow_patterns=[*_SMALL_PATTERNS, ADAPTER_WEIGHTS],
-            ignore_patterns=["*/*"],
-        ),
-        repo_id,
-        revision,
-        was_reached=True,
-    )
+    _fetch_small_files(repository, folder, revision)
     _write_stubs(repository, folder)
     stamps = stamp_files((adapter or folder) / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS))
     checkpoint = open_checked(folder, dtype=dtype, takes_packed=takes_packed, adapter=adapter)
@@ -183,6 +170,24 @@ def open_stream(
         adapter_hashes={path.name: sha256_of(path, expected=published.get(path.name)) for path in own},
     )
     return Source(checkpoint, files)
+
+
+def _fetch_small_files(repository: Repository, folder: Path, revision: str | None) -> None:
+    """Download everything but weights; an adapter's are small enough to come along."""
+    from huggingface_hub import snapshot_download
+
+    ask_hub(
+        lambda: snapshot_download(
+            repository.repo_id,
+            revision=repository.commit,
+            local_dir=folder,
+            allow_patterns=[*_SMALL_PATTERNS, ADAPTER_WEIGHTS],
+            ignore_patterns=["*/*"],
+        ),
+        repository.repo_id,
+        revision,
+        was_reached=True,
+    )
 
 
 def _write_stubs(repository: Repository, folder: Path) -> None:

@@ -10,11 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from edge.answer import Answer
     from edge.conversation import Conversation, user_message
     from edge.engine import Engine
     from edge.errors import (
+        AnswerError,
         ConfigError,
+        ContextLengthError,
         EdgeError,
         MediaError,
         MemoryPlanError,
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     )
     from edge.limits import EngineLimits
     from edge.loading import load
-    from edge.options import Image, ImageOptions, Video, VideoOptions
+    from edge.options import Image, ImageOptions, ImageSource, Video, VideoOptions, VideoSource
     from edge.request import Request
     from edge.results import EventStream, Result
     from edge.run.sample import SamplingParams
@@ -53,7 +56,9 @@ _MODULES = {
     "conversation": ("Conversation", "user_message"),
     "engine": ("Engine",),
     "errors": (
+        "AnswerError",
         "ConfigError",
+        "ContextLengthError",
         "EdgeError",
         "MediaError",
         "MemoryPlanError",
@@ -80,7 +85,7 @@ _MODULES = {
     ),
     "limits": ("EngineLimits",),
     "loading": ("load",),
-    "options": ("Image", "ImageOptions", "Video", "VideoOptions"),
+    "options": ("Image", "ImageOptions", "ImageSource", "Video", "VideoOptions", "VideoSource"),
     "request": ("Request",),
     "results": ("EventStream", "Result"),
     "run.sample": ("SamplingParams",),
@@ -91,8 +96,10 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Answer",
+    "AnswerError",
     "Box",
     "ConfigError",
+    "ContextLengthError",
     "Conversation",
     "EdgeError",
     "Engine",
@@ -103,6 +110,7 @@ __all__ = [
     "FinishReason",
     "Image",
     "ImageOptions",
+    "ImageSource",
     "MediaError",
     "MediaUse",
     "MemoryPlanError",
@@ -125,6 +133,7 @@ __all__ = [
     "UsageError",
     "Video",
     "VideoOptions",
+    "VideoSource",
     "WeightError",
     "load",
     "parse_boxes",
@@ -135,10 +144,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
-    if name not in _HOMES:
-        raise AttributeError(f"module 'edge' has no attribute {name!r}")
-    return getattr(import_module(f"edge.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # or a type checker would take every misspelt name
+
+    def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
+        if name == "__version__":
+            from edge.version import PACKAGE, version_of
+
+            return version_of(PACKAGE)
+        if name not in _HOMES:
+            raise AttributeError(f"module 'edge' has no attribute {name!r}")
+        return getattr(import_module(f"edge.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

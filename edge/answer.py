@@ -6,11 +6,12 @@ come and wants the whole at the end.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import RequestError
+from edge.errors import AnswerError, RequestError
 from edge.events import (
     Event,
     FinishEvent,
@@ -66,6 +67,25 @@ class Answer:
     def logprobs(self) -> tuple[TokenEvent, ...]:
         """The answer's tokens with their logprobs, those of the thought left out."""
         return tuple(token for token in self.tokens if not token.is_reasoning and token.logprob is not None)
+
+    def json(self) -> Any:  # Any: JSON
+        """Read the text as JSON, as it is under a request's `schema`.
+
+        Raises:
+            AnswerError: The answer was cut off before its JSON was whole, called tools instead, or is other text.
+        """
+        try:
+            return json.loads(self.text)
+        except (ValueError, RecursionError) as error:
+            advice = {
+                "length": "Raise max_tokens, or bound the schema (maxItems, maxLength, additionalProperties: false).",
+                "tool_calls": "Its calls are in tool_calls.",
+                "stop": f"Ask with a schema ({error}).",
+            }.get(self.finish_reason, "Ask again.")
+            raise AnswerError(
+                f"Expected whole JSON, found an answer that ended by {self.finish_reason!r} after "
+                f"{self.usage.completion_tokens} tokens. {advice}"
+            ) from None
 
     def message(self) -> dict[str, Any]:  # Any: JSON
         """Return the assistant's message of this answer, to go on with in the next request's messages."""

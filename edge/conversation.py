@@ -6,24 +6,28 @@ that fails or is refused leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.answer import Answer, AnswerParts
 from edge.errors import RequestError
-from edge.events import Event, ToolCall
-from edge.options import Image, Video
-from edge.request import Request, check_settings, make_request
+from edge.events import Event, FinishEvent, ToolCall
+from edge.options import Image, ImageSource, Video, VideoSource
+from edge.request import Request, check_objects, check_settings, make_request
 
 if TYPE_CHECKING:
     from edge.results import EventStream
 
 Message = dict[str, Any]  # Any: JSON, checked by edge.prompt
-Media = Any  # a source as edge.prompt takes it, or an Image or Video with options
 
 
-def user_message(text: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = ()) -> Message:
+def user_message(
+    text: str, *, images: Sequence[ImageSource | Image] = (), videos: Sequence[VideoSource | Video] = ()
+) -> Message:
     """Put pictures, videos and text into one user message, in this order.
+
+    The message is JSON, fit to be saved, where its pictures are paths or data URLs: paths become text.
 
     Args:
         text: The question.
@@ -40,29 +44,59 @@ def user_message(text: str, *, images: Sequence[Media] = (), videos: Sequence[Me
             raise RequestError(f"{name}: expected a list of sources, found {type(media).__name__}.", field=name)
     parts = [(one if isinstance(one, Image) else Image(one)).part() for one in images]
     parts += [(one if isinstance(one, Video) else Video(one)).part() for one in videos]
+    for part in parts:
+        source = part[part["type"]]
+        if isinstance(source, os.PathLike):
+            part[part["type"]] = os.fsdecode(source)
     return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
 
 
 class Conversation:
-    """Messages of one talk. One thread at a time; many conversations of one engine may run at once."""
+    """Messages of one talk. One thread at a time; many conversations of one engine may run at once.
 
-    def __init__(self, stream: Callable[[Request], EventStream], *, system: str | None, **settings: Any) -> None:
+    `json.dumps(chat.messages)` saves a talk whose pictures are paths or data URLs; `engine.chat(messages=...)` goes on
+    with it, in another process too. Settings are not among the messages.
+
+    Attributes:
+        messages: What was said so far, in OpenAI's shape; it may be changed between two questions.
+    """
+
+    def __init__(
+        self,
+        stream: Callable[[Request, Callable[[Event], None]], EventStream],
+        *,
+        system: str | None,
+        messages: Sequence[Message] = (),
+        **settings: Any,
+    ) -> None:
         """Begin a talk; `Engine.chat` does it.
 
         Args:
-            stream: Runs a request.
+            stream: Runs a request; tells of each event that is taken.
             system: The system message.
+            messages: What was said before.
             settings: Fields of every `Request`.
         """
         if system is not None and not isinstance(system, str):
             raise RequestError(f"system: expected text, found {type(system).__name__}.", field="system")
         check_settings(settings)
-        self.messages: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+        check_objects("messages", messages, "Give those of an earlier talk.")
+        if system is not None and any(one.get("role") == "system" for one in messages):
+            raise RequestError(
+                "system: expected none, as the messages have a system message already. Leave it out.", field="system"
+            )
+        first: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+        self.messages: list[Message] = [*first, *messages]
         self._stream = stream
         self._settings = settings
 
     def ask(
-        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **changes: Any
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource | Image] = (),
+        videos: Sequence[VideoSource | Video] = (),
+        **changes: Any,
     ) -> Answer:
         """Ask and wait for the answer.
 
@@ -75,15 +109,22 @@ class Conversation:
         Raises:
             EdgeError: What `Engine.stream` raises; the talk stays as it was before the question.
         """
-        parts = AnswerParts()
-        for event in self.stream(question, images=images, videos=videos, **changes):
-            parts.add(event)
-        return parts.answer()
+        with self.stream(question, images=images, videos=videos, **changes) as events:
+            return events.answer()
 
     def stream(
-        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **changes: Any
-    ) -> Iterator[Event]:
-        """Ask, and give the events; the answer joins the messages when its last event was taken."""
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource | Image] = (),
+        videos: Sequence[VideoSource | Video] = (),
+        **changes: Any,
+    ) -> EventStream:
+        """Ask, and give the events.
+
+        Question and answer join the messages when the finish event is taken, also after `cancel`, with what had come.
+        A stream that is closed before leaves no trace. Raises like `ask`.
+        """
         return self._run([user_message(question, images=images, videos=videos)], changes)
 
     def give_results(self, results: Sequence[tuple[ToolCall, Any]], **changes: Any) -> Answer:
@@ -96,27 +137,25 @@ class Conversation:
         Raises:
             EdgeError: As `ask`.
         """
+        with self.stream_results(results, **changes) as events:
+            return events.answer()
+
+    def stream_results(self, results: Sequence[tuple[ToolCall, Any]], **changes: Any) -> EventStream:
+        """Tell what the calls gave, as `give_results`, and give the events, as `stream`."""
         from edge.text.tools import tool_result_message
 
         if not results or not all(isinstance(one, tuple) and isinstance(one[0], ToolCall) for one in results):
             raise RequestError(
                 "results: expected a list of pairs, each a ToolCall of the last answer and its result.", field="results"
             )
+        return self._run([tool_result_message(call, content) for call, content in results], changes)
+
+    def _run(self, new: list[Message], changes: Mapping[str, Any]) -> EventStream:
         parts = AnswerParts()
-        messages = [tool_result_message(call, content) for call, content in results]
-        for event in self._run(messages, changes):
+
+        def remember(event: Event) -> None:
             parts.add(event)
-        return parts.answer()
+            if isinstance(event, FinishEvent):
+                self.messages += [*new, parts.answer().message()]
 
-    def _run(self, new: list[Message], changes: Mapping[str, Any]) -> Iterator[Event]:
-        request = make_request([*self.messages, *new], {**self._settings, **changes})
-        events = self._stream(request)  # refused questions are refused here
-        return self._remember(events, new)
-
-    def _remember(self, events: EventStream, new: list[Message]) -> Iterator[Event]:
-        parts = AnswerParts()
-        with events:
-            for event in events:
-                parts.add(event)
-                yield event
-        self.messages += [*new, parts.answer().message()]
+        return self._stream(make_request([*self.messages, *new], {**self._settings, **changes}), remember)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from queue import SimpleQueue
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
-from edge.conversation import Conversation, Media, Message, user_message
-from edge.errors import PromptError, RequestError
+from edge.conversation import Conversation, Message, user_message
+from edge.errors import ContextLengthError, RequestError
 from edge.events import Event, FinishEvent
 from edge.limits import EngineLimits
 from edge.many import run_many
+from edge.options import Image, ImageSource, Video, VideoSource
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
 from edge.request import LEAST_THOUGHT_TOKENS, Request, make_request
@@ -47,6 +48,12 @@ class Engine:
     Threads: every method may be called from any thread, any number at a time, and from any asyncio loop. Requests
     that run at the same time are decoded together; each one's tokens are those it would get alone. An answer is
     cancelled from anywhere by setting its request's `cancel`, or by closing its stream; `close` cancels all.
+
+    Attributes:
+        name: What the model is called.
+        context_tokens: Most tokens of prompt and answer together.
+        default_sampling: What is taken where a request says nothing of sampling: the checkpoint's own settings.
+        limits: What the engine may use, as given.
     """
 
     def __init__(
@@ -116,7 +123,12 @@ class Engine:
     # One request ----------------------------------------------------------------------------------------------------
 
     def ask(
-        self, question: str, *, images: Sequence[Media] = (), videos: Sequence[Media] = (), **settings: Any
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource | Image] = (),
+        videos: Sequence[VideoSource | Video] = (),
+        **settings: Any,
     ) -> Answer:
         """Ask one question about pictures and videos, and wait for the answer.
 
@@ -139,13 +151,17 @@ class Engine:
 
         Raises:
             RequestError: A value is wrong; `field` names it.
-            PromptError: The messages make no prompt, or it is longer than the context.
+            PromptError: The messages make no prompt.
+            ContextLengthError: It is longer than the context, or leaves no room for max_tokens.
             MediaError: A picture or video cannot be read.
             MemoryPlanError: The request can never fit into memory (raised when the first event is taken).
         """
+        return self._open_stream(request, None)
+
+    def _open_stream(self, request: Request, taken: Callable[[Event], None] | None) -> EventStream:
         inbox: SimpleQueue[Event | BaseException] = SimpleQueue()
         job = self._make_job(request, inbox.put)
-        stream = EventStream(job, inbox, owner=self)
+        stream = EventStream(job, inbox, owner=self, taken=taken)
         self._thread.submit(job)
         return stream
 
@@ -153,8 +169,10 @@ class Engine:
         """Answer a request in one piece; raises like `stream`."""
         return self.stream(request).answer()
 
-    async def astream(self, request: Request) -> AsyncIterator[Event]:
-        """Answer a request piece by piece in an asyncio loop; leaving the iteration cancels it.
+    async def astream(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer a request piece by piece in an asyncio loop; ending the generator cancels it.
+
+        A `break` alone ends it when Python lets the generator go; `contextlib.aclosing` does so at once.
 
         Raises:
             EdgeError: As `stream`.
@@ -192,30 +210,32 @@ class Engine:
             async for event in events:
                 parts.add(event)
         finally:
-            await events.aclose()  # type: ignore[attr-defined]  # an async generator
+            await events.aclose()
         return parts.answer()
 
     # Many requests --------------------------------------------------------------------------------------------------
 
-    def map(self, requests: Iterable[Request]) -> Iterator[Result]:
+    def map(self, requests: Iterable[Request]) -> Generator[Result, None, None]:
         """Answer many requests, several at a time, and give the results as they finish.
 
         Requests are taken from the iterable as room comes free, so that it may be endless. One that fails has its
-        error in its result and disturbs no other. Leaving the iteration cancels those that run.
+        error in its result and disturbs no other. Leaving the iteration (`close`) cancels those that run.
         """
         return run_many(requests, make_job=self._make_job, submit=self._thread.submit, at_once=self.limits.max_rows)
 
-    def chat(self, *, system: str | None = None, **settings: Any) -> Conversation:
-        """Begin a conversation that keeps its messages.
+    def chat(self, *, system: str | None = None, messages: Sequence[Message] = (), **settings: Any) -> Conversation:
+        """Begin a conversation that keeps its messages, or go on with one that was saved.
 
         Args:
             system: The system message.
+            messages: What was said before, as `Conversation.messages` of an earlier talk.
             settings: Fields of `Request` for all its questions.
 
         Raises:
-            RequestError: There is no such field, or the system message is no text.
+            RequestError: There is no such field, the messages are no list of objects, or the system message is no
+                text or stands in them too.
         """
-        return Conversation(self.stream, system=system, **settings)
+        return Conversation(self._open_stream, system=system, messages=messages, **settings)
 
     def count_tokens(self, request: Request | Sequence[Message]) -> int:
         """Count the tokens of a prompt, those of pictures and videos included; raises like `stream`."""
@@ -261,6 +281,9 @@ class Engine:
         """Cancel what runs, end the model thread and let the weights go; further requests are refused."""
         self._finalizer()
 
+    def __repr__(self) -> str:
+        return f"<edge.Engine of {self.name!r}, {self.context_tokens} tokens of context>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -303,7 +326,7 @@ class Engine:
         if length + wanted <= self.context_tokens:
             return
         visual = sum(span.length for span in prompt.spans)
-        raise PromptError(
+        raise ContextLengthError(
             f"The prompt has {length} tokens ({visual} of pictures and videos) and {wanted} may follow; "
             f"the context holds {self.context_tokens}. Shorten the prompt, or lower max_pixels or max_tokens.",
             field="max_tokens",

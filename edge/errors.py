@@ -10,7 +10,7 @@ from edge.units import one_line
 
 
 class EdgeError(Exception):
-    """A failure with a one-line message for the user.
+    """A failure with a one-line message for the user; all others are kinds of it, so that this is the one to catch.
 
     What others wrote (file names, templates, keys of files) may stand in it: here, at one place, the message is made
     one printable line of at most 500 characters.
@@ -52,6 +52,14 @@ class PromptError(EdgeError):
     """Messages, tools or template cannot be made into a prompt."""
 
 
+class ContextLengthError(PromptError):
+    """Prompt and answer are longer than the context: shorten the talk, or make its pictures smaller."""
+
+
+class AnswerError(EdgeError):
+    """An answer is not what its reader expects, such as JSON that was cut off."""
+
+
 class MemoryPlanError(EdgeError):
     """The work does not fit into this machine's memory."""
 
@@ -61,6 +69,6 @@ class RequestError(EdgeError):
 
 
 class UsageError(EdgeError):
-    """The command line is wrong."""
+    """The command line of a program is wrong, or a short name stands for no ready model."""
 
     exit_code = 2

@@ -16,11 +16,12 @@ from edge.checkpoint.folder import default_dtype
 from edge.checkpoint.opened import Checkpoint
 from edge.config_context import extend_context
 from edge.engine import Engine
-from edge.errors import WeightError
+from edge.errors import RequestError, WeightError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
 from edge.run.build import seeing_draft
+from edge.short_names import spell_out
 
 if TYPE_CHECKING:
     from edge.prompt.processor import Processor
@@ -41,8 +42,8 @@ def load(
     """Load a checkpoint.
 
     Args:
-        model: A model folder, a GGUF file, or a hub id such as org/name or org/name-GGUF:Q4_K_M; None takes the
-            embedded demo checkpoint.
+        model: A model folder, a GGUF file, a hub id such as org/name or org/name-GGUF:Q4_K_M, or a short name such
+            as 8b or 30b-thinking; None takes the embedded demo checkpoint.
         projector: The vision file of a GGUF model; None looks beside it.
         adapter: Folder or hub id of a LoRA adapter, merged while reading; None takes one in the model's folder, if any.
         draft: A small model of the same vocabulary that guesses tokens ahead, as `model` is named; the answers stay
@@ -57,11 +58,13 @@ def load(
 
     Raises:
         ConfigError: No such model, or one this runtime does not support.
+        UsageError: A short name for which no ready folder is known.
         WeightError: Its files are missing, broken, or of another model.
-        RequestError: More context than the model can be stretched to.
+        RequestError: More context than the model can be stretched to, or no name of a model.
         MemoryPlanError: The weights do not fit into memory.
     """
     compute_dtype = dtype or default_dtype()
+    model, draft = _spelled(model, field="model"), _spelled(draft, field="draft")
     source = demo_folder() if model is None else model
     tokens = limits.context_tokens if isinstance(limits, EngineLimits) else None
     checkpoint = _with_context(door.open(source, projector=projector, adapter=adapter, dtype=compute_dtype), tokens)
@@ -83,6 +86,18 @@ def load(
         identity=f"{checkpoint.identity} {compute_dtype} {checkpoint.config.text.rope}",
         read_draft=None if second is None else lambda: _read_draft(second),
     )
+
+
+def _spelled(name: str | Path | None, *, field: str) -> str | Path | None:
+    """Write out a short name; refuse what can name no model."""
+    if name is None:
+        return None
+    if not isinstance(name, str | Path) or not str(name):
+        raise RequestError(
+            f"{field}: expected a folder, a GGUF file or a hub id, found {name!r:.60}. Leave it out, or name one.",
+            field=field,
+        )
+    return spell_out(name)
 
 
 def _with_context(checkpoint: Checkpoint, context_tokens: int | None) -> Checkpoint:

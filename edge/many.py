@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -27,7 +27,7 @@ def run_many(
     make_job: Callable[[Request, Emit], Job],
     submit: Callable[[Job], None],
     at_once: int,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Answer requests, `at_once` of them at a time, in the order in which they finish.
 
     Args:

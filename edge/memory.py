@@ -17,8 +17,8 @@ from typing import NoReturn
 from edge.config import ModelConfig, TextConfig, VisionConfig
 from edge.errors import MemoryPlanError
 from edge.kv.packed import MAX_SCORE_BYTES
+from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
-from edge.model.vision import vision_peak_bytes
 
 GB = 1_000_000_000
 # macOS lets the GPU wire about three quarters of the memory by default (iogpu.wired_limit_mb).

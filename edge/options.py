@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union
 
 from edge.errors import RequestError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image as Pillow
+
 T = TypeVar("T")
+# Unions of quoted names: neither numpy nor Pillow is imported for a question without pictures.
+ImageSource: TypeAlias = Union[str, Path, bytes, BinaryIO, "Pillow.Image", "np.ndarray[Any, Any]"]
+VideoSource: TypeAlias = Union[str, Path, bytes, BinaryIO, Sequence[ImageSource], "np.ndarray[Any, Any]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Image:
         options: Its limits, also as a mapping; they win over the request's.
     """
 
-    source: Any  # Any: edge.prompt takes and checks all of these kinds
+    source: ImageSource
     options: ImageOptions | Mapping[str, Any] = ImageOptions()
 
     def __post_init__(self) -> None:
@@ -82,7 +90,7 @@ class Video:
         times_s: Seconds of each frame of a list, instead of a rate.
     """
 
-    source: Any  # Any: as above
+    source: VideoSource
     options: VideoOptions | Mapping[str, Any] = VideoOptions()
     frame_rate: float | None = None
     times_s: Sequence[float] | None = None

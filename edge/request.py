@@ -18,6 +18,16 @@ MAX_KEPT_BESIDE_BUDGET = 64
 LEAST_THOUGHT_TOKENS = 8
 """A thought with less room than this, the tokens that close it included, is left out."""
 Json = Mapping[str, Any]  # Any: JSON, checked by the parts that read it
+_ELSEWHERE = {
+    "response_format": "schema (the JSON Schema itself)",
+    "json_schema": "schema",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "enable_thinking": "thinking_budget (0 for none)",
+    "reasoning_effort": "thinking_budget (tokens)",
+    "logprobs": "top_logprobs (a number, 0 for the token's own alone)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +37,19 @@ class Request:
     Attributes:
         messages: The conversation in OpenAI's shape: role and content, which is text or a list of parts. A picture
             part is {"type": "image", "image": SOURCE}, a video part {"type": "video", "video": SOURCE}, both with
-            options beside the source.
-        tools: Tool declarations in OpenAI's shape.
+            options beside the source; OpenAI's image_url parts are taken too. `user_message` makes such a message.
+        tools: Tool declarations in OpenAI's shape: {"type": "function", "function": {"name": ..., ...}}, or the inner
+            object alone.
         tool_choice: "auto", "none", "required", or the name of the tool that must be called.
         parallel_tool_calls: Whether an answer may hold several calls.
-        schema: A JSON Schema that the answer must obey, or "json" for any JSON object.
+        schema: A JSON Schema that the answer must obey, or "json" for any JSON object; `Answer.json` reads it. As in
+            JSON Schema, properties that are not listed may come unless "additionalProperties" is False; bound lists
+            and texts (maxItems, maxLength), or max_tokens may cut the answer off.
         grammar: {"regex": ...} or {"lark": ...} that the answer must match.
         sampling: How tokens are chosen, as `SamplingParams` or as a mapping of its fields; None takes the
             checkpoint's own defaults.
         max_tokens: Most tokens to generate, thought included; None goes on until the context or memory is full.
-        stop: Strings that end the answer; they do not appear in it.
+        stop: Text, or several, that ends the answer; it does not appear in it.
         thinking_budget: Most tokens of thought before it is closed with a bridging sentence; 0 leaves the thought
             empty; None sets no limit but that of `answer_tokens`.
         answer_tokens: Tokens kept for the answer: a thought is closed in time, and one that the model ends without
@@ -55,7 +68,8 @@ class Request:
             in it count as such.
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
         max_visual_tokens: Refuse prompts with more tokens of pictures and videos.
-        cancel: Set it from any thread to end the answer after the current slice of work.
+        cancel: Set it from any thread to end the answer after the current slice of work. It stays set: ask again with
+            a new request.
 
     Raises:
         RequestError: A value is of the wrong type or out of range; its `field` names it.
@@ -86,18 +100,18 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong type or out of range, and turn mappings into their classes."""
-        _check_objects("messages", self.messages, "Use ask(...) for one question.")
+        check_objects("messages", self.messages, "Use ask(...) for one question.")
         if self.tools is not None:
-            _check_objects("tools", self.tools, "tool_from_function makes one of a function.")
+            check_objects("tools", self.tools, "tool_from_function makes one of a function.")
         _check_whole("max_tokens", self.max_tokens, least=1)
         _check_whole("thinking_budget", self.thinking_budget, least=0)
         _check_whole("answer_tokens", self.answer_tokens, least=0)
         _check_whole("top_logprobs", self.top_logprobs, least=0, most=MAX_TOP_LOGPROBS)
         _check_whole("max_visual_tokens", self.max_visual_tokens, least=0)
-        is_list = isinstance(self.stop, Sequence) and not isinstance(self.stop, str)
-        if not is_list or not all(isinstance(one, str) and one for one in self.stop):
+        stop: Any = (self.stop,) if isinstance(self.stop, str) else self.stop  # Any: it is checked here
+        if not isinstance(stop, Sequence) or not all(isinstance(one, str) and one for one in stop):
             raise RequestError(
-                f"stop: expected a list of non-empty strings, found {self.stop!r}. Remove empty ones.", field="stop"
+                f"stop: expected text or a list of texts, none of them empty, found {self.stop!r}.", field="stop"
             )
         for name in ("thinking_budget", "answer_tokens"):
             value = getattr(self, name)
@@ -110,7 +124,8 @@ class Request:
                 )
         if not isinstance(self.tool_choice, str) or not self.tool_choice:
             raise RequestError(
-                f'tool_choice: expected "auto", "none", "required" or a tool\'s name, found {self.tool_choice!r}.',
+                f'tool_choice: expected "auto", "none", "required" or a tool\'s name as text, '
+                f"found {self.tool_choice!r}.",
                 field="tool_choice",
             )
         if self.raw_prompt is not None and (not isinstance(self.raw_prompt, str) or self.messages or self.tools):
@@ -127,6 +142,7 @@ class Request:
             _check_kind("speculate", self.speculate, bool, "True or False")
         _check_kind("cancel", self.cancel, threading.Event, "a threading.Event")
         set_field = object.__setattr__  # frozen: mappings become classes once, here
+        set_field(self, "stop", tuple(stop))
         set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))
         set_field(self, "image", options_of(ImageOptions, self.image, field="image"))
         set_field(self, "video", options_of(VideoOptions, self.video, field="video"))
@@ -165,8 +181,14 @@ class Request:
 
     @property
     def prompt_tools(self) -> Sequence[Json] | None:
-        """The tools that the prompt declares: none when no call is allowed."""
-        return None if self.tool_choice == "none" else self.tools
+        """The tools that the prompt declares, in the shape that models know: none when no call is allowed."""
+        if self.tool_choice == "none" or self.tools is None:
+            return None
+        return [tool if "function" in tool or "name" not in tool else _wrapped(tool) for tool in self.tools]
+
+
+def _wrapped(function: Json) -> Json:
+    return {"type": "function", "function": {key: value for key, value in function.items() if key != "type"}}
 
 
 def make_request(messages: Sequence[Json], settings: Mapping[str, Any]) -> Request:
@@ -188,10 +210,25 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     known = [one.name for one in fields(Request) if one.name != "messages"]
     for name in settings:
         if name not in known:
-            raise RequestError(f"{name}: no such setting of a request. Known: {', '.join(known)}.", field=name)
+            advice = _advice(name) or f"Known: {', '.join(known)}."
+            raise RequestError(f"{name}: no such setting of a request. {advice}", field=name)
 
 
-def _check_objects(name: str, value: object, advice: str) -> None:
+def _advice(name: str) -> str | None:
+    """Say where a setting of other programs' words belongs."""
+    if name in (one.name for one in fields(SamplingParams)):
+        return f'It is one of sampling: sampling={{"{name}": ...}}.'
+    if name in _ELSEWHERE:
+        return f"It is called {_ELSEWHERE[name]} here."
+    return None
+
+
+def check_objects(name: str, value: object, advice: str) -> None:
+    """Refuse what is no list of objects.
+
+    Raises:
+        RequestError: Names the place, and ends with the advice.
+    """
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise RequestError(f"{name}: expected a list of objects, found {type(value).__name__}. {advice}", field=name)
     for i, one in enumerate(value):

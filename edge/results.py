@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Lock
@@ -40,9 +40,24 @@ class EventStream(Iterator[Event]):
     be called from any, also while another waits for an event.
     """
 
-    def __init__(self, job: Job, inbox: SimpleQueue[Event | BaseException], *, owner: object) -> None:
-        """Make a stream; it keeps its engine, which would close when nobody else holds it."""
+    def __init__(
+        self,
+        job: Job,
+        inbox: SimpleQueue[Event | BaseException],
+        *,
+        owner: object,
+        taken: Callable[[Event], None] | None = None,
+    ) -> None:
+        """Make a stream; it keeps its engine, which would close when nobody else holds it.
+
+        Args:
+            job: What runs.
+            inbox: Where its events come.
+            owner: The engine.
+            taken: Told of each event right before the taker gets it, until the stream is closed.
+        """
         self._owner = owner
+        self._taken = taken
         self._job = job
         self._inbox = inbox
         self._turn = Lock()  # one taker at a time, or two would wait for the one last event
@@ -68,6 +83,8 @@ class EventStream(Iterator[Event]):
                 item = self._take()
         if isinstance(item, BaseException):
             raise item
+        if (taken := self._taken) is not None:
+            taken(item)
         return item
 
     def answer(self) -> Answer:
@@ -90,6 +107,7 @@ class EventStream(Iterator[Event]):
 
         Events that were not taken are dropped, but for the last: the finish event, or the error.
         """
+        self._taken = None
         self.cancel()
         while not self._has_ended:
             with self._turn:

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import re
 import sys
 from typing import NoReturn
 
 from edge.units import one_line
+
+# argparse's words for a value that is not of an option's type.
+_WRONG_TYPE = re.compile(r"argument (?P<option>\S+): invalid (?P<type>int|float) value: (?P<value>.*)", re.S)
+_KINDS = {"int": "a whole number", "float": "a number"}
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -19,9 +25,20 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong on stderr and end the program with exit code 2."""
+        if wrong := _WRONG_TYPE.fullmatch(message):
+            message = f"{wrong['option']}: expected {_KINDS[wrong['type']]}, found {wrong['value']}"
         program = self.prog.removeprefix("python -m ")
         _print_line(f"{program.split()[0]}: {one_line(message)}. See {self.prog} --help.")
         raise SystemExit(2)
+
+
+def end_of_pipe() -> int:
+    """Take leave of a reader of stdout that has gone, as in `... | head`, and return the exit code.
+
+    Python flushes stdout once more when it ends, and would complain; what is left goes nowhere instead.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def write_notes(program: str) -> None:

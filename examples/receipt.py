@@ -6,7 +6,6 @@ Receipt(text='CAFE', color='purple')
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +33,7 @@ class Receipt:
 def read_receipt(engine: edge.Engine, path: Path) -> Receipt:
     """Ask for the fields; the thought before them is free."""
     answer = engine.ask("What does the sign say?", images=[path], schema=SCHEMA, max_tokens=200)
-    if answer.finish_reason != "stop":  # cut off: not a whole object
-        raise ValueError(f"{path}: the answer ended with {answer.finish_reason}")
-    return Receipt(**json.loads(answer.text))
+    return Receipt(**answer.json())  # an edge.AnswerError if it was cut off
 
 
 if __name__ == "__main__":

@@ -19,13 +19,33 @@ HEAD = """\
 # The public names of `edge`
 
 Written from the docstrings by `python -m tests.api_page`. All names are imported from `edge` itself: `edge.load`,
-`edge.Request`. What is not on this page may change without notice. Start with [load](#load), [Engine](#engine) and
-[Request](#request); short programs stand in [examples/](../examples).
+`edge.Request`. What is not on this page may change without notice. The package is called `qwen3vl-edge`
+(`pip install -e PATH/TO/THE/CLONE` in the environment of your project); it is typed, for `mypy --strict` too.
+
+"""
+# What a reader wants to do, the names for it, and the program of examples/ that does it, if one does.
+TASKS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("ask once", ("load", "Engine.ask"), "moment"),
+    ("get data that obeys a JSON Schema", ("Request", "Answer.json"), "receipt"),
+    ("show an answer as it comes, with a Cancel button", ("Engine.stream", "EventStream.cancel"), "cancel"),
+    ("ask many questions", ("Engine.map",), "captions"),
+    ("ask from asyncio, with a time limit", ("Engine.aanswer", "Engine.astream"), "at_once"),
+    ("ask from several threads: any method of one engine", ("Engine",), ""),
+    ("talk", ("Engine.chat", "Conversation"), "two_turns"),
+    ("save a talk and go on later", ("Conversation", "EngineLimits"), "saved_talk"),
+    ("let the model call functions", ("tool_from_function", "Conversation.give_results"), "tool_loop"),
+    ("find things in a picture", ("Answer.boxes",), "boxes"),
+    ("tell a user what went wrong", ("EdgeError",), "failures"),
+)
+WORDS = """\
+Words of OpenAI's protocol that differ here: `response_format` is `schema`, the schema alone; `temperature`, `top_p`,
+`seed` and their like lie in `sampling`; `tool_choice` is a tool's name alone; a picture is a path, bytes or a data URL
+in `images`, and OpenAI's parts are taken in messages.
 """
 # Each part of the page with its names, in the order in which a reader needs them.
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Load and ask", ("load", "Engine", "Request", "Conversation", "user_message", "SamplingParams", "EngineLimits")),
-    ("Pictures and videos", ("Image", "ImageOptions", "Video", "VideoOptions")),
+    ("Pictures and videos", ("Image", "ImageOptions", "ImageSource", "Video", "VideoOptions", "VideoSource")),
     ("What comes back", ("Answer", "Result", "EventStream", "Usage", "MediaUse", "FinishReason", "ToolCall")),
     (
         "Events, in the order in which they come",
@@ -48,13 +68,15 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Errors",
         (
             "EdgeError",
-            "ConfigError",
+            "RequestError",
+            "PromptError",
+            "ContextLengthError",
             "MediaError",
             "MemoryPlanError",
-            "PromptError",
-            "RequestError",
-            "UsageError",
+            "AnswerError",
+            "ConfigError",
             "WeightError",
+            "UsageError",
         ),
     ),
 )
@@ -71,12 +93,20 @@ def api_page() -> str:
     if sorted(listed) != sorted(edge.__all__):
         unlike = sorted(set(listed) ^ set(edge.__all__))
         raise ValueError(f"tests/api_page.py: expected each public name in one part, found otherwise: {unlike}.")
-    lines = [HEAD]
+    lines = [HEAD + _tasks(), WORDS]
     for title, names in PARTS:
         lines += [f"## {title}", ""]
         for name in names:
             lines += [*_entry(name), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _tasks() -> str:
+    rows = ["| To | take | a program to copy |", "|---|---|---|"]
+    for task, names, program in TASKS:
+        links = ", ".join(f"[{name}](#{name.lower().replace('.', '')})" for name in names)
+        rows.append(f"| {task} | {links} | {f'[{program}.py](../examples/{program}.py)' if program else ''} |")
+    return "\n".join(rows) + "\n"
 
 
 def _entry(name: str) -> list[str]:

@@ -8,7 +8,6 @@ It is run again whenever a file comes, goes or changes its idea; tests/unit/test
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +15,6 @@ PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- tree: begin, written by `python -m tests.architecture_tree` -->", "<!-- tree: end -->"
 HALVES = ("edge", "convert")
 COLUMN = 28
-WIDTH = 120
 
 
 def modules(root: Path = ROOT) -> list[Path]:
@@ -44,7 +42,7 @@ def tree(root: Path = ROOT) -> str:
         depth = len(path.parts) - 1
         name, depth = (f"{path.parts[-2]}/", depth - 1) if path.name == "__init__.py" else (path.name, depth)
         head = f"{'  ' * depth}{name}".ljust(COLUMN)
-        lines.append(head + _cut(summary(root / path), WIDTH - COLUMN))
+        lines.append(head + summary(root / path))
     return "\n".join(lines)
 
 
@@ -58,14 +56,6 @@ def page_with_tree(page: str, root: Path = ROOT) -> str:
         raise ValueError(f"{PAGE}: expected one line {BEGIN!r} and one {END!r}. Put them back.")
     before, after = page.split(BEGIN)[0], page.split(END)[1]
     return f"{before}{BEGIN}\n```\n{tree(root)}\n```\n{END}{after}"
-
-
-def _cut(text: str, width: int) -> str:
-    """Return what fits, ended where a clause ends."""
-    if len(text) <= width:
-        return text
-    ends = [found.start() for found in re.finditer(r"[,;:.]? |[,;:.]$", text[: width + 2]) if len(found[0]) > 1]
-    return text[: ends[-1]] if ends else f"{text[: width - 4].rsplit(' ', 1)[0]} ..."
 
 
 def _order(path: Path) -> tuple[tuple[int, str], ...]:

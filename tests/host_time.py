@@ -7,6 +7,7 @@ process. Time is the thread's own. Norms and attention are taken apart on the CP
 
 from __future__ import annotations
 
+import importlib
 import statistics
 import sys
 import time
@@ -37,7 +38,6 @@ def ours(folder: str, *, is_replayed: bool) -> Build:
     from edge.config import LayerQuantization, MoeConfig, QuantizationConfig, RopeConfig
     from edge.kv.make import make_memory
     from edge.model.moe import SwitchLinear
-    from edge.model.quantized import quantize_modules
     from edge.model.qwen3vl import Qwen3VL
     from tests.unit.model.tiny import CONFIG, TEXT
 
@@ -48,12 +48,17 @@ def ours(folder: str, *, is_replayed: bool) -> Build:
     kinds = (nn.Linear, nn.Embedding, SwitchLinear)
     paths = [path for path, module in model.named_modules() if isinstance(module, kinds)]
     setting = QuantizationConfig(LayerQuantization(group_size=32, bits=4, mode="affine"))
-    quantize_modules(model, setting, stored_paths=[path for path in paths if path.startswith("language_model.")])
+    try:
+        placing = importlib.import_module("edge.checkpoint.modules")
+    except ImportError:  # where older checkouts have it
+        placing = importlib.import_module("edge.model.quantized")
+    stored = [path for path in paths if path.startswith("language_model.")]
+    placing.quantize_modules(model, setting, stored_paths=stored)
     mx.eval(model.language_model.parameters())
     memory, positions = make_memory(text, kv_bits=None), np.broadcast_to(np.arange(PROMPT), (3, 1, PROMPT))
     mx.eval(model(mx.zeros((1, PROMPT), mx.int32), positions=positions, memory=[memory], last_only=True))
     if is_replayed:
-        from edge.model.step import ShortForwards
+        from edge.run.replay import ShortForwards
 
         model = ShortForwards(model)
     place = iter(range(PROMPT, 10_000))

@@ -2,11 +2,11 @@
 
     python -m tests.plan_grid demo
     python -m tests.plan_grid slice
-    python -m tests.plan_grid tower
+    python -m tests.plan_grid tower [SIDE ...]
 
 In: the demo checkpoint, or two decoder layers and three vision blocks of random 4-bit weights at the widths of the 30B,
-or two blocks of either's tower alone. Out: a line for each point: planned and measured peak, weights included, and the
-same beside the weights. On the CPU.
+or two blocks of either's tower alone (with sides, in patches: the 30B's at these). Out: a line for each point: planned
+and measured peak, weights included, and the same beside the weights. On the CPU.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from edge.model.qwen3vl import Qwen3VL
 from edge.model.vision import VisionTower
 from edge.plan.estimate import Estimate, Task, estimate
 from edge.plan.family import FAMILY
-from edge.plan.weights import SIZES, format_of
+from edge.plan.recipes import recipe_formats
+from edge.run.flight import held_to
 from edge.settings import GenerationSettings, ImageSettings
 from edge.version import describe_version
 from tests.unit.run.engines import GivenPrompts, ask
@@ -144,9 +145,9 @@ def real_width_slice() -> tuple[ModelConfig, Callable[[], Qwen3VL]]:
 
     def read_model() -> Qwen3VL:
         packed: dict[str, LayerQuantization] = {}
-        for name, shape in expected_parameters(config).items():
-            if setting := format_of(name, shape, config, SIZES["4bit"]):
-                packed[name.removesuffix(".weight")] = setting
+        for name, choice in recipe_formats(config, "4bit").items():
+            if choice.format is not None:
+                packed[name.removesuffix(".weight")] = choice.format
         return build_model(config, packed, _random(config, packed))
 
     return config, read_model
@@ -179,15 +180,16 @@ def tower_line(vision: VisionConfig, side_patches: int) -> str:
     before = mx.get_active_memory()
     mx.reset_peak_memory()
     grid = (1, side_patches, side_patches)
-    steps = tower.steps(mx.zeros((side_patches**2, config.patch_values)), [grid])
-    while True:
-        try:
-            mx.eval(next(steps))
-        except StopIteration as end:
-            mx.eval(end.value.features, *end.value.deepstack)
-            break
-    peak = int(mx.get_peak_memory()) - int(before)
     planned = vision_bytes(config, grid, precision=ON_CPU)
+    steps = tower.steps(mx.zeros((side_patches**2, config.patch_values)), [grid])
+    with held_to(planned):
+        while True:
+            try:
+                mx.eval(next(steps))
+            except StopIteration as end:
+                mx.eval(end.value.features, *end.value.deepstack)
+                break
+    peak = int(mx.get_peak_memory()) - int(before)
     return (
         f"width {config.hidden_size}, picture {side_patches**2} patches: planned {planned / 1e6:.1f} MB, "
         f"measured {peak / 1e6:.1f} MB, ratio {planned / peak:.3f}"
@@ -196,9 +198,13 @@ def tower_line(vision: VisionConfig, side_patches: int) -> str:
 
 def main(arguments: list[str]) -> None:
     """Print the grid of one model."""
-    if arguments == ["tower"]:
+    if arguments[:1] == ["tower"]:
         mx.set_default_device(mx.cpu)
-        for vision, sides in ((demo()[0].vision, (16, 32, 40, 48)), (FAMILY["30B-A3B"].vision, (16, 32, 48))):
+        given = tuple(map(int, arguments[1:]))
+        towers = [(FAMILY["30B-A3B"].vision, given or (16, 32, 48))]
+        if not given:
+            towers.insert(0, (demo()[0].vision, (16, 32, 40, 48)))
+        for vision, sides in towers:
             for side in sides:
                 print(tower_line(vision, side), flush=True)
         return

@@ -17,9 +17,9 @@ import mlx.core as mx
 
 from convert.mlx.quantize import quantize_rows
 from convert.pieces import Infos, cut_rule, list_rules, read_piece
-from convert.recipes import Format
 from edge.checkpoint.folder import Checkpoint
 from edge.checkpoint.names.table import Rule
+from edge.plan.recipes import Format
 
 SAMPLE_WEIGHTS = 2**16
 _SPREAD = 4  # places in a matrix that are looked at

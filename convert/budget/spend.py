@@ -18,13 +18,13 @@ from convert.budget.sensitivity import Costs, Weights, weigh
 from convert.budget.solve import Option, Solution, Unit, least_bytes, solve
 from convert.disk import describe_bytes
 from convert.mlx.layout import lay_out_folder, parameter_bytes
-from convert.recipes import ROUTER, Choice, Format, fits_pattern, is_matrix
 from edge.checkpoint.folder import Checkpoint
 from edge.checkpoint.names.hub import expected_parameters
 from edge.checkpoint.names.joined import JOINED
 from edge.checkpoint.names.ops import Shape
 from edge.config import LayerQuantization, ModelConfig
 from edge.errors import UsageError
+from edge.plan.recipes import ROUTER, Choice, Format, fits_pattern, is_matrix
 
 BITS, GROUPS = (3, 4, 5, 6, 8), (32, 64, 128)
 _VISION_BITS = {True: (4, 5, 6, 8), False: (8,)}  # where a calibration weighs it, and where not

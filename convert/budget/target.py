@@ -126,12 +126,10 @@ def read_size(text: str, config: ModelConfig) -> int:
         UsageError: It is neither.
     """
     from convert.mlx.layout import lay_out_folder
-    from convert.recipes import FORMATS, RECIPES, choose_formats
+    from edge.plan.recipes import RECIPES, recipe_formats
 
     if text in RECIPES:
-        recipe = RECIPES[text]
-        choices = choose_formats(config, base=FORMATS[recipe.format_name], recipe=recipe)
-        return lay_out_folder(config, choices).file_bytes
+        return lay_out_folder(config, recipe_formats(config, text)).file_bytes
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)B?\s*", text.upper())
     if match is None or not float(match[1]):
         raise UsageError(

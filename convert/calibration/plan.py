@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from convert.calibration.forward import keeps_rows
 from convert.calibration.moments import triangle_size
+from convert.disk import describe_bytes
 from convert.memory import check_memory
 from convert.verify.samples import SampleSet
 from edge.config import ModelConfig
@@ -23,6 +24,14 @@ class RunPlan:
     memory_bytes: int
     final_bytes: int
     disk_bytes: int
+
+    @property
+    def sentence(self) -> str:
+        """All three in words."""
+        return (
+            f"at most {describe_bytes(self.memory_bytes)} of memory; {describe_bytes(self.disk_bytes)} of disk on the "
+            f"way, {describe_bytes(self.final_bytes)} in the end"
+        )
 
     def check(self, available: int | None = None) -> None:
         """Refuse what does not fit.

@@ -30,7 +30,6 @@ from convert.calibration.tables import read_rows_of, read_whole
 from convert.calibration.vision import place_features, run_vision
 from convert.calibration.weights import LayerWeights
 from convert.card import tool_versions
-from convert.disk import describe_bytes
 from convert.final import FinalFolder
 from convert.partial import PartialOutput
 from convert.source import Source
@@ -77,21 +76,11 @@ def calibrate(
     chosen = choose_fisher(samples.samples) if settings.has_fisher else []
     fisher_tokens = sum(samples.samples[number].length for number in chosen)
     plan = plan_run(source.checkpoint.config, samples, fisher_tokens=fisher_tokens)
-    say(
-        f"{source.files.identity.name}: {len(samples.samples)} prompts, {samples.num_tokens:,} tokens; at most "
-        f"{describe_bytes(plan.memory_bytes)} of memory; {describe_bytes(plan.disk_bytes)} of disk on the way, "
-        f"{describe_bytes(plan.final_bytes)} in the end"
-    )
+    say(f"{source.files.identity.name}: {len(samples.samples)} prompts, {samples.num_tokens:,} tokens; {plan.sentence}")
     plan.check()
     output = PartialOutput(FinalFolder(out), files=(), pieces=())
-    key = {
-        "source": source.files.key(),
-        "prompts": samples.digest,
-        "--no-fisher": str(not settings.has_fisher),
-        "versions": tool_versions(),
-    }
     done = sum(path.stat().st_size for path in output.path.glob("*.safetensors")) if output.path.is_dir() else 0
-    with output.opened(key, extra_bytes=max(0, plan.disk_bytes - done)):
+    with output.opened(_key(source, samples, settings), extra_bytes=max(0, plan.disk_bytes - done)):
         run = _Run(source, samples, chosen, RunStore(output.path), say)
         try:
             fisher = run.run()
@@ -111,6 +100,16 @@ def choose_fisher(samples: Sequence[Sample]) -> list[int]:
     """Choose prompts for Fisher weights, evenly spaced among all, with about `FISHER_TOKENS` tokens."""
     total = sum(sample.length for sample in samples)
     return list(range(0, len(samples), -(-total // FISHER_TOKENS)))
+
+
+def _key(source: Source, samples: SampleSet, settings: Settings) -> dict[str, str]:
+    """Say what decides the bytes of a calibration: an unfinished one of another key is not gone on with."""
+    return {
+        "source": source.files.key(),
+        "prompts": samples.digest,
+        "--no-fisher": str(not settings.has_fisher),
+        "versions": tool_versions(),
+    }
 
 
 def _record(

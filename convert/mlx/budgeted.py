@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from convert.budget.spend import Market, Spending, open_market, spend
 from convert.budget.target import Target, read_target
 from convert.disk import describe_bytes
-from convert.recipes import Recipe, format_name
 from edge.errors import UsageError
 from edge.plan.advice import advise
 from edge.plan.checkpoint import Planned, Variant
+from edge.plan.recipes import Recipe, format_name
 from edge.plan.report import describe
 
 if TYPE_CHECKING:

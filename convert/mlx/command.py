@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from convert.arguments import add_calibration_argument, add_source_arguments, next_command
 from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
-from convert.recipes import RECIPES, Format, checked_format, parse_format
+from convert.formats import checked_format, parse_format
 from edge.errors import UsageError
+from edge.plan.recipes import RECIPES, Format
 
 if TYPE_CHECKING:
     from convert.mlx.budgeted import Budgeted
@@ -43,7 +44,8 @@ exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrup
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    recipes = "\n".join(f"  {recipe.name:11}{recipe.sentence}" for recipe in RECIPES.values())
+    wide = 1 + max(map(len, RECIPES))
+    recipes = "\n".join(f"  {recipe.name:{wide}}{recipe.sentence}" for recipe in RECIPES.values())
     parser.usage = "%(prog)s SOURCE OUT --recipe NAME [options]"
     parser.epilog = f"recipes:\n{recipes}\n\n{EXAMPLES}"
     add_source_arguments(parser)

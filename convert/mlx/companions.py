@@ -1,7 +1,4 @@
-"""Write the files beside the weights of an MLX folder: configuration, index, sums, card, and copies from the source.
-
-Tested by tests/unit/convert/mlx/test_run.py.
-"""
+"""Write the files beside the weights of an MLX folder: configuration, index, sums, card, and copies from the source."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ from pathlib import Path
 from convert.card import README, Card, make_card, make_sums, tool_versions
 from convert.mlx.config_out import make_config
 from convert.mlx.layout import FolderLayout
-from convert.recipes import Format, Recipe
 from convert.source import SUMS_NAME, Identity
 from edge.checkpoint.files.shards import INDEX_NAME
 from edge.config import ModelConfig
 from edge.config_json import read_json_object
+from edge.plan.recipes import Format, Recipe
 
 COPIED = (
     "tokenizer.json",

@@ -1,7 +1,6 @@
 """Give every matrix the feedback of its inputs, from a calibration; matrices that share inputs share the work.
 
-In: a calibration, parameter names and rows of them. Out: packed rows with compensated errors. Tested by
-tests/unit/convert/mlx/test_compensate.py.
+In: a calibration, parameter names and rows of them. Out: packed rows with compensated errors.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from convert.calibration.file import Calibration
 from convert.calibration.sites import Site, site_of
 from convert.mlx.affine import Floats, Packed
 from convert.mlx.compensate import feedback_of, quantize_compensated
-from convert.recipes import Format
+from edge.plan.recipes import Format
 
 MOST_BITS = 6  # at 8 bits a search loses nothing that shows
 _MOST_KEPT = 4  # feedbacks in memory: gate and up of an expert, or q, k and v, come one after another

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from convert.recipes import Choice, Format, is_matrix
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config import ModelConfig, RopeConfig, TextConfig, VisionConfig
+from edge.plan.recipes import Choice, Format, is_matrix
 
 Json = dict[str, Any]  # Any: JSON
 

@@ -14,13 +14,13 @@ from math import prod
 from convert.disk import Extent
 from convert.partial import OutputFile, fill_files
 from convert.plan import Stored
-from convert.recipes import Choice, Format, format_name
 from edge.checkpoint.files.dtypes import DTYPES
 from edge.checkpoint.names.hub import expected_parameters, packed_targets
 from edge.checkpoint.names.ops import Shape
 from edge.checkpoint.names.table import Rule
 from edge.config import ModelConfig
 from edge.memory import GB
+from edge.plan.recipes import Choice, Format, format_name
 
 SHARD_BYTES = 5 * GB
 

@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from convert.mlx.affine import quantize_affine
-from convert.recipes import Format
+from edge.plan.recipes import Format
 
 STORED_FLOAT = mx.bfloat16  # the compute type; scales of another half type would promote activations to float32
 

@@ -24,10 +24,10 @@ from convert.mlx.layout import SHARD_BYTES, FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes, quantize_rows
 from convert.partial import Claim
 from convert.pieces import Infos, Piece, cut_checkpoint, read_piece, step_of
-from convert.recipes import Choice, Format, Recipe, choose_formats, format_name
 from convert.source import Source
 from convert.work import Job, run_job
 from edge.config import ModelConfig
+from edge.plan.recipes import Choice, Format, Recipe, choose_formats, format_name
 
 _MAX_LANES = 4
 

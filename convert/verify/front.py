@@ -15,10 +15,10 @@ from xml.sax.saxutils import escape
 
 from convert.budget.spend import Market, spend
 from convert.disk import MB, describe_bytes
-from convert.recipes import Format
 from convert.verify.plot import front
 from convert.verify.results import CandidateResult, Report
 from edge.memory import GB
+from edge.plan.recipes import Format
 
 WIDTH, HEIGHT = 900, 480
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 190, 50, 420

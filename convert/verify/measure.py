@@ -14,7 +14,6 @@ import torch
 
 from convert.disk import check_space
 from convert.interrupt import explain_interrupt
-from convert.recipes import Format
 from convert.source import mark_files
 from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
 from convert.verify.compare import run_candidate
@@ -27,6 +26,7 @@ from convert.verify.torch_blocks import TorchBlocks
 from edge.checkpoint.files.hub import resolve_model
 from edge.checkpoint.folder import Checkpoint, open_checkpoint
 from edge.memory import GB
+from edge.plan.recipes import Format
 from edge.prompt.processor import Processor
 
 Dtype = Literal["float32", "bfloat16"]
@@ -90,18 +90,11 @@ class Measurement:
         opened = _with_distinct_names([open_candidate(source) for source in candidates])
         paired = [with_reference_videos(candidate, processor.videos) for candidate in opened]
         found = tuple(candidate for candidate, _ in paired)
-        token_ids = np.unique(np.concatenate([sample.prompt.token_ids for sample in samples.samples]))[:_COMPARED_ROWS]
         for candidate in found:
             check_pair(
                 candidate, config=checkpoint.config, conversations=conversations, samples=samples, reference=reference
             )
-            check_weights(
-                candidate,
-                final_norm=blocks.final_norm(),
-                rows=blocks.embedding_rows(torch.from_numpy(token_ids.astype(np.int64))).numpy(),
-                token_ids=token_ids.tolist(),
-                reference=reference,
-            )
+            _check_weights(candidate, blocks, samples, reference=reference)
             candidate.blocks.release()
         digest = _digest(checkpoint, samples, dtype)
         return cls(
@@ -176,6 +169,18 @@ class Measurement:
         """Tell whether a report may be written beside a candidate: not into the reference, nor into a download."""
         folder = candidate.card_folder.resolve()
         return folder != self.checkpoint.source.folder.resolve() and "snapshots" not in folder.parts
+
+
+def _check_weights(candidate: Candidate, blocks: TorchBlocks, samples: SampleSet, *, reference: str) -> None:
+    """Refuse a candidate of another model: some rows of the embedding and the last norm tell."""
+    token_ids = np.unique(np.concatenate([sample.prompt.token_ids for sample in samples.samples]))[:_COMPARED_ROWS]
+    check_weights(
+        candidate,
+        final_norm=blocks.final_norm(),
+        rows=blocks.embedding_rows(torch.from_numpy(token_ids.astype(np.int64))).numpy(),
+        token_ids=token_ids.tolist(),
+        reference=reference,
+    )
 
 
 def _torch_dtype(dtype: Dtype) -> torch.dtype:

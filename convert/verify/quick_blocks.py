@@ -1,7 +1,4 @@
-"""Choose who runs a float checkpoint's blocks: torch on a CPU, where it is installed, or this runtime's MLX.
-
-Tested by tests/unit/convert/calibration/test_vision.py.
-"""
+"""Choose who runs a float checkpoint's blocks: torch on a CPU, where it is installed, or this runtime's MLX."""
 
 from __future__ import annotations
 

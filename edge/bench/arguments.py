@@ -33,7 +33,7 @@ class BenchOptions:
     """What the command line asks for.
 
     Attributes:
-        model: Folder, GGUF file or hub id; None takes the embedded demo checkpoint.
+        model: Folder, GGUF file, hub id or short name; None takes the embedded demo checkpoint.
         projector: Vision file of a GGUF model.
         depths: Tokens of prompts.
         rows: Requests at a time.
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_version_argument(parser)
-    parser.add_argument("--model", metavar="MODEL", help="folder, GGUF file or hub id (default: the demo checkpoint)")
+    parser.add_argument("--model", metavar="MODEL", help="folder, GGUF file, hub id or short name (default: demo)")
     parser.add_argument("--mmproj", dest="projector", metavar="FILE", type=Path, help="projector of a GGUF model")
     asked = parser.add_argument_group("what is measured")
     asked.add_argument(

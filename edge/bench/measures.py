@@ -15,8 +15,8 @@ from edge.bench.token_cost import TokenCost, token_cost
 from edge.conversation import user_message
 from edge.events import Usage
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.step import ShortForwards
 from edge.run.loop import Model
+from edge.run.replay import ShortForwards
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.kv.make import make_memory
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.step import ShortForwards
+from edge.run.replay import ShortForwards
 
 CHUNK_TOKENS = 2048
 

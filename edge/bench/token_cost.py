@@ -19,7 +19,7 @@ from edge.bench.graph import gpu_kernels, launches, trace
 from edge.kv.layer import LayerMemory
 from edge.kv.make import KvBits, bytes_per_token, make_memory
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.step import ShortForwards
+from edge.run.replay import ShortForwards
 
 HELD_TOKENS = 40
 STEPS = 20

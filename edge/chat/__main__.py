@@ -15,6 +15,7 @@ from edge.chat.border import INTERRUPTED, explain, wants_traceback
 from edge.chat.options import ChatOptions
 from edge.chat.screen.screen import Screen
 from edge.errors import EdgeError
+from edge.usage import end_of_pipe
 
 if TYPE_CHECKING:
     from edge.chat.asking.piped import Asked
@@ -42,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             screen.end_line()
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of the pipe is gone; Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return end_of_pipe()
     except Exception as error:  # the border of the program
         if wants_traceback() and not isinstance(error, EdgeError):
             raise
@@ -70,7 +69,7 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     from edge.chat.asking.piped import read_question
     from edge.chat.asking.request import check_options, opens_thought
     from edge.chat.keeping import open_keeper
-    from edge.chat.loading import is_demo, load_engine
+    from edge.chat.loading import find_engine, is_demo
 
     if options.model is not None and is_demo(options.model):
         options = replace(options, model=None)
@@ -88,15 +87,15 @@ def _run(options: ChatOptions, screen: Screen) -> int:
     closing = ExitStack()
     try:
         tools = _open_tools(options, screen, closing)
-        engine = load_engine(options, screen, keeps=keeps)
+        engine = find_engine(options, screen, keeps=keeps)()
         from edge.chat.talk import Talk
 
         talk = Talk(engine, options, screen, thinks=opens_thought(engine), keeper=keeper, is_talk=is_talk)
         if tools:
             talk.add_tools(tools)
-        talk.load = lambda name: load_engine(replace(talk.options, model=name), screen, keeps=keeps)
+        talk.find = lambda name: find_engine(replace(talk.options, model=name), screen, keeps=keeps)
         try:
-            return _talk(talk, saved) if is_talk else _answer(talk, asked, saved)
+            return _talk(talk, saved, asked.opening) if is_talk else _answer(talk, asked, saved)
         finally:
             talk.engine.close()
     finally:
@@ -129,8 +128,8 @@ def _answer(talk: Talk, asked: Asked, saved: SavedTalk | None) -> int:
     return answer_once(talk, asked, out=sys.stdout, notice=notice)
 
 
-def _talk(talk: Talk, saved: SavedTalk | None) -> int:
-    """Talk until the user leaves."""
+def _talk(talk: Talk, saved: SavedTalk | None, opening: str) -> int:
+    """Talk until the user leaves; files of the opening wait for the first question."""
     from edge.chat.screen.line import run_talk
     from edge.chat.switching import take_over
     from edge.chat.welcome import greet
@@ -138,6 +137,8 @@ def _talk(talk: Talk, saved: SavedTalk | None) -> int:
     greet(talk)
     if saved is not None:
         take_over(talk, saved)
+    if opening:
+        talk.handle(opening)
     return run_talk(talk)
 
 

@@ -45,6 +45,7 @@ examples:
 in a talk: /help lists the commands; Ctrl-C stops an answer and keeps it; """
     + '"""'
     + """ begins and ends several lines.
+`edge` and `edge chat` are short for python -m edge.chat.
 exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted.
 """
 )
@@ -175,7 +176,9 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_version_argument(parser)
-    parser.add_argument("prompt", metavar="PROMPT", nargs="*", help="the question, in quotes; without it, talk")
+    parser.add_argument(
+        "prompt", metavar="PROMPT", nargs="*", help="the question, in quotes; without one, or with files only, talk"
+    )
     _add_model_options(parser)
     media = parser.add_argument_group("what is shown (paths may also stand in a question)")
     media.add_argument(

@@ -32,6 +32,8 @@ OPTIONS = {
     "schema": "--schema",
     "fps": "--fps",
 }
+_PASS = {"a video": "video", "an image": "image"}
+_PASS_IT = re.compile(r"Pass it as (a video|an image)\.")
 _UNMISTAKABLE = re.compile(r"(?<![\w-])(" + "|".join(name for name in OPTIONS if "_" in name) + r")\b")
 
 
@@ -75,7 +77,8 @@ def in_options(message: str, *, field: str | None = None, in_talk: bool = False)
         changed = (OPTIONS[field].removeprefix("--") if in_talk else OPTIONS[field]) + changed[changed.index(":") :]
     if in_talk and changed != message:
         changed += " (/set NAME VALUE)"
-    return changed
+    mark = "/" if in_talk else "--"
+    return _PASS_IT.sub(lambda match: f"Show it with {mark}{_PASS[match[1]]}.", changed)
 
 
 def wants_traceback() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,40 +17,52 @@ if TYPE_CHECKING:
     from edge.engine import Engine
 
 
-def load_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Engine:
-    """Load a model.
+def find_engine(options: ChatOptions, screen: Screen, *, keeps: bool) -> Callable[[], Engine]:
+    """Find a model, and ask about its download where that is needed.
 
     Args:
         options: Name it, and the engine's bounds.
         screen: For questions and notes.
         keeps: Whether finished turns are kept on disk.
 
+    Returns:
+        What loads it; it raises EdgeError if the model is refused or does not fit.
+
     Raises:
-        EdgeError: There is no such model, it is refused, or does not fit.
+        EdgeError: There is no such model, or the user does not want it.
     """
-    from edge.loading import load
+    choose = _chooser(options, screen)
+    model = None if options.model is None or is_demo(options.model) else choose(options.model)
+    draft = None if options.draft is None else choose(options.draft)
 
-    limits = make_limits(options, keeps=keeps and _can_keep(screen))
-    if options.model is None or is_demo(options.model):
-        with screen.waiting("loading the demo"):
-            return load(projector=options.projector, adapter=options.adapter, draft=options.draft, limits=limits)
-    from edge.chat.models.choose import choose_model
-    from edge.chat.models.found import find_in_cache
+    def load_now() -> Engine:
+        from edge.loading import load
 
-    asks = screen.err.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not options.agrees
-    if not screen.err.is_terminal:
-        _silence_downloads()
+        limits = make_limits(options, keeps=keeps and _can_keep(screen))
+        with screen.waiting(f"loading {options.model if model is not None else 'the demo'}"):
+            return load(model, projector=options.projector, adapter=options.adapter, draft=draft, limits=limits)
+
+    return load_now
+
+
+def _chooser(options: ChatOptions, screen: Screen) -> Callable[[str], str | Path]:
+    """Return what turns a name into a model that is on this machine, downloading it where that is wanted."""
 
     def choose(name: str) -> str | Path:
-        agree = (lambda text: _agrees(screen, text)) if asks else None
-        return choose_model(name, models_dir=options.models_dir, agree=agree, note=screen.note)
+        from edge.chat.models.choose import choose_model
+        from edge.chat.models.found import find_in_cache
+        from edge.checkpoint.files.hub import resolve_model
 
-    model = choose(options.model)
-    draft = None if options.draft is None else choose(options.draft)
-    is_here = Path(model).expanduser().exists() or find_in_cache(str(model)) is not None
-    # A download shows its own progress.
-    with screen.waiting(f"loading {options.model}") if is_here else nullcontext():
-        return load(model, projector=options.projector, adapter=options.adapter, draft=draft, limits=limits)
+        asks = screen.err.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not options.agrees
+        if not screen.err.is_terminal:
+            _silence_downloads()
+        agree = (lambda text: _agrees(screen, text)) if asks else None
+        model = choose_model(name, models_dir=options.models_dir, agree=agree, note=screen.note)
+        if not Path(model).expanduser().exists() and find_in_cache(str(model)) is None:
+            resolve_model(model)  # now, with its own progress: where it fails, an old model goes on
+        return model
+
+    return choose
 
 
 def _can_keep(screen: Screen) -> bool:

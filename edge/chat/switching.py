@@ -67,20 +67,20 @@ def restore(talk: Talk, saved: SavedTalk) -> None:
 
 
 def change_model(talk: Talk, name: str) -> None:
-    """Go on with another model; where it cannot be loaded, with the old one.
+    """Go on with another model; where it cannot be found or loaded, with the old one.
 
     Raises:
-        EdgeError: It cannot be loaded.
+        EdgeError: It cannot be found or loaded, or the user does not want its download.
     """
-    if talk.load is None:
+    if talk.find is None:
         raise UsageError("The model cannot be changed here. Start again with --model.")
-    old = talk.options.model
+    old, load = talk.options.model, talk.find(name)
     talk.engine.close()  # first: there may be no room for two
     try:
-        talk.engine = talk.load(name)
+        talk.engine = load()
         talk.change(model=name)
     except BaseException:
-        talk.engine = talk.load(old)
+        talk.engine = talk.find(old)()
         raise
     finally:
         talk.thinks = opens_thought(talk.engine)

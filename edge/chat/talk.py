@@ -19,6 +19,7 @@ from edge.chat.asking.message import media_parts, without_marks
 from edge.chat.asking.paths import find_files, is_file
 from edge.chat.asking.request import Message, make_request
 from edge.chat.asking.turn import Turn
+from edge.chat.asking.unshown import unshown_lines
 from edge.chat.asking.waiting import WaitingMedia
 from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
@@ -63,7 +64,7 @@ class Talk:
         thinks: Whether the engine's model thinks before it answers.
         keeper: Saves it.
         is_talk: Somebody talks; otherwise it is one answer, with fewer notes.
-        load: Loads another model by its name; None stands for the demo.
+        find: Finds another model by its name and returns what loads it; None stands for the demo.
         last: The last answer.
         is_over: Whether the user wants to leave.
         prefill: Text for the next line, to be edited.
@@ -90,7 +91,7 @@ class Talk:
         self.thinks = thinks
         self.keeper = keeper
         self.is_talk = is_talk
-        self.load: Callable[[str | None], Engine] | None = None
+        self.find: Callable[[str | None], Callable[[], Engine]] | None = None
         self.waiting = WaitingMedia()
         self.messages: list[Message] = []
         self.last: Answer | None = None
@@ -115,8 +116,9 @@ class Talk:
         return not self.is_over
 
     def _handle(self, line: str) -> None:
-        from edge.chat.commands.table import find_command
+        from edge.chat.commands.table import BARE, find_command
 
+        line = BARE.get(line.rstrip().lower(), line)
         text = without_marks(line)
         name, _, argument = line.partition(" ")
         # A path has a second slash, or is a file.
@@ -142,12 +144,17 @@ class Talk:
             except NotMediaError as error:
                 if not found.text:
                     raise
-                self.screen.note(str(error))
+                if self.tools is None:  # with tools the model may read it
+                    self.screen.note(str(error))
                 question = text  # its name stays in the question
             except MediaError:
                 self.prefill = text
                 raise
         if question.strip():
+            self.prefill = text  # a line that is only a wrong path comes back
+            for line in unshown_lines(found.unnamed, reads_files=self.tools is not None):
+                self.screen.note(line)
+            self.prefill = ""
             self._unshown = new
             self.ask(question.strip())
         else:

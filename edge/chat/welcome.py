@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.chat.models.found import FoundModel, find_models
-from edge.chat.models.names import GB, SIZES
 from edge.chat.sessions.folder import sessions_folder, with_tilde
 from edge.chat.switching import describe_thinking
+from edge.short_names import GB, SIZES
 
 if TYPE_CHECKING:
     from edge.chat.talk import Talk

@@ -40,7 +40,7 @@ def build_model(
 def empty_model(config: ModelConfig, joining: Joining) -> Qwen3VL:
     """Make a model whose modules are of the kinds that the joined parameters need; nothing is evaluated."""
     # Late: converters import this package and need no model.
-    from edge.model.quantized import quantize_modules, split_modules
+    from edge.checkpoint.modules import quantize_modules, split_modules
     from edge.model.qwen3vl import Qwen3VL
 
     model = Qwen3VL(config)

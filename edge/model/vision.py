@@ -15,17 +15,13 @@ from edge.config import VisionConfig
 from edge.model.elementwise import gelu_erf, gelu_tanh
 from edge.model.rope import cos_and_sin
 from edge.model.types import Grid, VisionOutput
-from edge.model.vision_attention import (
-    CPU_SCORES_ALIVE,
-    VisionAttention,
-    attended_head_dim,
-    peak_score_bytes,
-    score_block_bytes,
-)
+from edge.model.vision_attention import VisionAttention
 from edge.model.vision_positions import position_taps, rotary_angles
 
 LAYER_NORM_EPS = 1e-6
 """In the reference's code, not in config.json."""
+CUT_PATCHES = 4096
+"""Patches that go through a feed-forward part at a time, whose middle is four times as wide: those of 1024x1024."""
 
 
 class PatchProjection(nn.Module):
@@ -65,8 +61,14 @@ class VisionMLP(nn.Module):
         self.linear_fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def __call__(self, hidden: mx.array) -> mx.array:
-        """Map (N, D) to (N, D)."""
-        return self.linear_fc2(gelu_tanh(self.linear_fc1(hidden)))
+        """Map (N, D) to (N, D), at most `CUT_PATCHES` rows at a time."""
+        cuts: list[mx.array] = []
+        for start in range(0, len(hidden), CUT_PATCHES):
+            rows = hidden[start : start + CUT_PATCHES]
+            if cuts:
+                rows = mx.depends(rows, cuts[-1])  # one after the other: else MLX widens them all first
+            cuts.append(self.linear_fc2(gelu_tanh(self.linear_fc1(rows))))
+        return mx.concatenate(cuts)
 
 
 class VisionBlock(nn.Module):
@@ -155,6 +157,7 @@ class VisionTower(nn.Module):
             f"patches should be {(num_patches, self.config.patch_values)} for {list(grids)}, found {patches.shape}"
         )
         hidden = self.patch_embed(patches)
+        del patches  # not held while the blocks run
         hidden = hidden + self.position_embeddings(grids).astype(hidden.dtype)
         cos, sin = cos_and_sin(rotary_angles(grids, self.config)[:, None])  # (N, 1, Dh / 2)
         levels = []
@@ -177,35 +180,3 @@ class VisionTower(nn.Module):
                 one_frame = one_frame + self.pos_embed.weight[mx.array(tap)] * mx.array(weight)[:, None]
             parts.append(mx.tile(one_frame, (frames, 1)))
         return mx.concatenate(parts)
-
-
-def vision_peak_bytes(
-    config: VisionConfig, grids: Sequence[Grid], *, value_bytes: int, is_fused: bool | None = None
-) -> int:
-    """Bound the memory that one call of the tower takes beside its weights.
-
-    Args:
-        config: Sizes of the tower.
-        grids: One grid per media of the call.
-        value_bytes: Bytes of one activation: 2 for bfloat16, 4 for float32.
-        is_fused: Whether attention is, so that there is no score matrix, as on Metal; None asks this machine.
-
-    Returns:
-        Bytes at the worst point: patches and angles (float32), the patch projection's flat weights, the residual stream
-        and DeepStack results, and the larger of the attention part (q, k, v as projected, padded, mixed, and scores)
-        and the feed-forward part; beside this the CPU still holds the attention part and a block of scores.
-    """
-    num_patches = sum(frames * height * width for frames, height, width in grids)
-    scores = peak_score_bytes(config, grids, is_fused=is_fused)
-    padded = config.num_heads * attended_head_dim(config.head_dim, is_fused=is_fused)
-    steady = value_bytes * config.patch_values * config.hidden_size + num_patches * (
-        4 * config.patch_values
-        + 4 * config.head_dim
-        + value_bytes * 3 * config.hidden_size
-        + value_bytes * config.out_hidden_size * (1 + len(config.deepstack_indexes)) // config.merge_area
-    )
-    attention = num_patches * value_bytes * (3 * config.hidden_size + 5 * padded)
-    feed_forward = num_patches * value_bytes * 3 * max(config.intermediate_size, config.hidden_size)
-    if scores:
-        feed_forward += attention + int(CPU_SCORES_ALIVE * score_block_bytes(config, grids))
-    return steady + max(attention + scores, feed_forward)

@@ -8,7 +8,6 @@ asked to be fused or to fail. Elsewhere the query rows of a call are so few that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -22,9 +21,6 @@ FUSED_HEAD_DIMS = (64, 72, 80, 96, 128)
 
 GPU_SCORE_BYTES = 1 << 30
 CPU_SCORE_BYTES = 1 << 26
-CPU_BLOCKS_ALIVE, CPU_BLOCKS_GROWTH, CPU_SCORES_ALIVE = 8.0, 3.6, 1.45
-"""MLX's CPU task queue keeps results alive. Of n blocks of scores: 8 (1 - exp(-n / 3.6)), and never more than 1.45 n,
-measured from a quarter of a block to 16 blocks at the widths of the demo and of the 30B."""
 
 
 class VisionAttention(nn.Module):
@@ -129,32 +125,6 @@ def attended_head_dim(head_dim: int, *, is_fused: bool | None = None) -> int:
 def score_bytes() -> int:
     """Return the bound of one call's scores on the default device."""
     return GPU_SCORE_BYTES if mx.default_device().type == mx.DeviceType.gpu else CPU_SCORE_BYTES
-
-
-def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid], *, is_fused: bool | None = None) -> int:
-    """Bound the scores that are in memory at a time, none where kernels are fused; media run one after the other.
-
-    Args:
-        config: Sizes of the tower.
-        grids: One grid per media.
-        is_fused: Whether kernels are; None asks this machine.
-    """
-    if has_fused_kernels() if is_fused is None else is_fused:
-        return 0
-    full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
-    block = score_block_bytes(config, grids)
-    if mx.default_device().type == mx.DeviceType.gpu:
-        return block
-    num_blocks = full / block
-    queued = CPU_BLOCKS_ALIVE * (1 - exp(-num_blocks / CPU_BLOCKS_GROWTH))
-    return int(block * min(CPU_SCORES_ALIVE * num_blocks, queued))
-
-
-def score_block_bytes(config: VisionConfig, grids: Sequence[Grid]) -> int:
-    """Count the scores of one call where kernels are not fused."""
-    full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
-    one_row = max(4 * config.num_heads * height * width for _, height, width in grids)
-    return min(full, max(score_bytes(), one_row))
 
 
 def _rotate_and_pad(heads: mx.array, cos: mx.array, sin: mx.array, padding: int) -> mx.array:

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from edge.errors import EdgeError, UsageError
 from edge.units import token_count
-from edge.usage import OneLineParser, write_notes
+from edge.usage import OneLineParser, end_of_pipe, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.plan"
 EXAMPLES = """\
 examples:
   python -m edge.plan                                   the published models in every recipe, on this machine
+  python -m edge.plan --mac "16 GB" --recipe 4bit       all of them in 4 bits, on a Mac, and which to begin with
   python -m edge.plan 30b --mac "M4 24 GB"              one model in every recipe, on a Mac
   python -m edge.plan 30b --recipe 4bit --mac "32 GB" --context 65536 --kv-bits 8 --image 4096x4096
   python -m edge.plan ./my-model --json                 files of this computer, by their headers
@@ -31,7 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_notes("edge.plan")
     given = _parser().parse_args(argv)
     try:
-        return _plan(given)
+        status = _plan(given)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return end_of_pipe()
     except UsageError as error:
         print(f"edge.plan: {error}", file=sys.stderr)
         return 2
@@ -46,7 +51,7 @@ def _plan(given: argparse.Namespace) -> int:
     from edge.plan.estimate import Task
     from edge.plan.family import FAMILY
     from edge.plan.machine import parse_mac, this_machine
-    from edge.plan.report import describe, table, variant_json
+    from edge.plan.report import describe, suggest, table, variant_json
 
     machine = parse_mac(given.mac) if given.mac else this_machine()
     names = [given.model] if given.model else list(FAMILY)
@@ -65,7 +70,8 @@ def _plan(given: argparse.Namespace) -> int:
         print(json.dumps(plans[0] if len(plans) == 1 else plans, indent=2))
         return 0 if any(plan["fits"] for plan in plans) else 1
     if len(rows) > 1:
-        print("\n".join(table(models, task, machine)))
+        advice = suggest(models, task, machine) if given.model is None else []
+        print("\n".join([*table(models, task, machine), *advice]))
         return 0
     lines, fits = describe(*rows[0], task, machine)
     print("\n".join(lines))

@@ -10,7 +10,8 @@ from edge.errors import ConfigError
 from edge.memory import GB
 from edge.plan.estimate import Task, estimate
 from edge.plan.machine import Machine
-from edge.plan.weights import SIZES, recipe_bytes
+from edge.plan.recipes import RECIPES
+from edge.plan.weights import recipe_bytes
 
 LEAST_CONTEXT = 2048
 _SIDES = (4096, 3072, 2048, 1536, 1024, 512)
@@ -76,7 +77,7 @@ def most_context(task: Task, fits: Callable[[Task], bool]) -> int:
 
 def _by_size(config: ModelConfig) -> list[str]:
     """Return the recipes from the largest to the smallest."""
-    return sorted((name for name in SIZES if name != "bf16"), key=lambda name: -recipe_bytes(config, name))
+    return sorted((name for name in RECIPES if name != "bf16"), key=lambda name: -recipe_bytes(config, name))
 
 
 def _recipe(config: ModelConfig, name: str, weight_bytes: int) -> int:

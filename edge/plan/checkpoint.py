@@ -11,7 +11,8 @@ from pathlib import Path
 from edge.config import ModelConfig
 from edge.errors import UsageError
 from edge.plan.family import FAMILY, find_published
-from edge.plan.weights import SIZES, recipe_bytes
+from edge.plan.recipes import RECIPES
+from edge.plan.weights import recipe_bytes
 from edge.settings import ImageSettings
 
 
@@ -46,8 +47,8 @@ def find_model(name: str, *, itemsize: int, recipe: str | None = None) -> Planne
         ConfigError: Its configuration cannot be used.
         WeightError: Its files are broken.
     """
-    if recipe is not None and recipe not in SIZES:
-        raise UsageError(f"--recipe {recipe}: expected one of {', '.join(SIZES)}.")
+    if recipe is not None and recipe not in RECIPES:
+        raise UsageError(f"--recipe {recipe}: expected one of {', '.join(RECIPES)}.")
     path = Path(name).expanduser()
     if name != "demo" and not path.exists():
         found = find_published(name)
@@ -56,7 +57,7 @@ def find_model(name: str, *, itemsize: int, recipe: str | None = None) -> Planne
                 f"{name}: no such folder or file, and no published model. Published are {', '.join(FAMILY)}."
             )
         size, config = found
-        names = [recipe] if recipe else list(SIZES)
+        names = [recipe] if recipe else list(RECIPES)
         return Planned(f"Qwen3-VL-{size}", config, tuple(Variant(one, recipe_bytes(config, one)) for one in names))
     config, weight_bytes, images = _read_files(name, path, itemsize)
     variants = [Variant("as it is", weight_bytes)]
@@ -72,6 +73,6 @@ def _read_files(name: str, path: Path, itemsize: int) -> tuple[ModelConfig, int,
     from edge.checkpoint import door
     from edge.loading import demo_folder
 
-    dtype = mx.bfloat16 if itemsize == 2 else mx.float32
-    checkpoint = door.open(demo_folder() if name == "demo" else path, dtype=dtype)
+    # float32, which every machine computes in: what is planned here may run elsewhere.
+    checkpoint = door.open(demo_folder() if name == "demo" else path, dtype=mx.float32)
     return checkpoint.config, checkpoint.weight_bytes(itemsize=itemsize), checkpoint.read_processor().images

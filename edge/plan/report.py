@@ -13,6 +13,8 @@ from edge.plan.checkpoint import Planned, Variant
 from edge.plan.estimate import Estimate, Task, estimate
 from edge.plan.machine import Machine
 
+FIRST_CHOICES = ("235B-A22B", "30B-A3B", "8B", "4B", "2B")
+"""Sizes from the largest on, without the 32B: the 30B-A3B takes the same memory and reads a tenth of it for a token."""
 _PARTS = {
     "weights": "weights",
     "keys_values": "keys and values of {context:,} tokens{bits}",
@@ -89,6 +91,25 @@ def table(models: Sequence[Planned], task: Task, machine: Machine) -> list[str]:
             sizes = f"{found.weights / GB:6.2f} GB {found.peak_bytes / GB:6.2f} GB"
             lines.append(f"{model.name:20} {variant.name:12} {sizes}  {said}")
     return lines
+
+
+def suggest(models: Sequence[Planned], task: Task, machine: Machine) -> list[str]:
+    """Say in a line which published model to begin with; none where none fits in 4 bits or they are not planned.
+
+    Args:
+        models: All that were planned.
+        task: What is asked.
+        machine: Where it should run.
+    """
+    known = {model.name.removeprefix("Qwen3-VL-"): model for model in models}
+    for size in FIRST_CHOICES:
+        for variant in known[size].variants if size in known else ():
+            found = estimate(known[size].config, task, weight_bytes=variant.weight_bytes, precision=machine.precision)
+            if variant.name == "4bit" and found.peak_bytes <= machine.usable_bytes:
+                short = size.split("-")[0].lower()
+                download = f"{known[size].name} in 4bit, a download of {found.weights / GB:.1f} GB"
+                return ["", f"To begin with: python -m edge.chat --model {short}    ({download})"]
+    return []
 
 
 def longest(model: Planned, variant: Variant, task: Task, machine: Machine) -> int:

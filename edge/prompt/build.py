@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edge.config import ModelConfig
-from edge.errors import PromptError
+from edge.errors import ContextLengthError, PromptError
 from edge.prompt.media.prepare import Media
 from edge.prompt.media.sampling import time_label
 from edge.prompt.positions import Span, make_positions
@@ -187,10 +187,10 @@ def check_length(num_tokens: int, limit_tokens: int) -> None:
     """Refuse a prompt that does not fit.
 
     Raises:
-        PromptError: There are more tokens than the limit.
+        ContextLengthError: There are more tokens than the limit.
     """
     if num_tokens > limit_tokens:
-        raise PromptError(
+        raise ContextLengthError(
             f"The prompt has {num_tokens} tokens, the context holds {limit_tokens}. "
             "Shorten it, or give max_pixels or max_frames to make pictures and videos smaller.",
             field="max_tokens",

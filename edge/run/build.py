@@ -184,7 +184,7 @@ def _replaying(model: Qwen3VL) -> Model:
     """Return the model as the loop calls it: on a GPU short forwards are replayed."""
     if mx.default_device().type != mx.DeviceType.gpu:
         return model
-    from edge.model.step import ShortForwards
+    from edge.run.replay import ShortForwards
 
     return ShortForwards(model)
 

@@ -227,6 +227,8 @@ def plain_reason(report: str) -> str:
     text = re.sub(r"^at \d+\(\d+\): ", "", text)
     for noise in ("failed to compile JSON schema: ", "Parser Error: "):
         text = text.replace(noise, "")
+    if "failed: Default retriever" in text:
+        return "a $ref to another document (only those within the schema, #/..., are followed)"
     if "coerce_one_of" in text:
         return "a oneOf whose choices may fit at once (anyOf can be kept)"
     return "no text obeys them" if text == "NoExtensionBias" else text[:200].rstrip(". ")

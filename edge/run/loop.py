@@ -21,6 +21,7 @@ from edge.kv.vision import VisionMemory
 from edge.model.types import VisionOutput
 from edge.run.checked import Checked, read_checked
 from edge.run.costs import StepCosts
+from edge.run.flight import held_to
 from edge.run.forward import DecoderModel, prefill_chunk
 from edge.run.job import Job
 from edge.run.lookup import NO_GUESS
@@ -203,12 +204,13 @@ class Loop:
     def _advance(self, row: Row) -> None:
         started = time.perf_counter()
         try:
-            if row.stage == "see":
-                self._see(row)
-                row.clock.vision_s += time.perf_counter() - started
-            else:
-                self._prefill(row)
-                row.clock.prefill_s += time.perf_counter() - started
+            with held_to(row.plan.work_bytes):
+                if row.stage == "see":
+                    self._see(row)
+                    row.clock.vision_s += time.perf_counter() - started
+                else:
+                    self._prefill(row)
+                    row.clock.prefill_s += time.perf_counter() - started
         except Exception as error:  # the border of one request
             self._fail(row, error)
 

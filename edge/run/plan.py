@@ -49,6 +49,7 @@ class Plan:
         chunk_tokens: Most tokens of one prefill forward.
         reserved_tokens: Tokens of prompt and answer whose keys and values are reserved.
         max_tokens: Most tokens that may be generated.
+        work_bytes: What it takes at most before its first token, keys and values included.
     """
 
     memory: RowMemory
@@ -57,9 +58,10 @@ class Plan:
     chunk_tokens: int
     reserved_tokens: int
     max_tokens: int
+    work_bytes: int
 
 
-NO_PLAN = Plan(memory=(), cached_tokens=0, unseen=(), chunk_tokens=1, reserved_tokens=0, max_tokens=1)
+NO_PLAN = Plan(memory=(), cached_tokens=0, unseen=(), chunk_tokens=1, reserved_tokens=0, max_tokens=1, work_bytes=0)
 """Of a request that was cancelled before its turn came: it does nothing, so it needs no room either."""
 
 
@@ -176,6 +178,7 @@ class Planner:
             chunk_tokens=chunk_tokens,
             reserved_tokens=context,
             max_tokens=min(request.max_tokens or self._context_tokens, max(1, self._context_tokens - length)),
+            work_bytes=plan.needed_bytes,
         )
 
     def grow(self, row: Holder, rows: Sequence[Holder]) -> bool:

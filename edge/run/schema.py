@@ -56,6 +56,11 @@ def check_schema(schema: Json, *, field: str, of_what: str = "") -> Json:
         RequestError: Says what is wrong and where.
     """
     copy = _plain_json(schema, field, of_what)
+    if isinstance(copy, dict) and isinstance(copy.get("json_schema", copy.get("schema")), dict):
+        raise RequestError(
+            f'{field}: expected a JSON Schema, found an envelope around one{of_what}. Give what lies under "schema".',
+            field=field,
+        )
     pending: list[tuple[str, Json, int]] = [("", copy, 1)]
     while pending:
         where, current, depth = pending.pop()

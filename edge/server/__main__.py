@@ -43,7 +43,9 @@ def _serve(options: ServerOptions) -> int:
     start_log()
     server = make_server(app, options)
     host, port = listener.getsockname()[:2]
-    print(f"edge.server: http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    hint = " (open it in a browser to talk; Ctrl-C ends)" if options.is_local else ""
+    print(f"edge.server: {address}{hint}", file=sys.stderr)
     # uvicorn hands on the signals that ended it; by then everything is done.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: None)

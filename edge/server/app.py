@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -105,11 +106,23 @@ async def _sweep(serving: Serving) -> None:
         await serving.models.unload_expired()
 
 
-async def _raise_api_error(_request: Request, error: HTTPException) -> Response:
+async def _raise_api_error(request: Request, error: HTTPException) -> Response:
     """Turn starlette's own refusals into ours, which the guard writes down."""
     if error.status_code == 405:
-        raise ApiError("invalid_request", "This path does not take this method.", status=405)
-    raise ApiError("not_found", "There is no such path. See /openapi.json.", status=error.status_code)
+        allowed = (error.headers or {}).get("Allow", "another method")
+        raise ApiError("invalid_request", f"This path takes {allowed}, found {request.method:.20}.", status=405)
+    known = {route.path for protocol in PROTOCOLS for route in protocol.routes}
+    raise ApiError("not_found", f"There is no such path. {_near(request.url.path, known)}", status=error.status_code)
+
+
+def _near(path: str, known: Collection[str]) -> str:
+    """Advise who gave a client the wrong base address, or misspelt a path."""
+    if f"/v1{path}" in known:
+        return f"It is /v1{path}: the client's base address should end in /v1."
+    if path.startswith("/v1/v1/") and path[3:] in known:
+        return f"It is {path[3:]}: the client's base address should end before /v1."
+    alike = get_close_matches(path[:100], sorted(known), n=1, cutoff=0.9)
+    return f"Did you mean {alike[0]}?" if alike else "See /openapi.json."
 
 
 def _error_body(path: str, error: ApiError) -> Any:  # Any: JSON

@@ -22,6 +22,8 @@ EXAMPLES = """\
 examples:
   python -m edge.server
       the best checkpoint that is already on this computer, or the embedded demo, on http://127.0.0.1:8080
+  python -m edge.server --model 8b
+      Qwen3-VL-8B in 4 bits; the first time it is downloaded
   python -m edge.server --model ./my-model --models-dir ~/models
       my-model at once, the others when a client asks for them
   python -m edge.server --model ./my-model --port 11434
@@ -77,7 +79,7 @@ class ServerOptions:
     """What the command line asks for.
 
     Attributes:
-        models: Names of models: folders, .gguf files or hub ids; the first is loaded at once and is the default.
+        models: Folders, .gguf files, hub ids or short names of models; the first is loaded at once and is the default.
         projector: The vision file of a GGUF model named first.
         models_dir: A folder whose models are offered too.
         aliases: Other names for models; the alias "*" takes every unknown name.
@@ -244,7 +246,8 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="M",
         action="append",
         default=[],
-        help="folder, .gguf file or hub id; repeatable, the first is loaded at once",
+        help="a short name (2b 4b 8b 32b 30b 235b), a folder, a .gguf file or a hub id; repeatable, the first is "
+        "loaded at once",
     )
     models.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
     models.add_argument("--models-dir", metavar="DIR", type=Path, help="offer the models in this folder too")
@@ -295,11 +298,14 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits, most = parser.add_argument_group("limits"), ServerLimits()
-    limits.add_argument("--max-tokens", metavar="N", type=int, help="most tokens of one answer (the context)")
-    limits.add_argument("--max-visual-tokens", metavar="N", type=int, help="refuse more picture and video tokens")
-    limits.add_argument("--max-pictures", metavar="N", type=int, default=most.pictures, help="pictures of a request")
-    limits.add_argument("--max-body-mb", metavar="N", type=int, default=most.body_bytes >> 20, help="size of a request")
-    limits.add_argument("--max-waiting", metavar="N", type=int, default=most.waiting, help="requests that may wait")
-    limits.add_argument("--max-per-client", metavar="N", type=int, default=most.per_client, help="of one client")
-    limits.add_argument("--max-connections", metavar="N", type=int, default=most.connections, help="open connections")
+    for name, default, text in (
+        ("--max-tokens", None, "most tokens of one answer (the context)"),
+        ("--max-visual-tokens", None, "most tokens of the pictures and videos of a request (no limit)"),
+        ("--max-pictures", most.pictures, "most pictures and videos of a request (%(default)s)"),
+        ("--max-body-mb", most.body_bytes >> 20, "most MiB of a request (%(default)s)"),
+        ("--max-waiting", most.waiting, "most requests that wait (%(default)s)"),
+        ("--max-per-client", most.per_client, "most requests of one client at a time (%(default)s)"),
+        ("--max-connections", most.connections, "most open connections (%(default)s)"),
+    ):
+        limits.add_argument(name, metavar="N", type=int, default=default, help=text)
     limits.add_argument("--grace", metavar="S", type=float, default=10.0, help="seconds for answers at SIGTERM (10)")

@@ -74,7 +74,7 @@ def too_large(max_bytes: int) -> ApiError:
     """Say that a body is over the limit."""
     return ApiError(
         "invalid_request",
-        f"The body is larger than {max_bytes} bytes. Send smaller or fewer pictures, or raise --max-body-mb.",
+        f"The body is larger than {max_bytes / (1 << 20):g} MiB. Send less, or raise --max-body-mb.",
         status=413,
         code="body_too_large",
     )

@@ -12,6 +12,7 @@ from edge.errors import UsageError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes
 from edge.server.arguments import ServerOptions
+from edge.short_names import spell_out
 
 DEMO = "demo"
 
@@ -110,11 +111,12 @@ def load_entry(entry: ModelEntry, options: ServerOptions) -> Engine:
 
 
 def _named(source: str, *, projector: Path | None) -> ModelEntry:
-    """Name a model: a hub id as it is, a folder or file by its last part; "demo" is the demo."""
+    """Name a model: by its hub id, which a short name stands for, or the last part of a path; "demo" is the demo."""
     path = Path(source).expanduser()
     if path.exists():
         return ModelEntry(path.resolve().name.removesuffix(".gguf"), source, projector, _created(path))
-    return ModelEntry(source, None if source == DEMO else source, projector)
+    name = str(spell_out(source))
+    return ModelEntry(name, None if source == DEMO else name, projector)
 
 
 def _in_folder(folder: Path) -> list[ModelEntry]:

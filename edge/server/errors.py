@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edge.errors import ConfigError, EdgeError, MediaError, MemoryPlanError, PromptError, RequestError, WeightError
+from edge.errors import (
+    ConfigError,
+    ContextLengthError,
+    EdgeError,
+    MediaError,
+    MemoryPlanError,
+    PromptError,
+    RequestError,
+    WeightError,
+)
 
 Kind = Literal[
     "invalid_request",  # 400, 405, 411, 413, 415: the client must change something
@@ -81,7 +90,7 @@ def to_api_error(error: BaseException) -> ApiError:
     """Say what an exception means to a client; what nobody expected tells nothing of its inside."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, PromptError) and error.field == "max_tokens":
+    if isinstance(error, ContextLengthError):
         return ApiError("context_length", str(error), param="messages", code="context_length_exceeded")
     if isinstance(error, MemoryPlanError):
         return ApiError("invalid_request", str(error), param=error.field, code="insufficient_memory")

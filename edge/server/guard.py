@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import time
+import uuid
 from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from edge.server.arguments import ServerOptions
 from edge.server.body import release_body, too_large
 from edge.server.errors import ApiError, ClientGone, to_api_error
 from edge.server.json_body import JsonBody
-from edge.server.log import log_event, log_fault
+from edge.server.log import REQUEST_ID, log_event, log_fault
 from edge.server.metrics import Metrics
 
 ErrorBody = Callable[[str, ApiError], Any]  # path, error -> JSON in the shape of the path's protocol
@@ -64,6 +65,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        request_id = f"req_{uuid.uuid4().hex[:24]}"
+        REQUEST_ID.set(request_id)
         record: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:200], "status": 499}
         scope["edge.record"] = record
         headers = Headers(scope=scope)
@@ -74,8 +77,11 @@ class Guard:
             if message["type"] == "http.response.start":
                 has_begun = True
                 record["status"] = message["status"]
+                told = MutableHeaders(scope=message)
+                for name in ("x-request-id", "request-id"):  # OpenAI's clients read the first, Anthropic's the second
+                    told[name] = request_id
                 if "edge.origin" in scope:
-                    _allow_origin(MutableHeaders(scope=message), scope["edge.origin"])
+                    _allow_origin(told, scope["edge.origin"])
             await send(message)
 
         try:
@@ -94,7 +100,7 @@ class Guard:
         finally:
             release_body(scope)
             client, seconds = scope.get("client"), round(time.perf_counter() - started, 4)
-            log_event("request", client=client[0] if client else None, s=seconds, **record)
+            log_event("request", id=request_id, client=client[0] if client else None, s=seconds, **record)
             self._metrics.count(record, seconds, endpoint=_endpoint_name(scope))
 
     def error_response(self, path: str, error: ApiError) -> Response:
@@ -193,6 +199,7 @@ def _preflight(headers: Headers) -> Response:
 def _allow_origin(headers: MutableHeaders, origin: str) -> None:
     """Tell a browser that a page may read this."""
     headers["access-control-allow-origin"] = origin
+    headers["access-control-expose-headers"] = "x-ignored-fields, x-request-id, retry-after"
     headers.add_vary_header("origin")
 
 

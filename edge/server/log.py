@@ -6,8 +6,11 @@ import json
 import logging
 import sys
 import time
+from contextvars import ContextVar
 from typing import Any
 
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The name of the request that is being answered: in its headers, its line of the log and Anthropic's errors."""
 _LOG = logging.getLogger("edge.server")
 
 

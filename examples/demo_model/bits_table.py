@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.gguf.types import FILE_TYPES
-from convert.recipes import RECIPES
+from edge.plan.recipes import RECIPES
 
 from .evaluate import measure
 from .held_out import FIRST, cases

@@ -49,7 +49,7 @@ def test_a_bf16_folder_gives_the_logits_of_the_rounded_weights(tmp_path: Path, k
     assert relative_error(found, expected) <= 1e-5
 
 
-@pytest.mark.parametrize("recipe", ["8bit", "4bit", "3bit-mixed", "mxfp8", "mxfp4", "nvfp4"])
+@pytest.mark.parametrize("recipe", ["8bit", "4bit", "3bit-mixed", "3bit-experts", "mxfp8", "mxfp4", "nvfp4"])
 def test_packed_weights_give_the_logits_of_their_unpacked_values(tmp_path: Path, recipe: str) -> None:
     raw = group_config_json() | {"architectures": ["Qwen3VLMoeForConditionalGeneration"]}
     source = write_source(tmp_path / "source", raw)

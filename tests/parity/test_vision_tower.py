@@ -153,7 +153,9 @@ def test_block_equals_the_reference() -> None:
     assert relative_error(found, expected) <= TOLERANCE
 
 
-def test_feed_forward_equals_the_reference() -> None:
+@pytest.mark.parametrize("cut_patches", [1, 4, 10, 4096])
+def test_feed_forward_equals_the_reference(cut_patches: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.model.vision, "CUT_PATCHES", cut_patches)
     rows = random_rows(10, WIDTH)
     found = tower().blocks[0].mlp(mx.array(rows))
     assert relative_error(found, reference().blocks[0].mlp(torch.tensor(rows))) <= TOLERANCE

@@ -113,7 +113,11 @@ def squeezed(text: str) -> str:
 
 
 def comparable(text: str, folder: Path) -> str:
-    """Return what a screen says whatever its width: without blanks, numbers, the walk's folder and code fences."""
+    """Return what a screen says whatever its width: without blanks, numbers, the walk's folder and code fences.
+
+    Which models would fit depends on the memory that is free at that moment: told, but not compared.
+    """
     joined = "".join(text.split()).replace(str(folder), "FOLDER").replace("```json", "").replace("```", "")
     joined = re.sub("Gi=[^;]*;AAAA", "", joined)  # a question to the terminal, which the test's screen shows
+    joined = re.sub("(Modelshere|Here,butover|Forrealpictures).*?Thoughtstakeup", "Thoughtstakeup", joined)
     return re.sub(r"\d+(\.\d+)?", "#", joined)

@@ -159,7 +159,7 @@ def test_wrong_usage_of_the_program_is_one_line_and_2(words: list[str]) -> None:
 
 
 def test_help_lists_every_recipe_with_its_sentence() -> None:
-    from convert.recipes import RECIPES
+    from edge.plan.recipes import RECIPES
 
     text = run_convert("--help").stdout
     assert all(recipe.name in text and recipe.sentence in text for recipe in RECIPES.values())

@@ -66,6 +66,20 @@ def test_links_lead_to_files(page: Path) -> None:
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_files_and_programs_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    files = set(re.findall(r"(?<![\w/.~-])(?:edge|convert|tests|examples|docs)/[\w./-]*\w", text))
+    programs = {
+        name.replace(".", "/") for name in re.findall(r"python -m ((?:edge|convert|tests|examples)[\w.]*\w)", text)
+    }
+    missing = {name for name in files if not (ROOT / name).exists()}
+    missing |= {
+        name for name in programs if not ((ROOT / f"{name}.py").exists() or (ROOT / name / "__main__.py").exists())
+    }
+    assert not missing, f"{page.name} names what is not there: {missing}"
+
+
 def test_the_readme_is_a_door_sign() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 100
 

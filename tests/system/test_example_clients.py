@@ -26,9 +26,9 @@ def server() -> Iterator[ServerProcess]:
         yield running
 
 
-def run(server: ServerProcess, program: str, name: str) -> str:
+def run(server: ServerProcess, program: str, name: str, *arguments: str) -> str:
     done = subprocess.run(
-        [program, CLIENTS / name, ROOT / "examples" / "images" / "sign.png", QUESTION],
+        [program, CLIENTS / name, *(arguments or (ROOT / "examples" / "images" / "sign.png", QUESTION))],
         capture_output=True,
         text=True,
         timeout=120,
@@ -42,6 +42,15 @@ def run(server: ServerProcess, program: str, name: str) -> str:
 @pytest.mark.parametrize("name", ["openai_client.py", "anthropic_client.py", "ollama_client.py"])
 def test_a_client_prints_the_answer(server: ServerProcess, name: str) -> None:
     assert run(server, sys.executable, name).strip() == ANSWER
+
+
+def test_typed_data_comes_from_openais_client(server: ServerProcess) -> None:
+    assert run(server, sys.executable, "openai_typed.py").strip() == "Sign(text='APPLE')"
+
+
+def test_tools_are_called_by_openais_client(server: ServerProcess) -> None:
+    answer = run(server, sys.executable, "openai_tools.py", "What is the weather in Paris?")
+    assert answer.strip() == "It is sunny in Paris, 21 degrees."
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")

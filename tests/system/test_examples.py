@@ -16,7 +16,9 @@ import pytest
 import edge
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ["boxes", "cancel", "captions", "moment", "receipt", "tool_loop", "two_turns"]
+EXAMPLES = [
+    *("at_once", "boxes", "cancel", "captions", "failures", "moment", "receipt", "saved_talk", "tool_loop", "two_turns")
+]
 MAX_LINES = 60
 
 
@@ -27,19 +29,20 @@ def source(name: str) -> str:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_program_prints_what_its_docstring_shows(name: str, tmp_path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(source(name))) or ""
-    shown = re.search(r"^\$ python ([^\n]*)\n(.+)", docstring, re.MULTILINE | re.DOTALL)
+    shown = re.findall(r"^\$ python ([^\n]*)\n((?:(?!\$ ).*\n?)+)", docstring, re.MULTILINE)
     assert shown, "the docstring shows no output"
-    arguments = [str(ROOT / part) if part.startswith("examples/") else part for part in shlex.split(shown[1])]
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == shown[2].split()  # long lines are broken in the docstring
+    for command, output in shown:  # those of one program run in one folder, one after the other
+        arguments = [str(ROOT / part) if part.startswith("examples/") else part for part in shlex.split(command)]
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.split() == output.split()  # long lines are broken in the docstring
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from edge.answer import join_events
-from edge.errors import RequestError
+from edge.errors import AnswerError, RequestError
 from edge.events import (
     Event,
     FinishEvent,
+    FinishReason,
     MediaUse,
     PromptEvent,
     ReasoningEvent,
@@ -66,3 +67,16 @@ def test_the_message_goes_on_with_thought_and_calls() -> None:
     message = join_events(events("a cat")).message()
     assert message["reasoning_content"] == "I look."
     assert message["tool_calls"][0]["function"] == {"name": "look", "arguments": '{"where": "left"}'}
+
+
+def test_an_answer_under_a_schema_is_read_as_json() -> None:
+    assert join_events(events('{"a": [1]}')).json() == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"), [("length", "Raise max_tokens"), ("tool_calls", "in tool_calls"), ("stop", "with a schema")]
+)
+def test_json_that_is_not_whole_is_refused_with_what_to_do(reason: FinishReason, advice: str) -> None:
+    cut = join_events([*events('{"a": [1')[:-1], FinishEvent(reason, None, USAGE)])
+    with pytest.raises(AnswerError, match=f"ended by '{reason}' after 5 tokens.*{advice}"):
+        cut.json()

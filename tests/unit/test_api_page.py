@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import edge
@@ -22,3 +24,9 @@ def test_a_public_name_without_a_part_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(api_page, "PARTS", api_page.PARTS[1:])
     with pytest.raises(ValueError, match=r"expected each public name in one part.*'load'"):
         api_page.api_page()
+
+
+def test_each_task_leads_to_headings_of_the_page() -> None:
+    page = api_page.api_page()
+    headings = {line.lstrip("# ").lower().replace(".", "") for line in page.splitlines() if line.startswith("###")}
+    assert not set(re.findall(r"\]\(#([^)]+)\)", page)) - headings

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.imports import ROOT, imports, module_name, read, runtime_imports
+
 FILES = sorted(path for folder in ("edge", "convert", "tests", "examples") for path in (ROOT / folder).rglob("*.py"))
 PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("edge", "convert")]
 MAX_FILE_LINES = 400
@@ -20,6 +20,7 @@ MAX_KERNEL_LINES = 100
 LAYERS = {
     "edge.errors": 0,
     "edge.lfs": 0,
+    "edge.short_names": 1,
     "edge.units": 0,
     "edge.unheeded": 1,
     "edge.usage": 1,
@@ -58,6 +59,7 @@ LAYERS = {
     "edge.engine": 9,
     "edge.loading": 9,
     "edge.memory": 4,
+    "edge.memory_vision": 4,
     "edge.plan": 5,
     "edge.plan.checkpoint": 10,
     "edge.plan.report": 10,
@@ -72,43 +74,6 @@ LAYERS = {
     "edge.bench": 11,
     "convert": 12,
 }
-
-
-def _module_name(path: Path) -> str:
-    parts = list(path.relative_to(ROOT).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-def _imports(node: ast.AST) -> Iterator[str]:
-    """Yield each module an import names, at any depth; `from a import b` is a.b where that is a module."""
-    for child in ast.walk(node):
-        if isinstance(child, ast.Import):
-            yield from (alias.name for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, f"relative import of {child.module}"
-            base = child.module or ""
-            for alias in child.names:
-                full = f"{base}.{alias.name}"
-                yield full if _is_module(full) else base
-
-
-def _is_module(name: str) -> bool:
-    path = ROOT.joinpath(*name.split("."))
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
-
-
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-def _runtime_imports(tree: ast.Module) -> set[str]:
-    """Return what a module imports, at once or inside a function; not what only type checkers read."""
-    kept = [node for node in tree.body if not _is_type_checking(node)]
-    return {name for node in kept for name in _imports(node)}
 
 
 def _find_cycle(graph: dict[str, set[str]]) -> tuple[str, ...] | None:
@@ -140,11 +105,11 @@ def _layer(module: str) -> int | None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_small(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= MAX_FILE_LINES
-    functions = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_FILE_LINES, f"{lines} lines, at most {MAX_FILE_LINES}: move one idea into a file of its own"
+    functions = [node for node in ast.walk(read(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > _most_lines(node)]
-    assert not long
+    assert not long, f"over {MAX_FUNCTION_LINES} lines: {', '.join(long)}. Give a part that has a name its own function"
 
 
 def _most_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -154,15 +119,15 @@ def _most_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_import_only_from_their_layer_or_lower(path: Path) -> None:
-    module = _module_name(path)
+    module = module_name(path)
     own = _layer(module)
-    assert own is not None, f"{module} has no layer"
-    above = {name for name in _imports(_tree(path)) if (_layer(name) or 0) > own and name.split(".")[0] in LAYERS}
-    assert not above
+    assert own is not None, f"{module} has no layer: give it a row in LAYERS of this file, above what it imports"
+    above = {name for name in imports(read(path)) if (_layer(name) or 0) > own and name.split(".")[0] in LAYERS}
+    assert not above, f"{module} (layer {own}) imports from higher layers: {above}. Move it down, or hand it in"
 
 
 def test_there_are_no_import_cycles_lazy_ones_included() -> None:
-    assert _find_cycle({_module_name(path): _runtime_imports(_tree(path)) for path in PRODUCT}) is None
+    assert _find_cycle({module_name(path): runtime_imports(read(path)) for path in PRODUCT}) is None
 
 
 CALIBRATED_TOWER = ("convert", "calibration", "vision.py")
@@ -172,13 +137,14 @@ CALIBRATED_TOWER = ("convert", "calibration", "vision.py")
 def test_torch_and_transformers_are_imported_only_by_verify_and_calibrate(path: Path) -> None:
     if path.relative_to(ROOT).parts[:2] == ("convert", "verify") or path.relative_to(ROOT).parts == CALIBRATED_TOWER:
         return
-    heavy = {name for name in _imports(_tree(path)) if name.split(".")[0] in ("torch", "transformers", "torchvision")}
-    assert not heavy
+    heavy = {name for name in imports(read(path)) if name.split(".")[0] in ("torch", "transformers", "torchvision")}
+    assert not heavy, "torch and transformers belong to convert/verify and convert/calibration/vision.py alone"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "edge").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_edge_never_imports_convert(path: Path) -> None:
-    assert not {name for name in _imports(_tree(path)) if name.split(".")[0] == "convert"}
+    above = {name for name in imports(read(path)) if name.split(".")[0] == "convert"}
+    assert not above, f"{above}: edge never imports convert. What both need lives in edge"
 
 
 def _self_assignments(function: ast.FunctionDef) -> list[str]:
@@ -199,23 +165,25 @@ def _self_assignments(function: ast.FunctionDef) -> list[str]:
 def test_model_modules_assign_to_self_only_in_init(path: Path) -> None:
     methods = [
         method
-        for node in ast.walk(_tree(path))
+        for node in ast.walk(read(path))
         if isinstance(node, ast.ClassDef)
         for method in node.body
         if isinstance(method, ast.FunctionDef) and method.name != "__init__"
     ]
-    assert not {method.name: found for method in methods if (found := _self_assignments(method))}
+    kept = {method.name: found for method in methods if (found := _self_assignments(method))}
+    assert not kept, f"{kept}: a module keeps no state. Hand it in as an argument, and return what changes"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "edge" / "model").glob("*.py")), ids=lambda path: path.name)
 def test_model_modules_never_wait_for_the_device(path: Path) -> None:
-    names = {node.attr for node in ast.walk(_tree(path)) if isinstance(node, ast.Attribute)}
-    assert not names & {"item", "tolist", "eval", "async_eval", "synchronize"}
+    names = {node.attr for node in ast.walk(read(path)) if isinstance(node, ast.Attribute)}
+    waiting = names & {"item", "tolist", "eval", "async_eval", "synchronize"}
+    assert not waiting, f"{waiting} wait for the device in the middle of a forward. Decide by shapes, or before it"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_is_named_for_being_a_heap(path: Path) -> None:
-    assert path.stem not in ("utils", "common", "helpers", "misc")
+    assert path.stem not in ("utils", "common", "helpers", "misc"), "name the file for its one idea"
 
 
 def test_a_planted_cycle_and_a_planted_assignment_are_seen() -> None:
@@ -224,7 +192,7 @@ def test_a_planted_cycle_and_a_planted_assignment_are_seen() -> None:
     function = method.body[0]
     assert isinstance(function, ast.FunctionDef)
     assert _self_assignments(function) == ["self.x"]
-    assert set(_imports(ast.parse("def f():\n import torch"))) == {"torch"}
-    lazy = _runtime_imports(ast.parse("def f():\n from edge.errors import EdgeError"))
+    assert set(imports(ast.parse("def f():\n import torch"))) == {"torch"}
+    lazy = runtime_imports(ast.parse("def f():\n from edge.errors import EdgeError"))
     assert _find_cycle({"a": {"b"}, "edge.errors": {"a"}, "b": lazy}) == ("a", "b", "edge.errors", "a")
     assert _layer("edge.run.loop") == LAYERS["edge.run"]

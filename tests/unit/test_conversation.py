@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import edge
-from edge.conversation import user_message
+from edge.conversation import Conversation, user_message
 from edge.errors import RequestError
+from edge.events import FinishEvent, TextEvent, ToolCall
 from tests.unit.run.engines import engine
+from tests.unit.run.tiny import GREEDY, picture_prompt
+
+CALL = ToolCall(0, "call_1", "look", "{}")
+
+
+def begun_talk(**settings: Any) -> Conversation:  # Any: fields of Request
+    """A talk of the tiny engine, which answers the prompt in the first message, whatever is said after it."""
+    first = {"role": "user", "content": picture_prompt()}
+    return engine().chat(messages=[first], **{"max_tokens": 8, "sampling": GREEDY, **settings})
 
 
 def test_a_question_is_pictures_then_videos_then_text() -> None:
@@ -43,6 +55,70 @@ def test_results_belong_to_calls(results: Any) -> None:  # Any: that is the poin
     with pytest.raises(RequestError, match="each a ToolCall") as caught:
         engine().chat().give_results(results)
     assert caught.value.field == "results"
+
+
+def test_a_message_with_paths_can_be_saved() -> None:
+    message = user_message("What?", images=[Path("a.png"), edge.Image(Path("b.png"))], videos=[Path("c.mp4")])
+    sources = [part[part["type"]] for part in json.loads(json.dumps(message))["content"]]
+    assert sources == ["a.png", "b.png", "c.mp4", "What?"]
+
+
+def test_a_talk_goes_on_with_saved_messages_and_leaves_them_alone() -> None:
+    saved = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    chat = engine().chat(messages=saved)
+    assert chat.messages == saved
+    assert chat.messages is not saved
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"messages": "hi"}, "messages"),
+        ({"messages": [5]}, "messages"),
+        ({"system": "x", "messages": [{"role": "system", "content": "y"}]}, "system"),
+    ],
+)
+def test_wrong_saved_messages_are_refused(given: dict[str, Any], field: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        engine().chat(**given)
+    assert caught.value.field == field
+
+
+def test_the_talk_has_grown_when_the_finish_event_is_taken() -> None:
+    chat = begun_talk()
+    text = ""
+    for event in chat.stream("What?"):
+        if isinstance(event, TextEvent):
+            text += event.text
+        if isinstance(event, FinishEvent):
+            break  # as a window's worker does: nobody asks for a further event
+    assert chat.messages[1:] == [user_message("What?"), {"role": "assistant", "content": text}]
+
+
+def test_a_cancelled_answer_stays_with_what_had_come() -> None:
+    chat = begun_talk(max_tokens=200)
+    with chat.stream("What?") as events:
+        next(event for event in events if isinstance(event, TextEvent))
+        events.cancel()
+        assert events.answer().finish_reason == "cancelled"
+    assert [message["role"] for message in chat.messages] == ["user", "user", "assistant"]
+    assert chat.messages[-1]["content"]
+
+
+def test_a_closed_answer_leaves_no_trace() -> None:
+    chat = begun_talk(max_tokens=200)
+    with chat.stream("What?") as events:
+        next(events)
+    assert isinstance(next(events), FinishEvent)
+    assert len(chat.messages) == 1
+
+
+def test_results_can_be_streamed() -> None:
+    chat, whole = begun_talk(), begun_talk()
+    text = "".join(event.text for event in chat.stream_results([(CALL, {"seen": 3})]) if isinstance(event, TextEvent))
+    assert text == whole.give_results([(CALL, {"seen": 3})]).text
+    assert chat.messages[1:] == whole.messages[1:]
+    assert chat.messages[1]["content"] == '{"seen": 3}'
 
 
 def test_a_refused_question_leaves_no_trace() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.errors import MemoryPlanError, PromptError
+from edge.errors import ContextLengthError, MemoryPlanError
 from edge.events import Event, FinishEvent, ProgressEvent, PromptEvent, ReasoningEvent, TextEvent
 from edge.run.sample import SamplingParams
 from edge.settings import GenerationSettings
@@ -236,12 +236,12 @@ def test_sampling_defaults_come_from_generation_config() -> None:
 
 def test_a_prompt_longer_than_the_context_is_refused_with_numbers() -> None:
     prompt = picture_prompt()
-    with pytest.raises(PromptError, match=rf"{len(prompt.token_ids)} tokens \(18 of pictures.*holds 30"):
+    with pytest.raises(ContextLengthError, match=rf"{len(prompt.token_ids)} tokens \(18 of pictures.*holds 30"):
         engine(context_tokens=30).stream(request(prompt))
 
 
 def test_an_answer_that_may_outgrow_the_context_is_refused() -> None:
-    with pytest.raises(PromptError, match="600 may follow; the context holds 512"):
+    with pytest.raises(ContextLengthError, match="600 may follow; the context holds 512"):
         engine().stream(request(picture_prompt(), max_tokens=600))
 
 

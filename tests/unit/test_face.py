@@ -12,6 +12,7 @@ import pytest
 
 import edge
 from edge.errors import RequestError
+from edge.version import describe_version
 from tests.unit.run.engines import engine
 
 DATA = [name for name in edge.__all__ if dataclasses.is_dataclass(getattr(edge, name))]
@@ -66,7 +67,7 @@ def test_importing_it_loads_neither_the_model_nor_numpy() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
-        _ = edge.lod
+        _ = edge.lod  # type: ignore[attr-defined]  # that is the point
 
 
 @pytest.mark.parametrize("method", ["answer", "stream", "build_prompt", "count_tokens"])
@@ -75,6 +76,21 @@ def test_what_is_no_request_is_refused(method: str, given: Any) -> None:  # Any:
     with pytest.raises(RequestError) as caught:
         getattr(engine(), method)(given)
     assert caught.value.field in ("request", "messages")
+
+
+def test_the_version_is_told() -> None:
+    assert describe_version().startswith(f"qwen3vl-edge {edge.__version__},")
+
+
+@pytest.mark.parametrize("model", ["", 5])
+def test_what_names_no_model_is_refused(model: Any) -> None:  # Any: that is the point
+    with pytest.raises(RequestError, match="expected a folder, a GGUF file or a hub id") as caught:
+        edge.load(model)
+    assert caught.value.field == "model"
+
+
+def test_an_engine_says_which_it_is() -> None:
+    assert repr(engine()) == "<edge.Engine of 'tiny', 512 tokens of context>"
 
 
 def test_limits_of_another_type_are_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.plan.family import FAMILY
-from edge.plan.weights import SIZES
+from edge.plan.recipes import RECIPES
 from tests.models_page import PAGE, models_table, page_with_table
 
 
@@ -15,7 +15,7 @@ def test_the_page_has_the_table_of_the_day() -> None:
 
 
 def test_every_model_stands_there_in_every_recipe() -> None:
-    assert len(models_table().splitlines()) == 2 + len(FAMILY) * len(SIZES)
+    assert len(models_table().splitlines()) == 2 + len(FAMILY) * len(RECIPES)
 
 
 def test_a_page_without_marks_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -34,7 +35,8 @@ MESSAGES = [{"role": "user", "content": "hi"}]
         ("max_tokens", "5"),
         ("max_tokens", True),
         ("max_tokens", 0),
-        ("stop", "end"),
+        ("stop", ""),
+        ("stop", b"end"),
         ("stop", [""]),
         ("thinking_budget", -1),
         ("image", 5),
@@ -70,6 +72,25 @@ def test_no_tools_are_declared_when_none_may_be_called() -> None:
     tools = [{"type": "function", "function": {"name": "a"}}]
     assert Request(messages=MESSAGES, tools=tools).prompt_tools == tools
     assert Request(messages=MESSAGES, tools=tools, tool_choice="none").prompt_tools is None
+
+
+def test_bare_tools_are_declared_in_the_shape_that_models_know() -> None:
+    bare = {"type": "function", "name": "a", "parameters": {"type": "object"}}
+    tools = Request(messages=MESSAGES, tools=[bare]).prompt_tools
+    assert tools == [{"type": "function", "function": {"name": "a", "parameters": {"type": "object"}}}]
+
+
+def test_one_stop_string_may_stand_alone() -> None:
+    assert Request(messages=MESSAGES, stop="END").stop == ("END",)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("temperature", 'sampling={"temperature": ...}'), ("max_completion_tokens", "called max_tokens here")],
+)
+def test_words_of_other_programs_are_told_where_they_belong(name: str, advice: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(advice)):
+        check_settings({name: 1})
 
 
 def test_each_request_has_its_own_cancel() -> None:

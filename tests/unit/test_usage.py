@@ -37,6 +37,19 @@ def test_names_of_others_reach_no_terminal_as_they_are(
     assert len(shown) < 600
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--temperature", "hot"], "edge.chat: --temperature: expected a number, found 'hot'. See"),
+        (["--seed", "1.5"], "edge.chat: --seed: expected a whole number, found '1.5'. See"),
+    ],
+)
+def test_a_wrong_number_is_told_in_plain_words(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_chat(words)
+    assert capsys.readouterr().err.startswith(line)
+
+
 def test_notes_about_names_of_others_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     record = logging.makeLogRecord({"msg": "%s counts", "args": ("\x1b]0;owned\x07\n" * 99,)})
     _Notes("convert").emit(record)

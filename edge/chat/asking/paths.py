@@ -34,6 +34,14 @@ class FoundFiles:
     text: str
     sources: tuple[str, ...]
 
+    @property
+    def unnamed(self) -> str:
+        """The text without the names that files in the middle of it left there."""
+        text = self.text
+        for source in self.sources:
+            text = text.replace(_name(source), " ")
+        return text
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:

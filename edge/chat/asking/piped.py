@@ -10,6 +10,7 @@ import stat
 import sys
 from dataclasses import dataclass
 
+from edge.chat.asking.paths import find_files
 from edge.chat.options import ChatOptions
 from edge.errors import UsageError
 
@@ -24,11 +25,13 @@ class Asked:
         text: The question; None for a talk.
         piped_media: Bytes for the picture or video named `-`.
         is_typed: Whether all of the text was typed, so that files named in it are meant.
+        opening: The first line of a talk: files that were given without a question.
     """
 
     text: str | None
     piped_media: bytes | None = None
     is_typed: bool = True
+    opening: str = ""
 
 
 def read_question(options: ChatOptions) -> Asked:
@@ -51,7 +54,10 @@ def read_question(options: ChatOptions) -> Asked:
     piped = _read_text().strip("\n") if _has_pipe() else ""
     if piped.strip():
         return Asked(_check(f"{text}\n\n{piped}"), is_typed=False)
-    return Asked(_check(text))
+    text = _check(text)
+    if not options.is_json and _is_terminal() and sys.stdout.isatty() and not find_files(text).text:
+        return Asked(None, opening=text)
+    return Asked(text)
 
 
 def _check(text: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge.chat.commands.command import Command
 from edge.chat.commands.media import path_of
-from edge.chat.sessions.folder import with_tilde
+from edge.chat.sessions.folder import data_folder, with_tilde
 from edge.chat.switching import go_on
 from edge.errors import UsageError
 
@@ -36,6 +36,23 @@ def _load(talk: Talk, argument: str) -> None:
     if session is None:
         raise UsageError(f"{argument}: there is no such talk. /sessions lists them.")
     go_on(talk, session)
+
+
+def _delete(talk: Talk, argument: str) -> None:
+    from edge.chat.sessions.store import find_session
+
+    session = find_session(argument) if argument else None
+    if session is None or session.name != argument:
+        found = (
+            f"{argument}: there is no talk of exactly this name" if argument else "/delete needs a name: /delete NAME"
+        )
+        raise UsageError(f"{found}. /sessions lists them.")
+    if talk.keeper.session is not None and talk.keeper.session.folder == session.folder:
+        raise UsageError(f"{session.name}: this is the talk you are in. Begin another with /new, then delete it.")
+    session.delete()
+    talk.engine.forget_kept()  # which of them are this talk's is not known: others are computed again when they go on
+    talk.screen.note(f"deleted: {session.name}, its pictures, and all kept keys and values")
+    talk.screen.note(f"what you typed is still in {with_tilde(data_folder() / 'history')}, for the arrow keys")
 
 
 def _save(talk: Talk, argument: str) -> None:
@@ -72,6 +89,7 @@ def _export(talk: Talk, argument: str) -> None:
 COMMANDS = (
     Command("/sessions", _sessions, "", "list saved talks", aliases=("/talks",)),
     Command("/load", _load, "NAME", "go on with a saved talk", completes="talk"),
+    Command("/delete", _delete, "NAME", "delete a saved talk and its pictures", aliases=("/remove",), completes="talk"),
     Command("/save", _save, "[FILE]", "say where the talk is saved, or copy its messages to FILE", completes="path"),
     Command("/export", _export, "FILE", "write the talk as Markdown, pictures beside it", completes="path"),
 )

@@ -42,6 +42,17 @@ DEFAULTS: dict[str, Any] = {  # Any: as above
 }
 
 
+# What holds where nothing is set.
+WITHOUT = {
+    "max_tokens": "what the context holds",
+    "min_pixels": "the checkpoint's",
+    "max_pixels": "the checkpoint's",
+    "fps": "the checkpoint's",
+    "stop": "none",
+    "thoughts": "fold",
+}
+
+
 def setting_names() -> list[str]:
     """Return the names that `/set` takes."""
     return [name.replace("_", "-") for name in (*SAMPLING, *OTHERS)]
@@ -88,7 +99,12 @@ def _listed(talk: Talk) -> list[str]:
         lines.append(f"{name.replace('_', '-'):<20}{shown}")
     for name in OTHERS:
         value = getattr(talk.options, FIELDS.get(name, name))
-        shown = "default" if value in (None, ()) else {True: "on", False: "off"}.get(value, value)
+        if value in (None, ()):
+            shown = f"{WITHOUT[name]} (default)"
+        elif name == "stop":
+            shown = ", ".join(value)
+        else:
+            shown = {True: "on", False: "off"}.get(value, value)
         lines.append(f"{name.replace('_', '-'):<20}{shown}")
     return lines
 

@@ -24,6 +24,10 @@ FAMILIES = (
 )
 
 
+BARE = {"exit": "/quit", "quit": "/quit", "help": "/help"}
+"""Words that mean a command when they are all of a line, as people know them from other programs."""
+
+
 def all_commands() -> tuple[Command, ...]:
     """Return the commands in the order of the list."""
     return (*(command for family in FAMILIES for command in family), *_LAST)
@@ -40,8 +44,8 @@ def find_command(name: str) -> Command:
     if wanted in names:
         return names[wanted]
     shown = name if len(name) <= 40 else name[:37] + "..."
-    near = get_close_matches(wanted, names, n=1, cutoff=0.5)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    near = get_close_matches(wanted[1:], [known[1:] for known in names], n=1)
+    meant = f" Did you mean /{near[0]}?" if near else ""
     raise UsageError(f"{shown} is no command.{meant} /help lists them; begin with a blank to send a slash.")
 
 

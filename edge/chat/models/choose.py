@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.chat.models.found import find_in_cache, find_in_folder, hub_cache
-from edge.chat.models.names import GB, read_short_name
 from edge.chat.sessions.folder import with_tilde
 from edge.errors import ConfigError, EdgeError, UsageError
+from edge.short_names import GB, read_short_name
 
 Agree = Callable[[str], bool]
 """Asks a question on the terminal; True for yes."""
@@ -64,7 +64,7 @@ def announce_download(hub_id: str, *, about: int | None, agree: Agree | None, no
     if agree is None:
         note(text)
     elif not agree(f"{text}. Go on?"):
-        raise UsageError(f"{hub_id} was not downloaded. Choose another with --model, or leave it out for the demo.")
+        raise UsageError(f"{hub_id} was not downloaded. Name another model, or: demo.")
 
 
 def _ask_size(hub_id: str) -> int | None:

@@ -53,7 +53,7 @@ class LineCompleter(Completer):
                 yield from _words(typed, [talk.name for talk in list_talks()])
             case "model":
                 from edge.chat.models.found import find_models
-                from edge.chat.models.names import SIZES
+                from edge.short_names import SIZES
 
                 found = [model.name for model in find_models(self._talk.options.models_dir)]
                 yield from _words(typed, [*found, *SIZES])

@@ -21,6 +21,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
 from edge.chat.asking.message import MARK
+from edge.chat.border import explain
 from edge.chat.one_shot import add_given
 from edge.chat.screen.completion import LineCompleter
 from edge.chat.screen.keys import echo
@@ -137,7 +138,7 @@ def run_talk(talk: Talk) -> int:
     try:
         add_given(talk, None)
     except EdgeError as error:
-        talk.screen.error(str(error))
+        talk.screen.error(explain(error)[0])
     talk.preview(talk.waiting.items)
     reader = LineReader(talk) if talk.screen.err.can_move else PlainReader(talk)
     is_leaving = False

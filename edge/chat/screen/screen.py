@@ -129,7 +129,7 @@ class Screen:
             return line
         wrap = WordWrap(lambda: self.err.columns - 1, measure=cells)
         indent = line[: len(line) - len(line.lstrip())]
-        return indent + wrap.feed(self._shown(line.lstrip())) + wrap.finish()
+        return wrap.feed(indent + self._shown(line.lstrip())) + wrap.finish()
 
     def _shown(self, text: str) -> str:
         return clean(text) if self.err.is_terminal else text

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -102,6 +103,19 @@ class Session:
             with suppress(OSError):
                 os.close(self._lock)
             self._lock = None
+
+    def delete(self) -> None:
+        """Delete the talk and the copies of its pictures.
+
+        Raises:
+            UsageError: It is open in another window.
+            OSError: It cannot be deleted.
+        """
+        self.lock()
+        try:
+            shutil.rmtree(self.folder)
+        finally:
+            self.close()
 
     def copy_in(self, source: Source) -> Path:
         """Copy a picture or video beside the talk; see `copy_in`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.checkpoint.files.hub_gguf import download_gguf
-from edge.errors import ConfigError, WeightError
+from edge.errors import ConfigError, EdgeError, WeightError
 
 T = TypeVar("T")
 RETRY_WAITS_S = (1, 2, 4, 8)
@@ -146,45 +146,41 @@ def explain_hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
         ConfigError: The hub does not allow such a name.
         WeightError: No such repository or revision, no access, or no connection.
     """
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import HfHubHTTPError
 
-    failures: tuple[type[Exception], ...] = (HfHubHTTPError, *_transport_errors(), OSError)
+    client: tuple[type[Exception], ...] = (HfHubHTTPError, *_transport_errors(), OSError)
+    unreadable: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, AttributeError)
     try:
         yield
-    except HFValidationError:
-        raise ConfigError(
-            f"{repo_id}: neither a local folder nor a valid hub id org/name. Check the spelling."
-        ) from None
-    except GatedRepoError:
-        raise WeightError(
-            f"{repo_id}: access is restricted. Accept its terms on the hub and log in with `hf auth login`."
-        ) from None
-    except RepositoryNotFoundError:
-        raise WeightError(
-            f"{repo_id}: neither a local folder nor a repository on the hub (or a private one). Check the spelling."
-        ) from None
-    except RevisionNotFoundError:
-        raise WeightError(f"{repo_id}: revision {revision!r} is not on the hub. Check the spelling.") from None
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        raise WeightError(
-            f"{repo_id}: not (completely) downloaded yet, and the hub is switched off or cannot be reached. "
-            "Go online once, or give a local folder."
-        ) from None
-    except failures as error:
-        first_line = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise WeightError(
-            f"{repo_id}: download failed ({first_line[0][:200]}). Try again; it goes on where it stopped."
-        ) from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise WeightError(
+    except client + unreadable as error:
+        known = _explained(error, repo_id, revision)
+        if known is None and isinstance(error, client):
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            known = WeightError(f"{repo_id}: download failed ({line[:200]}). Try again; it goes on where it stopped.")
+        raise known or WeightError(
             f"{repo_id}: what answered is not the hub ({type(error).__name__}); a network may want a login in the "
             "browser first. Try again after that."
         ) from None
+
+
+def _explained(error: Exception, repo_id: str, revision: str | None) -> EdgeError | None:
+    """Say what an error of the client means where it has a class of its own; special classes before general ones."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.HFValidationError):
+        return ConfigError(f"{repo_id}: neither a local folder nor a valid hub id org/name. Check the spelling.")
+    if isinstance(error, errors.GatedRepoError):
+        return WeightError(
+            f"{repo_id}: access is restricted. Accept its terms on the hub and log in with `hf auth login`."
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return WeightError(
+            f"{repo_id}: neither a local folder nor a repository on the hub (or a private one). Check the spelling."
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return WeightError(f"{repo_id}: revision {revision!r} is not on the hub. Check the spelling.")
+    if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
+        is_forbidden = constants.HF_HUB_OFFLINE
+        why = "HF_HUB_OFFLINE forbids it. Unset that" if is_forbidden else "the hub cannot be reached. Go online once"
+        return WeightError(f"{repo_id}: not (completely) downloaded yet, and {why}, or give a local folder.")
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import MediaError
 from edge.prompt.media.resize import resize_bicubic
@@ -71,12 +72,11 @@ def make_patches(frames: Pixels, settings: ImageSettings | VideoSettings) -> Pat
         order (channel, time, row, column).
     """
     temporal, patch, merge = settings.temporal_patch_size, settings.patch_size, settings.merge_size
-    values = _normalise(frames, settings)
-    missing = -len(values) % temporal
+    missing = -len(frames) % temporal
     if missing:
-        values = np.concatenate([values, np.broadcast_to(values[-1:], (missing, *values.shape[1:]))])
-    times, _, height, width = values.shape
-    blocks = values.reshape(
+        frames = np.concatenate([frames, np.broadcast_to(frames[-1:], (missing, *frames.shape[1:]))])
+    times, _, height, width = frames.shape
+    blocks = frames.reshape(
         times // temporal,
         temporal,
         3,
@@ -88,7 +88,14 @@ def make_patches(frames: Pixels, settings: ImageSettings | VideoSettings) -> Pat
         patch,
     )
     blocks = blocks.transpose(0, 3, 6, 4, 7, 2, 1, 5, 8)  # (t, H/f, W/f, merge, merge, channel, time, row, column)
-    return blocks.reshape(-1, 3 * temporal * patch * patch)
+    values = np.empty(blocks.shape, np.float32)
+    mean, std = _mean_and_std(settings)
+    for place in np.ndindex(*blocks.shape[:2]):  # a band of the picture at a time, which stays in the cache
+        band = values[place]
+        band[...] = blocks[place]
+        band -= mean
+        band /= std
+    return values.reshape(-1, 3 * temporal * patch * patch)
 
 
 def check_sides(height: int, width: int) -> None:
@@ -117,14 +124,11 @@ def ceil_to(value: float, factor: int) -> int:
     return math.ceil(value / factor) * factor
 
 
-def _normalise(frames: Pixels, settings: ImageSettings | VideoSettings) -> Patches:
-    """Subtract mean and divide by std, with the rescaling fused into both as in the reference."""
+def _mean_and_std(settings: ImageSettings | VideoSettings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return both for pixels from 0 to 255, (3, 1, 1, 1): the rescaling is fused into them as in the reference."""
     scale = 1.0 / RESCALE_FACTOR
     mean, std = (
-        np.array([value * scale for value in triple], np.float32)[:, None, None]
+        np.array([value * scale for value in triple], np.float32)[:, None, None, None]
         for triple in (settings.mean, settings.std)
     )
-    values = frames.astype(np.float32)
-    values -= mean
-    values /= std
-    return values
+    return mean, std

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from edge.errors import ConfigError, MediaError, PromptError
+from edge.errors import ConfigError, ContextLengthError, MediaError, PromptError
 from edge.prompt.media.frames import FrameSource, OtherFramesError
 from edge.prompt.media.opening import open_video
 from edge.prompt.media.patches import fit_image, make_patches, resize_frame
@@ -109,7 +109,8 @@ def prepare_media(
 
     Raises:
         MediaError: The source cannot be used.
-        PromptError: It will have too many tokens, or an option beside it is not valid.
+        ContextLengthError: It will have too many tokens.
+        PromptError: An option beside it is not valid.
     """
     if item.kind == "image":
         return _prepare_image(item, _with_pixel_limits(item, images), allow_files, max_tokens)
@@ -147,7 +148,7 @@ def _check_tokens(
     tokens = times * size[0] * size[1] // settings.factor**2
     if max_tokens is not None and tokens > max_tokens:
         what = f"{frames} frames of " if frames > 1 else ""
-        raise PromptError(
+        raise ContextLengthError(
             f"{label}: {what}{size[1]}x{size[0]} pixels would make {tokens} tokens, at most {max_tokens} fit. "
             "Lower min_pixels, max_pixels or max_frames."
         )

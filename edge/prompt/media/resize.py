@@ -17,7 +17,7 @@ from edge.prompt.types import Pixels
 # Outputs per matrix product: a band reads scale x BAND + filter width inputs, so small bands waste least.
 BAND = 32
 # Rows handled at once, in float64 values: keeps the working set of a pass in the cache.
-CHUNK_VALUES = 1 << 19
+CHUNK_VALUES = 1 << 15
 CUBIC_A = -0.5
 MAX_WEIGHT_BITS = 22
 INT16_LIMIT = 1 << 15

@@ -27,6 +27,7 @@ MAX_VIDEO_BYTES = 16 << 30
 MAX_MEMORY_VIDEO_BYTES = 1 << 30
 SHOWN_CHARACTERS = 80
 _MOST_OF_A_REASON = 200  # characters of the system's own message
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{120,}={0,2}")
 ADDRESS = re.compile("([a-z][a-z0-9+.-]+):(//)?", re.I)
 # What pathlib makes of an address: the slashes of `http://` become one.
 FOLDED_ADDRESS = re.compile("data:[^/]*[/;,]|(https?|ftp|file):/", re.I)
@@ -162,11 +163,19 @@ def _open_path(path: Path, max_bytes: int) -> BinaryIO:
             raise MediaError(f"{label}: the file is empty. Download or save it again.")
         return path.open("rb")
     except FileNotFoundError:
-        raise MediaError(f"{label}: file not found. Check the path.") from None
+        raise MediaError(f"{label}: file not found. {_advice(path)}") from None
     except (OSError, ValueError, RuntimeError) as error:
+        if _BASE64.fullmatch(str(path)):  # longer than a name may be
+            raise MediaError(f"{label}: is no file. {_advice(path)}") from None
         raise MediaError(
             f"{label}: cannot be read ({one_line(str(error), max_characters=_MOST_OF_A_REASON)})."
         ) from None
+
+
+def _advice(path: Path) -> str:
+    if _BASE64.fullmatch(str(path)):
+        return "It looks like base64: give the bytes, or a data URL (data:image/png;base64,...)."
+    return "Check the path."
 
 
 def _read_data_url(url: str, label: str) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from unicodedata import normalize
 
-from edge.errors import PromptError
+from edge.errors import ContextLengthError
 from edge.prompt.text.tokenizer import Tokenizer
 
 _WORD_OR_DIGIT = re.compile(r"[^\W\d_]+|\d")
@@ -52,7 +52,7 @@ def check_bound(messages: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, lim
         limit: Tokens that fit.
 
     Raises:
-        PromptError: Their words alone are more tokens.
+        ContextLengthError: Their words alone are more tokens.
     """
     total = 0
     for message in messages:
@@ -60,7 +60,7 @@ def check_bound(messages: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, lim
             for text in _texts(message.get("content")):
                 total += least_tokens(text, tokenizer, limit=limit - total)
                 if total > limit:
-                    raise PromptError(
+                    raise ContextLengthError(
                         f"The prompt has over {limit} tokens, the context holds {limit}. Shorten it.",
                         field="max_tokens",
                     )

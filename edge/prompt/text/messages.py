@@ -185,7 +185,8 @@ class _Normaliser:
     def _media_item(self, kind: MediaKind, item: Mapping[str, Json], where: str) -> MediaItem:
         names = [name for name, media_kind in MEDIA_TYPES.items() if media_kind == kind and item.get(name) is not None]
         if len(names) != 1:
-            raise PromptError(f"{where}: expected one {kind} under the key {kind!r}, found {len(names)}.")
+            found = "none" if not names else f"{len(names)}: {', '.join(names)}"
+            raise PromptError(f"{where}: expected one {kind} under the key {kind!r}, found {found}.")
         known = IMAGE_OPTIONS if kind == "image" else VIDEO_OPTIONS
         _refuse_unknown(item, {"type", "detail", names[0], *known}, where)
         source, options = item[names[0]], {key: item[key] for key in item if key in known | {"detail"}}

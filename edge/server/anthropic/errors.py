@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from edge.server.errors import ApiError, Kind
+from edge.server.log import REQUEST_ID
 
 TYPES: dict[Kind, str] = {
     "invalid_request": "invalid_request_error",
@@ -27,5 +27,5 @@ def error_body(error: ApiError) -> dict[str, Any]:  # Any: JSON
     return {
         "type": "error",
         "error": {"type": kind, "message": error.message},
-        "request_id": f"req_{uuid.uuid4().hex[:24]}",
+        "request_id": REQUEST_ID.get(),
     }

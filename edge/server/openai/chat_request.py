@@ -18,6 +18,7 @@ from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
+from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
 from edge.server.openai.sampling import Sampling, read_sampling
 from edge.server.openai.thinking import Thinking, read_thinking
 from edge.server.openai.tools import ToolUse, read_tools
@@ -145,6 +146,7 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
         ignored=(),
     )
     fields.ignore(*NO_EFFECT)
+    refuse_elsewhere(fields, CHAT)
     return replace(request, ignored=(*fields.left, *options.left, *tools.ignored))
 
 

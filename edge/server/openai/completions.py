@@ -26,6 +26,7 @@ from edge.server.fields import Fields
 from edge.server.json_body import JsonBody
 from edge.server.openai.chat_answer import Heading, usage_body
 from edge.server.openai.chat_request import NO_EFFECT, read_format, read_stop, siblings
+from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
 from edge.server.openai.errors import error_body
 from edge.server.openai.said import ignored_headers
 from edge.server.openai.sampling import Sampling, read_sampling
@@ -115,6 +116,7 @@ def read_completion_request(body: Mapping[str, Json], *, limits: ServerLimits) -
         ignored=(),
     )
     fields.ignore(*NO_EFFECT)
+    refuse_elsewhere(fields, CHAT)
     return replace(request, ignored=(*fields.left, *options.left))
 
 

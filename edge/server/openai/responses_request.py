@@ -14,6 +14,7 @@ from edge.request import MAX_TOP_LOGPROBS
 from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields
 from edge.server.openai.chat_request import ChatRequest, read_media_limits
+from edge.server.openai.elsewhere import RESPONSES, refuse_elsewhere
 from edge.server.openai.sampling import read_sampling
 from edge.server.openai.thinking import read_thinking
 from edge.server.openai.tools import read_tools
@@ -201,6 +202,7 @@ def _thought_of(item: Mapping[str, Json]) -> str:
 
 
 def _read_text_format(fields: Fields) -> tuple[Json, list[str]]:
+    refuse_elsewhere(fields, RESPONSES)
     text = fields.inner("text")
     text.ignore("verbosity")
     form = text.inner("format")

@@ -60,6 +60,10 @@ def test_the_settings_can_ask_for_dark(window: PageDriver) -> None:
     assert max(_ground(window)) < 64
 
 
+def test_the_empty_question_needs_no_scrollbar(window: PageDriver) -> None:
+    assert window.page.eval_on_selector("#question", "area => area.scrollHeight <= area.clientHeight")
+
+
 def test_a_narrow_window_shows_everything_and_folds_the_list(window: PageDriver) -> None:
     page = window.page
     page.set_viewport_size({"width": 360, "height": 700})

@@ -55,6 +55,7 @@ class Parrot:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.has_forgotten = False
         self.reason: FinishReason = "stop"
         self.media: tuple[MediaUse, ...] = ()
         self.hints: tuple[str, ...] = ()
@@ -73,6 +74,9 @@ class Parrot:
 
     def build_prompt(self, _: Request) -> SimpleNamespace:
         return SimpleNamespace(opens_reasoning=False)
+
+    def forget_kept(self) -> None:
+        self.has_forgotten = True
 
     def close(self) -> None:
         self.is_closed = True

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from edge.chat.border import explain, in_options, shown
-from edge.errors import EdgeError, PromptError, RequestError, UsageError
+from edge.errors import EdgeError, MediaError, PromptError, RequestError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,13 @@ def test_other_failures_have_a_line_too(error: Exception) -> None:
 def test_in_a_talk_settings_are_named_as_set_has_them() -> None:
     assert in_options("lower max_tokens.", in_talk=True) == "lower max-tokens. (/set NAME VALUE)"
     assert in_options("nothing to translate", in_talk=True) == "nothing to translate"
+
+
+def test_what_is_shown_as_the_wrong_kind_is_told_the_right_option_or_command() -> None:
+    error = MediaError("a.gif: is animated (3 frames), expected a still picture. Pass it as a video.")
+    assert explain(error)[0].endswith("expected a still picture. Show it with --video.")
+    assert explain(error, in_talk=True)[0].endswith("Show it with /video.")
+    assert in_options("expected a video. Pass it as an image.") == "expected a video. Show it with --image."
 
 
 def test_words_that_only_look_like_settings_stay() -> None:

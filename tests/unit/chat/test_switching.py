@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge.chat.sessions.store import find_session, last_session
 from edge.chat.switching import take_over
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UsageError
 from tests.unit.chat.parrot import Parrot, Talking, answer, question
 
 
@@ -50,15 +52,27 @@ def test_two_windows_do_not_go_on_with_the_same_talk(talking: Talking) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_old_one(talking: Talking) -> None:
-    def load(name: str | None) -> object:
-        if name == "bad":
-            raise ConfigError("bad: no such model.")
-        return Parrot()
+    def find(name: str | None) -> Callable[[], object]:
+        def load() -> object:
+            if name == "bad":
+                raise ConfigError("bad: no such model.")
+            return Parrot()
 
-    talking.talk.load = load  # type: ignore[assignment]  # a stand-in
+        return load
+
+    talking.talk.find = find  # type: ignore[assignment]  # a stand-in
     assert "no such model" in talking.say("/model bad")
     assert talking.engine.is_closed
     talking.say("still there?")
     assert talking.talk.messages == [question("still there?"), answer(1)]
     assert "parrot answers from now on" in talking.say("/model good")
     assert talking.talk.options.model == "good"
+
+
+def test_a_download_that_is_not_wanted_leaves_the_old_model_in_memory(talking: Talking) -> None:
+    def find(name: str | None) -> Callable[[], object]:
+        raise UsageError(f"{name} was not downloaded.")
+
+    talking.talk.find = find  # type: ignore[assignment]  # a stand-in
+    assert "8b was not downloaded" in talking.say("/model 8b")
+    assert not talking.engine.is_closed

@@ -73,6 +73,16 @@ def test_a_broken_picture_is_said_at_once_and_the_line_comes_back(talking: Talki
     assert (talking.engine.requests, talking.talk.prefill) == ([], line)
 
 
+def test_a_picture_that_is_not_there_is_told_before_the_answer(talking: Talking, picture: Path) -> None:
+    note = talking.say(f"compare {picture} with {picture.parent}/gone.png please")
+    assert "gone.png: there is no such file; the model gets these words and no picture." in note
+    assert note.count("no such file") == 1
+    note = talking.say(f"'{picture.parent}/gone.png'")
+    assert "gone.png: file not found. Check the path." in note
+    assert talking.talk.prefill == f"'{picture.parent}/gone.png'"
+    assert len(talking.engine.requests) == 1
+
+
 def test_pasted_text_attaches_nothing(talking: Talking, picture: Path) -> None:
     talking.say(f'"""see\n\'{picture}\'"""')
     assert talking.last().messages[-1] == question(f"see\n'{picture}'")

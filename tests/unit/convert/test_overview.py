@@ -11,10 +11,10 @@ from convert.__main__ import main
 from convert.gguf.plan import describe_types
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES
 from convert.overview import describe_outputs
-from convert.recipes import RECIPES
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config_json import model_config_from_dict
 from edge.loading import DEMO_FOLDER
+from edge.plan.recipes import RECIPES
 from tests.shared_facts import FACTS, needs_facts
 
 
@@ -58,4 +58,5 @@ def test_the_command_prints_a_line_for_every_recipe_and_type(capsys: pytest.Capt
     assert main(["plan", str(DEMO_FOLDER)]) == 0
     told = capsys.readouterr().out
     assert all(f"mlx --recipe {name} " in told for name in RECIPES)
+    assert told.splitlines()[0].split()[1] == "MB"  # in GB all lines of a small model would say 0.02
     assert all(f"gguf --type {name} " in told for name in FILE_TYPES)

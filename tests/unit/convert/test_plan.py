@@ -10,10 +10,10 @@ import pytest
 from convert.mlx.layout import lay_out_folder
 from convert.mlx.run import Plan, make_plan
 from convert.plan import context_tokens, describe_macs, describe_plan, make_rows
-from convert.recipes import RECIPES
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config_json import model_config_from_dict
 from edge.memory import Precision
+from edge.plan.recipes import RECIPES
 from tests.figures import note_figure
 from tests.shared_facts import FACTS, needs_facts
 from tests.unit.checkpoint.checkpoints import tiny_config_json
@@ -106,3 +106,13 @@ def test_a_parameter_larger_than_a_file_gets_one_of_its_own() -> None:
     choices = make_plan(config, settings_of("bf16")).layout.choices
     layout = lay_out_folder(config, choices, shard_bytes=1)
     assert len(layout.shards) == len(choices)
+
+
+def test_long_names_keep_the_columns_of_the_table_in_line() -> None:
+    config = model_config_from_dict(tiny_config_json())
+    plan = make_plan(config, settings_of("4bit", overrides={"vision_tower": "8bit"}))
+    lines = describe_plan(config, plan.layout.stored(), files=_sizes(plan), available=30_000_000_000, here=METAL)
+    table = lines[: lines.index("")]
+    assert any("deepstack_merger_list.N.linear_fc1" in line for line in table)
+    ends = [re.match(r"\S.*?\s+\d+(?= )", line) for line in table[1:]]
+    assert len({found.end() for found in ends if found}) == 1

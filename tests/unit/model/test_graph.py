@@ -18,8 +18,8 @@ from edge.kv.layer import LayerMemory
 from edge.kv.make import make_memory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.rope import Rope, turn_heads
-from edge.model.step import ShortForwards
 from edge.model.types import VisualRows
+from edge.run.replay import ShortForwards
 from tests.figures import note_figure
 from tests.unit.model.tiny import CONFIG, DENSE_CONFIG, tiny_model
 

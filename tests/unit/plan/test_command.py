@@ -6,14 +6,37 @@ from pathlib import Path
 import pytest
 
 from edge.plan.__main__ import main
-from edge.plan.weights import SIZES
+from edge.plan.recipes import RECIPES
 
 
 def test_a_table_of_the_family_needs_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--mac", "M4 24 GB"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 6 * len(SIZES)
+    assert len(lines) == 2 + 6 * len(RECIPES) + 2
     assert any(line.startswith("Qwen3-VL-30B-A3B     4bit ") and "18.26 GB" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["--mac", "8 GB", "--recipe", "4bit"], "--model 4b    (Qwen3-VL-4B in 4bit, a download of 3.1 GB)"),
+        (["--mac", "16 GB"], "--model 8b    (Qwen3-VL-8B in 4bit, a download of 5.8 GB)"),
+        (["--mac", "48 GB"], "--model 30b    (Qwen3-VL-30B-A3B in 4bit, a download of 18.3 GB)"),
+    ],
+)
+def test_the_table_ends_with_the_model_to_begin_with(
+    words: list[str], advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"To begin with: python -m edge.chat {advice}"
+
+
+@pytest.mark.parametrize("words", [["8b"], ["--recipe", "6bit"], ["--mac", "4 GB"]])
+def test_no_advice_where_one_model_or_recipe_was_asked_for_or_none_fits(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 0
+    assert "To begin with" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("mac", "status", "said"), [("48 GB", 0, "It fits"), ("24 GB", 1, "What would fit: ")])

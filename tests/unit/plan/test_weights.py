@@ -3,22 +3,17 @@ from __future__ import annotations
 import pytest
 
 from convert.mlx.layout import lay_out_folder
-from convert.recipes import FORMATS, RECIPES, choose_formats
 from edge.checkpoint.folder import open_checkpoint
 from edge.config import ModelConfig
 from edge.loading import demo_folder
 from edge.plan.family import FAMILY
-from edge.plan.weights import SIZES, recipe_bytes
+from edge.plan.recipes import RECIPES, recipe_formats
+from edge.plan.weights import recipe_bytes
 from tests.unit.run.tiny import tiny_config
 
 
 def converted_bytes(config: ModelConfig, recipe: str) -> int:
-    chosen = RECIPES[recipe]
-    return lay_out_folder(config, choose_formats(config, base=FORMATS[chosen.format_name], recipe=chosen)).weight_bytes
-
-
-def test_every_recipe_is_known() -> None:
-    assert set(SIZES) == set(RECIPES)
+    return lay_out_folder(config, recipe_formats(config, recipe)).weight_bytes
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))

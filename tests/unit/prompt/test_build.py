@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.errors import MediaError, PromptError
+from edge.errors import ContextLengthError, MediaError, PromptError
 from edge.prompt.build import Media, PromptOptions, check_length
 from edge.prompt.positions import make_positions
 from edge.prompt.text.template import ChatTemplate
@@ -250,9 +250,9 @@ def test_caps_on_tokens_are_errors_with_the_counts() -> None:
     two = user(image(formula_image(320, 320, 1)), image(formula_image(320, 320, 2)))
     with pytest.raises(PromptError, match=r"make 200 tokens, at most 199 are allowed \(image 1: 320x320"):
         processor().build(two, options=PromptOptions(max_visual_tokens=199))
-    with pytest.raises(PromptError, match="at most 50 fit"):
+    with pytest.raises(ContextLengthError, match="at most 50 fit"):
         processor().build(messages, options=PromptOptions(max_prompt_tokens=50))
-    with pytest.raises(PromptError, match="The prompt has 6 tokens, the context holds 5"):
+    with pytest.raises(ContextLengthError, match="The prompt has 6 tokens, the context holds 5"):
         check_length(6, 5)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import edge.run.build as build
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.step import ShortForwards
+from edge.run.replay import ShortForwards
 from tests.unit.run.engines import Outlet, drain, make_loop_of_tiny
 from tests.unit.run.test_rows import TALK
 from tests.unit.run.tiny import picture_prompt, take

@@ -64,6 +64,13 @@ def test_a_schema_that_is_broken_or_cannot_be_kept_is_refused(schema: Json) -> N
     assert refused(schema=schema).field == "schema"
 
 
+def test_a_schema_elsewhere_is_refused_in_plain_words() -> None:
+    assert str(refused(schema={"$ref": "https://example.com/schema"})) == (
+        "schema: expected a schema that can be enforced, found: a $ref to another document (only those within the "
+        "schema, #/..., are followed). Change it."
+    )
+
+
 @pytest.mark.parametrize(
     "grammar",
     [

@@ -50,6 +50,8 @@ def test_names_and_notes_are_not_taken_for_keywords(schema: Json) -> None:
         ({"$defs": {"a": {"dependentRequired": {}}}}, "'dependentRequired' at /\\$defs/a"),
         ({"unevaluatedProperties": False}, "'unevaluatedProperties'"),
         ({"minimun": 3}, "'minimun' at the top. Remove it"),
+        ({"type": "json_schema", "json_schema": {"schema": {}}}, "an envelope around one"),
+        ({"name": "x", "strict": True, "schema": {"type": "object"}}, 'Give what lies under "schema"'),
         ({"type": "string", "nullable": True}, "'nullable' at the top. Write \"null\" into its type"),
         ({"x-guidance": {"lenient": True}}, "'x-guidance'"),
         ({"type": "number", "minimum": 1, "exclusiveMinimum": True}, "a number as exclusiveMinimum"),

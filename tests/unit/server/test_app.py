@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 
+import pytest
 from PIL import Image
 
 from tests.unit.server.conftest import Caller
@@ -40,6 +41,25 @@ def test_a_picture_counts_in_the_prompt(caller: Caller) -> None:
     message = {"role": "user", "content": [part, {"type": "text", "text": "Hi"}]}
     plain = caller.chat().json["usage"]["prompt_tokens"]
     assert caller.chat(messages=[message]).json["usage"]["prompt_tokens"] > plain + 4
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("/chat/completions", "It is /v1/chat/completions: the client's base address should end in /v1."),
+        ("/v1/v1/messages", "It is /v1/messages: the client's base address should end before /v1."),
+        ("/v1/chat/completion", "Did you mean /v1/chat/completions?"),
+        ("/v1/moderations", "See /openapi.json."),
+    ],
+)
+def test_a_wrong_path_is_told_the_right_one(caller: Caller, path: str, advice: str) -> None:
+    reply = caller.post(path, {})
+    assert (reply.status, reply.json["error"]["message"]) == (404, f"There is no such path. {advice}")
+
+
+def test_a_wrong_method_is_told_the_right_one(caller: Caller) -> None:
+    reply = caller.get("/v1/chat/completions")
+    assert (reply.status, reply.json["error"]["message"]) == (405, "This path takes POST, found GET.")
 
 
 def test_an_unknown_path_has_an_error_of_the_protocol(caller: Caller) -> None:

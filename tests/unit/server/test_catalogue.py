@@ -62,6 +62,11 @@ def test_a_named_model_comes_first_and_a_folders_models_are_offered(cache: Path,
     assert names == ["named", "one", "org/two", "three", "demo"]
 
 
+def test_a_short_name_is_offered_under_its_hub_id(cache: Path) -> None:
+    first = list_entries(ServerOptions(models=("8b",)))[0]
+    assert first.name == first.source == "mlx-community/Qwen3-VL-8B-Instruct-4bit"
+
+
 def test_the_demo_can_be_named(cache: Path) -> None:
     write_cached(cache, "org/small")
     first = list_entries(ServerOptions(models=("demo",)))[0]

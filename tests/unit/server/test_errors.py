@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from edge.errors import ConfigError, EdgeError, MediaError, MemoryPlanError, PromptError, RequestError
+from edge.errors import (
+    ConfigError,
+    ContextLengthError,
+    EdgeError,
+    MediaError,
+    MemoryPlanError,
+    PromptError,
+    RequestError,
+)
 from edge.server.errors import ApiError, to_api_error
 
 
@@ -11,7 +19,7 @@ from edge.server.errors import ApiError, to_api_error
     [
         (RequestError("x", field="top_p"), 400, None),
         (PromptError("x"), 400, None),
-        (PromptError("x", field="max_tokens"), 400, "context_length_exceeded"),
+        (ContextLengthError("x"), 400, "context_length_exceeded"),
         (MediaError("x"), 400, "invalid_media"),
         (MemoryPlanError("x"), 400, "insufficient_memory"),
         (ConfigError("x"), 500, "model_broken"),

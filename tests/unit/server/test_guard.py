@@ -111,6 +111,7 @@ def test_a_named_origin_is_answered_and_told_so(keyed: Caller) -> None:
     reply = keyed.get("/v1/models", Origin=origin, Authorization="Bearer first-key")
     assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, origin)
     assert "origin" in reply.headers["vary"].lower()
+    assert "x-ignored-fields" in reply.headers["access-control-expose-headers"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ export class Composer {
     this.send.hidden = isAnswering;
     this.send.disabled = !this.area.value.trim() && !this.media.length;
     this.area.style.height = "auto";
-    this.area.style.height = `${Math.min(this.area.scrollHeight, window.innerHeight * 0.4)}px`;
+    const border = this.area.offsetHeight - this.area.clientHeight; // scrollHeight has none
+    this.area.style.height = `${Math.min(this.area.scrollHeight + border, window.innerHeight * 0.4)}px`;
   }
 
   listen() {

@@ -79,6 +79,11 @@ def test_ordinary_words_attach_nothing_and_stay_as_they_are(line: str) -> None:
     assert found(line) == (line, ())
 
 
+def test_the_names_of_files_in_a_sentence_can_be_taken_out_of_it() -> None:
+    line = find_files("compare /pics/a cat.png and /pics/b.jpg with gone.png", exists=FILES.__contains__)
+    assert line.unnamed.split() == ["compare", "and", "with", "gone.png"]
+
+
 @pytest.mark.parametrize("path", ["", "\0", "x" * 5000, "~nobody-of-this-name/x", "\udcff", "/"])
 def test_asking_the_disk_never_fails(path: str) -> None:
     assert not is_file(path)

@@ -52,6 +52,20 @@ def test_a_picture_comes_through_the_pipe(give: Callable[[bytes], None]) -> None
     assert (asked.text, asked.piped_media) == ("What?", b"\x89PNG")
 
 
+def test_only_files_on_a_terminal_open_a_talk_about_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    first, second = os.openpty()
+    with open(first, "w") as _, open(second) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        monkeypatch.setattr(sys, "stdout", terminal)
+        asked = read_question(ChatOptions(prompt=f"{tmp_path}/a.png"))
+        assert (asked.text, asked.opening) == (None, f"{tmp_path}/a.png")
+        assert read_question(ChatOptions(prompt=f"{tmp_path}/a.png what?")).opening == ""
+        assert read_question(ChatOptions(prompt=f"{tmp_path}/a.png", output="json")).text == f"{tmp_path}/a.png"
+        with pytest.raises(UsageError, match="prompt is empty"):
+            read_question(ChatOptions(prompt=""))
+
+
 @pytest.mark.parametrize(
     ("options", "data", "message"),
     [

@@ -35,3 +35,19 @@ def test_export_writes_markdown_with_pictures(talking: Talking, tmp_path: Path) 
     assert "![a.png](talk_files/1.png)" in text
     assert "answer 1" in text
     assert (tmp_path / "talk_files" / "1.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+def test_delete_takes_a_talk_by_its_whole_name_and_what_was_kept(talking: Talking, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    talking.say("/new holiday", f"{tmp_path}/a.png one")
+    folder = talking.folder
+    assert "this is the talk you are in" in talking.say("/delete holiday")
+    talking.say("/new", "two")
+    for line in ("/delete", "/delete holi", "/delete nothing"):
+        assert "/sessions lists them" in talking.say(line)
+    assert (folder / "media").is_dir()
+    assert not talking.engine.has_forgotten
+    assert "deleted: holiday" in talking.say("/delete holiday")
+    assert not folder.exists()
+    assert talking.engine.has_forgotten
+    assert talking.folder.exists()

@@ -17,6 +17,17 @@ def test_set_changes_the_next_answers_and_default_takes_it_back(talking: Talking
     assert (talking.last().max_tokens, talking.last().stop) == (None, ())
 
 
+def test_set_alone_tells_what_holds_where_nothing_is_set(talking: Talking) -> None:
+    talking.say("/set stop END")
+    note = talking.say("/set")
+    for line in (
+        "stop                END",
+        "max-tokens          what the context holds (default)",
+        "thoughts            fold",
+    ):
+        assert line in note
+
+
 def test_set_alone_lists_every_setting(talking: Talking) -> None:
     note = talking.say("/set seed 3", "/set")
     assert all(name in note for name in setting_names())

@@ -46,6 +46,12 @@ def test_a_dumb_terminal_gets_words_wrapped_and_no_escapes(monkeypatch: pytest.M
     assert console.getvalue() == "A **cat** sits on a\nmat.\n"
 
 
+def test_an_indented_line_keeps_to_the_width_with_its_indent(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, _ = terminal(monkeypatch, columns=20, term="dumb")
+    Screen(console, console, thoughts="show").plain("    aaaa bbbb cccc ddd e")
+    assert console.getvalue() == "    aaaa bbbb cccc\nddd e\n"
+
+
 def test_a_failure_is_one_line() -> None:
     err = io.StringIO()
     Screen(io.StringIO(), err).error("two\nlines")

@@ -123,11 +123,21 @@ def test_a_refusal_of_the_hub_is_one_line(tmp_path: Path, name: str, message: st
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("settings", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-def test_offline_without_a_download_is_one_line(tmp_path: Path, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids it. Unset that"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "the hub cannot be reached. Go online once"),
+    ],
+)
+def test_offline_without_a_download_is_one_line(tmp_path: Path, settings: dict[str, str], why: str) -> None:
     result = resolve(REPOSITORY, tmp_path, **settings)
     assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1].startswith("WeightError: maker/tiny: not (completely) downloaded yet")
+    assert (
+        result.stderr.strip()
+        .splitlines()[-1]
+        .endswith(f"WeightError: maker/tiny: not (completely) downloaded yet, and {why}, or give a local folder.")
+    )
     assert "Traceback" not in result.stderr
 
 

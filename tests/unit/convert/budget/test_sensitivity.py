@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from convert.budget.sensitivity import usual_cost, weigh
-from convert.recipes import is_matrix
 from edge.checkpoint.names.hub import expected_parameters
 from edge.plan.family import FAMILY
+from edge.plan.recipes import is_matrix
 
 Q = "language_model.model.layers.{}.self_attn.q_proj.weight"
 EMBEDDING = "language_model.model.embed_tokens.weight"

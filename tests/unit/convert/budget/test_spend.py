@@ -12,7 +12,6 @@ import pytest
 from convert.budget.spend import Market, open_market, spend
 from convert.mlx.layout import lay_out_folder
 from convert.mlx.run import make_plan
-from convert.recipes import FORMATS, is_matrix
 from convert.source import open_source
 from edge.checkpoint.folder import open_checkpoint
 from edge.checkpoint.names.hub import expected_parameters
@@ -21,6 +20,7 @@ from edge.config import ModelConfig
 from edge.config_json import model_config_from_dict
 from edge.errors import UsageError
 from edge.plan.family import FAMILY
+from edge.plan.recipes import FORMATS, is_matrix
 from tests.unit.checkpoint.checkpoints import random_parameters, transformers5_config_json, write_hub_folder
 from tests.unit.convert.mlx.conversion import convert, group_config_json, settings_of, write_source
 

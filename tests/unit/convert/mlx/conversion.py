@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from convert.formats import parse_format
 from convert.mlx.run import Settings, convert_folder, make_plan
-from convert.recipes import FORMATS, RECIPES, parse_format
 from convert.source import open_source
 from edge.config_json import model_config_from_dict
+from edge.plan.recipes import RECIPES
 from tests.unit.checkpoint.checkpoints import Json, random_parameters, tiny_config_json, write_hub_folder
 
 
@@ -18,7 +19,7 @@ def settings_of(
     chosen = RECIPES[recipe]
     return Settings(
         recipe=chosen,
-        base=FORMATS[chosen.format_name],
+        base=chosen.format,
         overrides=tuple((pattern, parse_format(name)) for pattern, name in (overrides or {}).items()),
         is_searched=is_searched,
         shard_bytes=shard_bytes,

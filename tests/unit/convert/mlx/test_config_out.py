@@ -10,8 +10,8 @@ import pytest
 
 from convert.mlx.config_out import make_config
 from convert.mlx.run import make_plan
-from convert.recipes import FORMATS
 from edge.config_json import model_config_from_dict
+from edge.plan.recipes import FORMATS
 from tests.shared_facts import FACTS, needs_facts
 from tests.unit.checkpoint.checkpoints import Json, tiny_config_json, transformers5_config_json
 from tests.unit.convert.mlx.conversion import group_config_json, settings_of

@@ -9,11 +9,11 @@ import mlx.core as mx
 import pytest
 
 from convert.mlx.quantize import quantize_rows
-from convert.recipes import RECIPES
 from edge.checkpoint.files.shards import SafetensorsFile, open_folder
 from edge.checkpoint.folder import load_folder, open_checkpoint, read_parameters
 from edge.config_json import model_config_from_dict
 from edge.errors import UsageError, WeightError
+from edge.plan.recipes import RECIPES
 from tests.unit.checkpoint.checkpoints import (
     parameters_of,
     random_parameters,

@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from convert.recipes import Format
 from convert.verify.front import Curve, budget_curve, front_svg, front_table
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config import LayerQuantization
+from edge.plan.recipes import Format
 from tests.unit.convert.budget.test_spend import between, market
 from tests.unit.convert.verify.test_report import REPORT, SCORE, candidate
 

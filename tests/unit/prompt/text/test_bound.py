@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.errors import PromptError
+from edge.errors import ContextLengthError
 from edge.prompt.build import PromptOptions
 from edge.prompt.text.bound import check_bound, least_tokens
 from tests.prompt_parts import processor
@@ -49,7 +49,7 @@ def test_words_and_digits_count() -> None:
 def test_a_long_prompt_is_refused_before_the_template_runs(content: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     built = processor()
     monkeypatch.setattr(type(built.template), "render", lambda *_args, **_rest: pytest.fail("rendered"))
-    with pytest.raises(PromptError, match="The prompt has over 250 tokens, the context holds 250") as caught:
+    with pytest.raises(ContextLengthError, match="The prompt has over 250 tokens, the context holds 250") as caught:
         built.build([{"role": "user", "content": content}], options=PromptOptions(max_prompt_tokens=250))
     assert caught.value.field == "max_tokens"
 
@@ -61,6 +61,6 @@ def test_what_a_template_may_leave_out_does_not_count() -> None:
 def test_twenty_megabytes_are_refused_at_once() -> None:
     text = "some words " * 2_000_000
     started = time.process_time()
-    with pytest.raises(PromptError, match="context holds"):
+    with pytest.raises(ContextLengthError, match="context holds"):
         processor().build_raw(text, max_tokens=262_144)
     assert time.process_time() - started < 2

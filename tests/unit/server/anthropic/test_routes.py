@@ -44,4 +44,4 @@ def test_more_tokens_than_the_context_holds_are_no_error(caller: Caller) -> None
 def test_errors_have_the_protocols_shape(caller: Caller, body: dict[str, Any], status: int, kind: str) -> None:
     reply = caller.post("/v1/messages", {**QUESTION, **body})
     assert (reply.status, reply.json["type"], reply.json["error"]["type"]) == (status, "error", kind)
-    assert reply.json["request_id"]
+    assert reply.json["request_id"] == reply.headers["request-id"] == reply.headers["x-request-id"]

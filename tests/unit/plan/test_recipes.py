@@ -6,19 +6,20 @@ import json
 
 import pytest
 
-from convert.recipes import (
+from convert.formats import parse_format
+from edge.config import ModelConfig
+from edge.config_json import model_config_from_dict
+from edge.errors import UsageError
+from edge.plan.recipes import (
     FORMATS,
     RECIPES,
     Choice,
-    checked_format,
+    Override,
+    Recipe,
     choose_formats,
     fits_pattern,
     format_name,
-    parse_format,
 )
-from edge.config import LayerQuantization, ModelConfig
-from edge.config_json import model_config_from_dict
-from edge.errors import UsageError
 from tests.shared_facts import FACTS, needs_facts
 from tests.unit.checkpoint.checkpoints import tiny_config_json
 
@@ -34,7 +35,7 @@ def tiny_config(num_layers: int = 16) -> ModelConfig:
 def choose(recipe: str, *overrides: tuple[str, str]) -> dict[str, Choice]:
     chosen = RECIPES[recipe]
     parsed = [(pattern, parse_format(name)) for pattern, name in overrides]
-    return choose_formats(tiny_config(), base=FORMATS[chosen.format_name], recipe=chosen, overrides=parsed)
+    return choose_formats(tiny_config(), base=chosen.format, recipe=chosen, overrides=parsed)
 
 
 def stored(choices: dict[str, Choice], name: str) -> str:
@@ -49,12 +50,23 @@ def test_the_router_keeps_8_bits_or_more_in_every_recipe(recipe: str) -> None:
     assert {format_name(choice.format) for choice in routers.values()} == {"8bit"}
 
 
-@pytest.mark.parametrize("recipe", list(RECIPES))
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if not name.endswith("-experts")])
 def test_the_vision_tower_and_all_norms_stay_bf16_unless_asked(recipe: str) -> None:
     choices = choose(recipe)
     plain = [name for name in choices if name.startswith("vision_tower.") or name.endswith("norm.weight")]
     assert len(plain) > 50
     assert all(choices[name] == Choice(None) for name in plain)
+
+
+@pytest.mark.parametrize("bits", ["3bit", "4bit"])
+def test_few_bits_go_to_the_experts_alone(bits: str) -> None:
+    choices = choose(f"{bits}-experts")
+    names = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate", "mlp.switch_mlp.up_proj", "mlp.switch_mlp.down_proj")
+    assert [stored(choices, f"{LAYER}.0.{name}") for name in names] == ["6bit", "6bit", "8bit", bits, bits]
+    assert stored(choices, f"{LAYER}.1.mlp.gate_proj") == bits  # a dense layer
+    assert stored(choices, "language_model.model.embed_tokens") == "6bit"
+    assert stored(choices, "vision_tower.merger.linear_fc1") == "8bit"
+    assert all(choices[name].format is None for name in choices if name.endswith("norm.weight"))
 
 
 def test_a_pattern_fits_whole_names_only() -> None:
@@ -115,39 +127,23 @@ def test_4304_inputs_of_the_real_vision_tower_stay_bf16_when_the_rest_is_packed(
     assert all(name.endswith("mlp.linear_fc2.weight") for name in plain)
 
 
-@pytest.mark.parametrize("text", ["4bit", "4bit/32", "bf16", "mxfp4", "nvfp4", "8bit/128"])
-def test_a_format_is_written_as_it_is_read(text: str) -> None:
-    assert format_name(parse_format(text)) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("7bit", "'7bit' is not a format"),
-        ("q4_k", "Choose one of bf16, 8bit"),
-        ("4bit/48", "group size 48 does not exist in mode affine, only 32, 64, 128"),
-        ("mxfp4/64", "group size 64 does not exist in mode mxfp4, only 32"),
-        ("bf16/32", "expected a group size behind the slash"),
-        ("4bit/x", "expected a group size behind the slash"),
-    ],
-)
-def test_a_wrong_format_is_refused(text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        parse_format(text)
-
-
-def test_numbers_take_the_defaults_of_their_mode() -> None:
-    assert checked_format(bits=None, group_size=None, mode="nvfp4") == LayerQuantization(16, 4, "nvfp4")
-    assert checked_format(bits=3, group_size=None, mode="affine") == LayerQuantization(64, 3, "affine")
-    with pytest.raises(UsageError, match="bits 7 does not exist in mode affine"):
-        checked_format(bits=7, group_size=None, mode="affine")
-    with pytest.raises(UsageError, match="--mode int4: expected one of affine"):
-        checked_format(bits=4, group_size=None, mode="int4")
-
-
 def test_more_bits_than_a_recipe_raises_to_are_not_lowered() -> None:
     choices = choose_formats(tiny_config(), base=FORMATS["8bit"], recipe=RECIPES["4bit-mixed"])
     assert format_name(choices[f"{LAYER}.7.self_attn.v_proj.weight"].format) == "8bit"
+
+
+def test_a_recipe_may_raise_the_vision_tower_too() -> None:
+    recipe = Recipe("tower", "8 bits for the tower.", "4bit", (Override("vision_tower.merger", "8bit"),))
+    choices = choose_formats(tiny_config(), base=recipe.format, recipe=recipe)
+    assert stored(choices, "vision_tower.merger.linear_fc1").startswith("8bit")
+    assert choices["vision_tower.blocks.0.attn.qkv.weight"] == Choice(None)
+
+
+@pytest.mark.parametrize("wanted", ["3bit", "5bit"])
+def test_a_row_whose_override_would_lower_the_bits_is_refused(wanted: str) -> None:
+    """Since overrides raise, it would be left without effect."""
+    with pytest.raises(AssertionError, match=f"recipe down: switch_mlp at {wanted} has fewer bits than 6bit"):
+        Recipe("down", "Fewer bits for the experts.", "6bit", (Override("switch_mlp", wanted),))
 
 
 def test_a_pattern_that_fits_nothing_is_refused() -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from edge.chat.models.names import SIZES, read_short_name
+import edge
+from edge.checkpoint import door
 from edge.errors import UsageError
+from edge.short_names import SIZES, read_short_name, spell_out
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,23 @@ def test_other_names_are_left_to_others(name: str) -> None:
 )
 def test_sizes_are_those_of_the_published_folders(size: str, bits: int, published_gb: float) -> None:
     assert SIZES[size].weight_bytes(bits) == pytest.approx(published_gb * 1e9, rel=0.01)
+
+
+def test_a_short_name_is_spelled_out_unless_a_path_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert spell_out("8b") == "mlx-community/Qwen3-VL-8B-Instruct-4bit"
+    assert [spell_out(name) for name in ("org/8b", "./8b", "gpt5", "demo")] == ["org/8b", "./8b", "gpt5", "demo"]
+    (tmp_path / "8b").mkdir()
+    assert spell_out("8b") == "8b"
+    assert spell_out(Path("4b")) == Path("4b")
+
+
+def test_every_program_loads_short_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(model: str, **_: object) -> None:
+        raise UsageError(f"opened {model}")
+
+    monkeypatch.setattr(door, "open", refuse)
+    with pytest.raises(UsageError, match="opened mlx-community/Qwen3-VL-2B-Thinking-4bit"):
+        edge.load("2b-thinking")

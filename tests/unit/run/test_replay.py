@@ -9,13 +9,13 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-import edge.model.step
+import edge.run.replay
 from edge.config import ModelConfig
 from edge.kv.layer import LayerMemory
 from edge.kv.make import KvBits, make_memory
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.step import ShortForwards
 from edge.model.types import VisionOutput, VisualRows
+from edge.run.replay import ShortForwards
 from tests.unit.model.tiny import CONFIG, DENSE_CONFIG, tiny_model
 
 TOLERANCE = 1e-5
@@ -75,7 +75,7 @@ def test_pieces_give_the_logits_of_the_model(config: ModelConfig, num_new: int, 
 @pytest.mark.usefixtures("only_pieces")
 def test_pieces_of_another_layer_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    monkeypatch.setattr(edge.model.step, "pairwise", lambda layers: [(layers[0], layers[1])] * (len(layers) - 1))
+    monkeypatch.setattr(edge.run.replay, "pairwise", lambda layers: [(layers[0], layers[1])] * (len(layers) - 1))
     assert error_of(model, ShortForwards(model), [prefilled(model, 5)], mx.array([[3]])) > 100 * TOLERANCE
 
 
@@ -101,7 +101,7 @@ def test_long_forwards_and_those_with_pictures_are_the_models_own(monkeypatch: p
     ids, positions, memory = mx.arange(4)[None], text_positions(0, 4), make_memory(CONFIG.text, kv_bits=None)
     found = forwards(ids, positions=positions, memory=[memory], visual=visual)
     assert relative_error(found, model(ids, positions=positions, visual=visual)) == 0
-    long = edge.model.step.MOST_TOKENS + 1
+    long = edge.run.replay.MOST_TOKENS + 1
     ids, positions = mx.arange(long)[None], text_positions(0, long)
     found = forwards(ids, positions=positions, memory=[make_memory(CONFIG.text, kv_bits=None)], last_only=True)
     assert relative_error(found, model(ids, positions=positions)[:, -1:]) <= TOLERANCE

@@ -1,8 +1,9 @@
-"""Choose how every weight of a checkpoint is stored: recipes as data, and overrides from the command line.
+"""Choose how every weight of a checkpoint is stored: the recipes of the converter as data, one row each.
 
 In: a model configuration, a recipe, overrides. Out: a `Choice` for every parameter. A pattern is a few dotted
 names, each a glob: `self_attn.v_proj`, `layers.0.mlp`, `vision_tower`. It fits every module whose path holds
-these names one after another; of several that fit, the last one counts.
+these names one after another; of several that fit, the last one counts. The converter writes what is chosen here,
+and the plan of a model's memory counts it.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ _POSITIONS = "vision_tower.pos_embed"
 _LAYERS = "language_model.model.layers."
 
 
+def _bits(setting: Format) -> int:
+    return 16 if setting is None else setting.bits
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A format for the modules that fit a pattern; `edges` leaves out all but the first and last layers."""
+    """More bits for the modules that fit a pattern; `edges` leaves out all but the first and last layers."""
 
     pattern: str
     format_name: str
@@ -46,12 +51,32 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A named policy: the format of the decoder's matrices, and what differs from it."""
+    """A named policy: the format of the decoder's matrices, and what gets more bits than that.
+
+    Attributes:
+        name: What `--recipe` calls it.
+        sentence: What `--help` says of it.
+        format_name: The format with the fewest bits of the recipe; the vision tower stays as it is without an override.
+        overrides: What gets more bits.
+    """
 
     name: str
     sentence: str
     format_name: str
     overrides: tuple[Override, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a row that could not be carried out: an override raises, so the row begins with its fewest bits."""
+        for override in self.overrides:
+            assert _bits(FORMATS[override.format_name]) >= _bits(self.format), (
+                f"recipe {self.name}: {override.pattern} at {override.format_name} has fewer bits than "
+                f"{self.format_name}. Make the fewest bits the recipe's format, and let the overrides raise the rest."
+            )
+
+    @property
+    def format(self) -> Format:
+        """The format of the decoder's matrices."""
+        return FORMATS[self.format_name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,82 +91,73 @@ class Choice:
 _ROUTER_SAFE = Override(ROUTER, "8bit")
 
 
-def _careful(values: str, edges: str, ends: str) -> tuple[Override, ...]:
+def _careful(format_name: str) -> tuple[Override, ...]:
     """Spend bits on attention's v and o, on the first and last layers' down projections, embedding and head."""
     return (
         _ROUTER_SAFE,
-        Override("self_attn.v_proj", values),
-        Override("self_attn.o_proj", values),
-        Override("down_proj", edges, where="edges"),
-        Override(EMBEDDING, ends),
-        Override(HEAD, ends),
+        Override("self_attn.v_proj", format_name),
+        Override("self_attn.o_proj", format_name),
+        Override("down_proj", format_name, where="edges"),
+        Override(EMBEDDING, format_name),
+        Override(HEAD, format_name),
     )
 
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {
-        recipe.name: recipe
-        for recipe in (
-            Recipe("bf16", "Nothing lost: the published weights, in the layout MLX reads without work.", "bf16"),
-            Recipe("8bit", "Hardly to be told from bf16, at about half its size.", "8bit", (_ROUTER_SAFE,)),
-            Recipe("6bit", "Very close to bf16, at 0.42 of its size.", "6bit", (_ROUTER_SAFE,)),
-            Recipe("5bit", "Close to bf16, at 0.36 of its size.", "5bit", (_ROUTER_SAFE,)),
-            Recipe("4bit", "The usual choice: a small loss, at 0.3 of the size.", "4bit", (_ROUTER_SAFE,)),
-            Recipe("3bit", "When 4 bits do not fit: a loss that shows, at 0.24 of the size.", "3bit", (_ROUTER_SAFE,)),
-            Recipe(
-                "4bit-mixed",
-                "4 bits, but 6 to 8 for attention v/o, the outer layers' down projections, embedding and head.",
-                "4bit",
-                _careful("6bit", "6bit", "6bit"),
-            ),
-            Recipe(
-                "3bit-mixed",
-                "3 bits, but 5 to 8 for attention v/o, the outer layers' down projections, embedding and head.",
-                "3bit",
-                _careful("5bit", "5bit", "5bit"),
-            ),
-            Recipe(
-                "mxfp4", "4-bit floats of the OCP standard, groups of 32: quick on new chips.", "mxfp4", (_ROUTER_SAFE,)
-            ),
-            Recipe("mxfp8", "8-bit floats of the OCP standard, groups of 32.", "mxfp8", (_ROUTER_SAFE,)),
-            Recipe("nvfp4", "NVIDIA's 4-bit floats, groups of 16: more exact than mxfp4.", "nvfp4", (_ROUTER_SAFE,)),
-        )
-    }
+# Experts are nearly all of the bytes; what each token passes through is a small part that pays for its bits.
+_ALL_BUT_EXPERTS = (
+    _ROUTER_SAFE,
+    Override("self_attn", "6bit"),
+    Override(EMBEDDING, "6bit"),
+    Override(HEAD, "6bit"),
+    Override("vision_tower", "8bit"),
 )
 
+_ALL = (
+    Recipe("bf16", "Nothing lost: the published weights, in the layout MLX reads without work.", "bf16"),
+    Recipe("8bit", "Hardly to be told from bf16, at about half its size.", "8bit", (_ROUTER_SAFE,)),
+    Recipe("6bit", "Very close to bf16, at 0.42 of its size.", "6bit", (_ROUTER_SAFE,)),
+    Recipe("5bit", "Close to bf16, at 0.36 of its size.", "5bit", (_ROUTER_SAFE,)),
+    Recipe(
+        "4bit-mixed",
+        "4 bits, but 6 to 8 for attention v/o, the outer layers' down projections, embedding and head.",
+        "4bit",
+        _careful("6bit"),
+    ),
+    Recipe(
+        "4bit-experts",
+        "4 bits for experts (of dense models: for MLPs), 6 for attention, embedding, head, 8 for the vision tower.",
+        "4bit",
+        _ALL_BUT_EXPERTS,
+    ),
+    Recipe("4bit", "The usual choice: a small loss, at 0.3 of the size.", "4bit", (_ROUTER_SAFE,)),
+    Recipe("mxfp8", "8-bit floats of the OCP standard, groups of 32.", "mxfp8", (_ROUTER_SAFE,)),
+    Recipe("mxfp4", "4-bit floats of the OCP standard, groups of 32: quick on new chips.", "mxfp4", (_ROUTER_SAFE,)),
+    Recipe("nvfp4", "NVIDIA's 4-bit floats, groups of 16: more exact than mxfp4.", "nvfp4", (_ROUTER_SAFE,)),
+    Recipe(
+        "3bit-mixed",
+        "3 bits, but 5 to 8 for attention v/o, the outer layers' down projections, embedding and head.",
+        "3bit",
+        _careful("5bit"),
+    ),
+    Recipe(
+        "3bit-experts",
+        "3 bits for experts (of dense models: for MLPs), 6 for attention, embedding, head, 8 for the vision tower.",
+        "3bit",
+        _ALL_BUT_EXPERTS,
+    ),
+    Recipe("3bit", "When 4 bits do not fit: a loss that shows, at 0.24 of the size.", "3bit", (_ROUTER_SAFE,)),
+)
+RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _ALL})
 
-def parse_format(text: str) -> Format:
-    """Read a format: a name such as `4bit` or `bf16`, with another group size as `4bit/32`.
 
-    Raises:
-        UsageError: There is no such format.
+def recipe_formats(config: ModelConfig, name: str) -> dict[str, Choice]:
+    """Choose the format of every parameter as a recipe says.
+
+    Args:
+        config: The model.
+        name: Of the recipe.
     """
-    name, _, group = text.partition("/")
-    if name not in FORMATS:
-        raise UsageError(f"{text!r} is not a format. Choose one of {', '.join(FORMATS)}, or 4bit/32 for groups of 32.")
-    setting = FORMATS[name]
-    if not group:
-        return setting
-    if setting is None or not group.isdecimal():
-        raise UsageError(f"{text!r}: expected a group size behind the slash, as in 4bit/32.")
-    return checked_format(bits=setting.bits, group_size=int(group), mode=setting.mode)
-
-
-def checked_format(*, bits: int | None, group_size: int | None, mode: str) -> LayerQuantization:
-    """Make a format of numbers; what is None is MLX's default of the mode.
-
-    Raises:
-        UsageError: MLX has no such format.
-    """
-    if mode not in PACKED_FORMS:
-        raise UsageError(f"--mode {mode}: expected one of {', '.join(PACKED_FORMS)}.")
-    group_sizes, bits_choices = PACKED_FORMS[mode]
-    setting = LayerQuantization(group_size=group_size or group_sizes[0], bits=bits or bits_choices[0], mode=mode)
-    for name, value, choices in (("group size", setting.group_size, group_sizes), ("bits", setting.bits, bits_choices)):
-        if value not in choices:
-            shown = ", ".join(str(choice) for choice in sorted(choices))
-            raise UsageError(f"{name} {value} does not exist in mode {mode}, only {shown}.")
-    return setting
+    return choose_formats(config, base=RECIPES[name].format, recipe=RECIPES[name])
 
 
 def format_name(setting: Format) -> str:
@@ -178,6 +194,8 @@ def choose_formats(
 
 def fits_pattern(pattern: str, module: str) -> bool:
     """Tell whether the names of a pattern follow each other in a module's path."""
+    if not set(pattern) & set("*?["):
+        return f".{pattern}." in f".{module}."
     wanted, path = pattern.split("."), module.split(".")
     return any(
         all(fnmatchcase(name, glob) for name, glob in zip(path[start:], wanted, strict=False))
@@ -202,14 +220,11 @@ def _choose(
     if not is_matrix(name, shape):
         return Choice(None)
     module = name.removesuffix(".weight")
-    setting, reason = base, ""
-    if name.startswith("vision_tower."):
-        setting = None
-    elif base is not None:
-        for override in recipe.overrides:
-            if fits_pattern(override.pattern, module) and (override.where == "all" or _is_edge(module, config)):
-                setting = _raised(base, FORMATS[override.format_name])
-                reason = f"{recipe.name} keeps {override.pattern} at {format_name(setting)}" if setting != base else ""
+    setting, reason = None if name.startswith("vision_tower.") else base, ""
+    for override in recipe.overrides:
+        if fits_pattern(override.pattern, module) and (override.where == "all" or _is_edge(module, config)):
+            setting = _raised(base, FORMATS[override.format_name])
+            reason = f"{recipe.name} keeps {override.pattern} at {format_name(setting)}" if setting != base else ""
     for pattern, wanted in asked:
         if fits_pattern(pattern, module):
             setting, reason = wanted, f"--set {pattern}={format_name(wanted)}"
@@ -229,9 +244,9 @@ def _fallback(setting: LayerQuantization, num_inputs: int) -> Choice:
     return Choice(None, why)
 
 
-def _raised(base: LayerQuantization, wanted: Format) -> Format:
+def _raised(base: Format, wanted: Format) -> Format:
     """Take the wanted format unless the base, from --bits, has at least as many affine bits already."""
-    if wanted is not None and base.mode == "affine" and base.bits >= wanted.bits:
+    if base is None or (base.mode == "affine" and base.bits >= _bits(wanted)):
         return base
     return wanted
 

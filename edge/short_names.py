@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from edge.errors import UsageError
@@ -105,6 +106,21 @@ def read_short_name(name: str) -> ShortName | None:
             f"python -m convert mlx {source_id} qwen3-vl-{key}-{edition.lower()}-{bits}bit --recipe {bits}bit"
         )
     return ShortName(size, edition, bits, f"mlx-community/Qwen3-VL-{size.name}-{edition}-{_bits_name(bits)}", source_id)
+
+
+def spell_out(model: str | Path) -> str | Path:
+    """Return the hub id that a short name means; paths, hub ids and unknown names as they are.
+
+    Args:
+        model: What a user calls a model. An existing path wins.
+
+    Raises:
+        UsageError: As `read_short_name`.
+    """
+    if isinstance(model, Path) or "/" in model or Path(model).exists():
+        return model
+    short = read_short_name(model)
+    return model if short is None or short.hub_id is None else short.hub_id
 
 
 def _default_bits(size: str, edition: Edition) -> int:
