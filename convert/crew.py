@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copyreg
 import os
-import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from typing import Any, Protocol, Self
 import mlx.core as mx
 
 from convert.disk import Extent, OpenFiles, OutputError
+from convert.interrupt import hold_interrupts
 
 _CACHE_BYTES = 2**27  # freed buffers that MLX keeps for the next piece
 Digests = Iterator[tuple[int, str]]
@@ -180,17 +180,13 @@ class Processes:
     def _start(self, count: int) -> None:
         context = get_context("spawn")
         resource_tracker.ensure_running()  # starting it later would lift the mask below
-        # Workers inherit the mask: a Ctrl-C is for this process, which ends them.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with hold_interrupts():  # a Ctrl-C is for this process, which ends them
             while len(self._workers) < count:
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_serve, args=(theirs, self._task), daemon=True)
                 process.start()
                 theirs.close()
                 self._workers[ours] = process
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _send(self, pipe: Connection[Any, Any], busy: dict[Connection[Any, Any], int], number: int) -> None:
         with suppress(BrokenPipeError):  # then receiving tells that the worker has ended

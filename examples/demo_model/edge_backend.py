@@ -1,15 +1,17 @@
 """Greedy answers by this project's own runtime.
 
-In: a `Case`. Out: reasoning and answer text, tool calls still in their tags.
+In: a `Case`. Out: reasoning and answer text, tool calls in their tags, as the template writes them.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import edge
 
 from .checks import LONGEST_ANSWER, Case
+from .dialogue import call_text
 
 
 class EdgeBackend:
@@ -28,4 +30,5 @@ class EdgeBackend:
             thinking_budget=0 if case.is_closed else None,
         )
         reply = self._engine.answer(request)
-        return reply.reasoning.strip(), reply.text.strip()
+        calls = [call_text(call.name, json.loads(call.arguments)) for call in reply.tool_calls]
+        return reply.reasoning.strip(), "\n".join([*filter(None, [reply.text.strip()]), *calls])

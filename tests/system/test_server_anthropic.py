@@ -135,7 +135,7 @@ def test_the_streamed_conversation_equals_the_recorded_one(server: ServerProcess
         "content_block": {"type": "thinking", "thinking": "", "signature": ""},
     }
     joined = "".join(event["delta"].get("thinking", "") for event in events if event["type"] == delta)
-    assert joined == "I call get_weather."
+    assert joined == "Tools: get_weather. One call. I call get_weather with city."
     (call,) = [event["content_block"] for event in events if event.get("content_block", {}).get("id")]
     assert (call["type"], call["name"], call["input"]) == ("tool_use", "get_weather", {})
     arguments = "".join(event["delta"].get("partial_json", "") for event in events if event["type"] == delta)

@@ -104,7 +104,7 @@ def test_the_streamed_conversation_equals_the_recorded_one(server: ServerProcess
     assert call == {"function": {"index": 0, "name": "get_weather", "arguments": {"city": "Paris"}}}
     head: dict[str, Any] = {"model": "demo", "done": False}
     thoughts = [line["message"].pop("thinking") for line in lines[:-2]]
-    assert "".join(thoughts) == "I call get_weather."
+    assert "".join(thoughts) == "Tools: get_weather. One call. I call get_weather with city."
     assert lines[:-1] == [{**head, "message": {"role": "assistant", "content": ""}}] * (len(thoughts) + 1)
     counts = {"prompt_eval_count": lines[-1]["prompt_eval_count"], "eval_count": lines[-1]["eval_count"]}
     end = {"model": "demo", "message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"}

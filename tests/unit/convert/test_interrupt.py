@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from convert.interrupt import INTERRUPTED, end_at_second_interrupt, explain_interrupt
+from convert.interrupt import INTERRUPTED, end_at_second_interrupt, explain_interrupt, hold_interrupts
 
 HANGING = """
 import sys, time
@@ -53,3 +55,26 @@ def test_the_first_interrupt_says_where_the_work_lies_and_the_handler_is_put_bac
             os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+def test_an_interrupt_waits_until_processes_have_been_started() -> None:
+    done = []
+
+    def start() -> None:
+        with hold_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Thread(target=signal.raise_signal, args=(signal.SIGINT,)).start()  # another thread may take it
+            time.sleep(0.05)
+            done.append("all")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["all"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def test_without_an_interrupt_the_handler_is_put_back() -> None:
+    former = signal.getsignal(signal.SIGINT)
+    with hold_interrupts():
+        assert signal.getsignal(signal.SIGINT) is not former
+    assert signal.getsignal(signal.SIGINT) is former
