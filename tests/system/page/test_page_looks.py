@@ -85,10 +85,10 @@ def test_axe_finds_nothing_wrong(window: PageDriver, scheme: str) -> None:
     page = window.page
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     assert window.violations() == []
-    window.set(tools=json.dumps([WEATHER]))
     window.drop(SCENE)
     window.ask(FIND)
     window.canvas()
+    window.set(tools=json.dumps([WEATHER]))
     window.ask("What is the weather in Paris?")
     page.click("details.thought summary >> nth=0")
     assert window.violations() == []
