@@ -14,12 +14,15 @@ pytestmark = [
 BESIDE_BYTES = 20_000_000
 """Beside the weights less than this is not held alone: it is a few buffers of fixed size."""
 
+MOST_BESIDE = 1.4
+"""Beside the weights a plan may be on the safe side: how far MLX queues ahead decides how many buffers live at once."""
+
 
 def check(found: Measured) -> None:
     print(found.line)
     assert found.ratio == pytest.approx(1.0, abs=0.15), found.line
     if found.peak - found.weights > BESIDE_BYTES:
-        assert (found.planned - found.weights) / (found.peak - found.weights) == pytest.approx(1.0, abs=0.15)
+        assert 0.85 <= (found.planned - found.weights) / (found.peak - found.weights) <= MOST_BESIDE
 
 
 def test_the_plan_holds_on_the_demo() -> None:
