@@ -21,7 +21,6 @@ from edge.limits import EngineLimits
 from edge.memory import available_bytes, check_weights_fit
 from edge.model.qwen3vl import Qwen3VL
 from edge.run.build import seeing_draft
-from edge.short_names import spell_out
 
 if TYPE_CHECKING:
     from edge.prompt.processor import Processor
@@ -97,6 +96,8 @@ def _spelled(name: str | Path | None, *, field: str) -> str | Path | None:
             f"{field}: expected a folder, a GGUF file or a hub id, found {name!r:.60}. Leave it out, or name one.",
             field=field,
         )
+    from edge.short_names import spell_out  # late: the demo has no name to look up
+
     return spell_out(name)
 
 

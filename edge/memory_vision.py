@@ -58,14 +58,8 @@ def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid], *, is_fused: b
     if has_fused_kernels() if is_fused is None else is_fused:
         return 0
     full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
-    block = score_block_bytes(config, grids)
+    one_row = max(4 * config.num_heads * height * width for _, height, width in grids)
+    block = min(full, max(score_bytes(), one_row))  # the scores of one call
     if mx.default_device().type == mx.DeviceType.gpu:
         return block
     return int(block * min(CPU_SCORES_ALIVE * full / block, CPU_BLOCKS_ALIVE))
-
-
-def score_block_bytes(config: VisionConfig, grids: Sequence[Grid]) -> int:
-    """Count the scores of one call where kernels are not fused."""
-    full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
-    one_row = max(4 * config.num_heads * height * width for _, height, width in grids)
-    return min(full, max(score_bytes(), one_row))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
@@ -14,6 +13,7 @@ from starlette.routing import Route
 from edge.server.json_body import JsonBody
 from edge.server.protocol import Protocol
 from edge.server.serving import serving_of
+from edge.version import PACKAGE, version_of
 
 Json = Any
 HEALTH = {
@@ -78,7 +78,7 @@ def openapi_document(protocols: Sequence[Protocol]) -> dict[str, Json]:
         schemas |= protocol.schemas
     return {
         "openapi": "3.1.0",
-        "info": {"title": "qwen3vl-edge", "version": _version()},
+        "info": {"title": PACKAGE, "version": version_of(PACKAGE)},
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -93,10 +93,3 @@ def openapi_document(protocols: Sequence[Protocol]) -> dict[str, Json]:
 
 def _simple(summary: str, kind: str, schema: Json) -> dict[str, Json]:
     return {"summary": summary, "responses": {"200": {"description": "Done.", "content": {kind: {"schema": schema}}}}}
-
-
-def _version() -> str:
-    try:
-        return version("qwen3vl-edge")
-    except PackageNotFoundError:
-        return "0"
