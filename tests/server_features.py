@@ -8,21 +8,20 @@ status and the first words of what came instead. Answers are those of the embedd
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema
 
 from edge.loading import demo_folder
-from tests.server_speed.beside import edge_server, llama_server, mlx_vlm_server
+from tests.server_speed.beside import add_peers, peers
+from tests.system.questions import WEATHER
+from tests.unit.server.test_attacks import data_url
 
 Json = Any
 TIMEOUT_S = 240.0
@@ -31,14 +30,6 @@ SHAPE = {
     "properties": {"shape": {"enum": ["circle", "square"]}, "count": {"type": "integer"}},
     "required": ["shape", "count"],
     "additionalProperties": False,
-}
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Weather of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
 }
 
 
@@ -107,7 +98,7 @@ def message(reply: httpx.Response) -> Json:
 
 def sample(name: str, kind: str) -> str:
     """Return a sample of the package as a data URL."""
-    return f"data:{kind};base64," + base64.b64encode((demo_folder() / "samples" / name).read_bytes()).decode()
+    return data_url((demo_folder() / "samples" / name).read_bytes(), kind)
 
 
 def picture(name: str) -> Json:
@@ -183,14 +174,14 @@ def _impossible(peer: Peer) -> str:
 @probe("a named tool is called, arguments by its schema")
 def _tool(peer: Peer) -> str:
     choice = {"type": "function", "function": {"name": "get_weather"}}
-    reply = peer.chat("What's the weather in Paris?", tools=[TOOL], tool_choice=choice)
+    reply = peer.chat("What's the weather in Paris?", tools=[WEATHER], tool_choice=choice)
     calls = message(reply).get("tool_calls") or []
     return yes_if(bool(calls) and "city" in json.loads(calls[0]["function"]["arguments"]), reply)
 
 
 @probe("`tool_choice` required calls where the model would not")
 def _required(peer: Peer) -> str:
-    reply = peer.chat("Hello!", tools=[TOOL], tool_choice="required")
+    reply = peer.chat("Hello!", tools=[WEATHER], tool_choice="required")
     return yes_if(bool(message(reply).get("tool_calls")), reply)
 
 
@@ -366,16 +357,10 @@ def try_all(peer: Peer) -> Iterator[tuple[str, str]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Try the same features on this server and on others.")
-    parser.add_argument("--gguf", nargs=2, type=Path)
-    parser.add_argument("--mlx-vlm", nargs=2, type=Path)
+    add_peers(parser)
     given = parser.parse_args()
-    servers: list[tuple[str, str, AbstractContextManager[tuple[str, Any]]]] = [("edge", "demo", edge_server())]
-    if given.gguf:
-        servers.append(("llama.cpp", "demo", llama_server(*given.gguf)))
-    if given.mlx_vlm:
-        servers.append(("mlx-vlm", str(given.mlx_vlm[1]), mlx_vlm_server(*given.mlx_vlm)))
     columns: dict[str, dict[str, str]] = {}
-    for name, model, starting in servers:
+    for name, model, starting in peers(given):
         with starting as (address, _):
             columns[name] = dict(try_all(Peer(address, model)))
     print("| | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|")

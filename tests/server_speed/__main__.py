@@ -10,9 +10,8 @@ FOLDER is the demo in float32, the only type that MLX's experts take on a CPU th
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from tests.server_speed.beside import edge_server, llama_server, measure, mlx_vlm_server
+from tests.server_speed.beside import add_peers, measure, peers
 from tests.server_speed.together import KEYS, fairness, gaps, throughput
 from tests.system.server_process import ServerProcess
 
@@ -23,8 +22,7 @@ def main() -> None:
     """Print what was measured."""
     parser = argparse.ArgumentParser(description="Measure the server on the embedded demo.")
     parser.add_argument("what", choices=("together", "gaps", "fairness", "beside"))
-    parser.add_argument("--gguf", nargs=2, type=Path)
-    parser.add_argument("--mlx-vlm", nargs=2, type=Path)
+    add_peers(parser)
     given = parser.parse_args()
     if given.what == "together":
         with ServerProcess() as server:
@@ -40,16 +38,11 @@ def main() -> None:
         with ServerProcess(["--rows", "2", "--api-key", KEYS[0], "--api-key", KEYS[1]]) as server:
             print(fairness(server))
     else:
-        _beside(given.gguf, given.mlx_vlm)
+        _beside(given)
 
 
-def _beside(gguf: list[Path] | None, mlx_vlm: list[Path] | None) -> None:
-    servers = [("edge", "demo", edge_server())]
-    if gguf:
-        servers.append(("llama.cpp", "demo", llama_server(*gguf)))
-    if mlx_vlm:
-        servers.append(("mlx-vlm", str(mlx_vlm[1]), mlx_vlm_server(*mlx_vlm)))
-    for name, model, starting in servers:
+def _beside(given: argparse.Namespace) -> None:
+    for name, model, starting in peers(given):
         print(f"\n{name}\n{HEAD}", flush=True)
         with starting as (address, process):
             for rate in measure(address, process, model=model):

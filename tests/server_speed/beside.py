@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,26 @@ print(server.listening_address, flush=True)
 while True:
     time.sleep(60)
 """
+
+
+Started = AbstractContextManager[tuple[str, psutil.Process]]
+"""Gives a server's host:port and its process, and ends it."""
+
+
+def add_peers(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name other servers' files; `peers` reads them."""
+    parser.add_argument("--gguf", nargs=2, type=Path, metavar=("MODEL", "MMPROJ"))
+    parser.add_argument("--mlx-vlm", nargs=2, type=Path, metavar=("PYTHON", "FOLDER"))
+
+
+def peers(given: argparse.Namespace) -> list[tuple[str, str, Started]]:
+    """Return this server and those asked for: name, model for requests, and what starts it."""
+    servers: list[tuple[str, str, Started]] = [("edge", "demo", edge_server())]
+    if given.gguf:
+        servers.append(("llama.cpp", "demo", llama_server(*given.gguf)))
+    if given.mlx_vlm:
+        servers.append(("mlx-vlm", str(given.mlx_vlm[1]), mlx_vlm_server(*given.mlx_vlm)))
+    return servers
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""What the tests of the page ask, and what the demo answers."""
+"""What the tests of programs ask, and what the demo answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-IMAGES = Path(__file__).resolve().parents[3] / "examples" / "images"
+IMAGES = Path(__file__).resolve().parents[2] / "examples" / "images"
 SCENE = IMAGES / "scene.png"
 DESCRIBE = "What is in this picture?"
 DESCRIBED = (
@@ -20,3 +20,10 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
+SCHEMA = {
+    "type": "object",
+    "properties": {"color": {"enum": ["red", "green", "blue"]}, "count": {"enum": [1, 2, 3]}},
+    "required": ["color", "count"],
+    "additionalProperties": False,
+}
+ASK_WEATHER = {"role": "user", "content": "What is the weather in Paris?"}

@@ -14,22 +14,16 @@ import httpx
 import jsonschema
 import pytest
 
+from tests.system.questions import ASK_WEATHER, SCHEMA
 from tests.system.server_process import ServerProcess
 
 Client = Any  # anthropic.Anthropic; its types would have plain JSON written as their own
 IMAGES = Path(__file__).resolve().parents[2] / "examples" / "images"
-SCHEMA = {
-    "type": "object",
-    "properties": {"color": {"enum": ["red", "green", "blue"]}, "count": {"enum": [1, 2, 3]}},
-    "required": ["color", "count"],
-    "additionalProperties": False,
-}
 WEATHER = {
     "name": "get_weather",
     "description": "Get the weather of a city",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-ASK_WEATHER = {"role": "user", "content": "What is the weather in Paris?"}
 OFF = {"type": "disabled"}
 
 

@@ -13,25 +13,11 @@ import jsonschema
 import ollama
 import pytest
 
+from tests.system.questions import ASK_WEATHER, SCHEMA, WEATHER
 from tests.system.server_process import ServerProcess
 
 IMAGES = Path(__file__).resolve().parents[2] / "examples" / "images"
 GREEDY = {"temperature": 0, "num_predict": 200}
-SCHEMA = {
-    "type": "object",
-    "properties": {"color": {"enum": ["red", "green", "blue"]}, "count": {"enum": [1, 2, 3]}},
-    "required": ["color", "count"],
-    "additionalProperties": False,
-}
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the weather of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-ASK_WEATHER = {"role": "user", "content": "What is the weather in Paris?"}
 
 
 @pytest.fixture(scope="module")

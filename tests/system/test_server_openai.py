@@ -19,16 +19,11 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from edge.loading import demo_folder
+from tests.system.questions import SCHEMA, WEATHER
 from tests.system.server_process import ServerProcess
 
 Client = Any  # openai.OpenAI; its types would have plain JSON written as their own
 IMAGES = Path(__file__).resolve().parents[2] / "examples" / "images"
-SCHEMA = {
-    "type": "object",
-    "properties": {"color": {"enum": ["red", "green", "blue"]}, "count": {"enum": [1, 2, 3]}},
-    "required": ["color", "count"],
-    "additionalProperties": False,
-}
 TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
@@ -41,14 +36,6 @@ TOOL: dict[str, Any] = {
             "additionalProperties": False,
         },
         "strict": True,
-    },
-}
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the weather of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
 FLAT_TOOL = {"type": "function", **TOOL["function"]}

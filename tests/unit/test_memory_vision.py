@@ -16,25 +16,13 @@ from edge.model.types import Grid
 from edge.model.vision import VisionTower
 from edge.run.flight import held_to
 from tests.unit.model.tiny import VISION, randomize
+from tests.unit.test_memory import VISION_30B
 
 MIB = 1 << 20
 BIG: Grid = (1, 64, 64)
 FULL_SCORES = 4 * VISION.num_heads * 4096**2  # 201 MB
 ONE_BLOCK = replace(VISION, depth=1, deepstack_indexes=(0,))
 WIDE = replace(ONE_BLOCK, intermediate_size=2000)
-REAL = VisionConfig(
-    depth=27,
-    hidden_size=1152,
-    intermediate_size=4304,
-    num_heads=16,
-    in_channels=3,
-    patch_size=16,
-    temporal_patch_size=2,
-    spatial_merge_size=2,
-    num_position_embeddings=2304,
-    out_hidden_size=2048,
-    deepstack_indexes=(8, 16, 24),
-)
 
 
 def measured_peak(grids: list[Grid], config: VisionConfig = ONE_BLOCK) -> int:
@@ -82,22 +70,22 @@ def test_the_feed_forward_part_widens_a_cut_at_a_time(monkeypatch: pytest.Monkey
 
 def test_the_largest_picture_of_the_real_model_needs_a_few_gigabytes() -> None:
     largest: list[Grid] = [(1, 256, 256)]  # 4096x4096 pixels; a full score matrix has 275 GB
-    assert vision_peak_bytes(REAL, largest, value_bytes=2, is_fused=True) < 2.4 * 10**9
-    assert vision_peak_bytes(REAL, largest, value_bytes=4, is_fused=False) < 6 * 10**9
+    assert vision_peak_bytes(VISION_30B, largest, value_bytes=2, is_fused=True) < 2.4 * 10**9
+    assert vision_peak_bytes(VISION_30B, largest, value_bytes=4, is_fused=False) < 6 * 10**9
 
 
 def test_a_picture_of_2048x2048_stays_under_one_and_a_half_gigabytes() -> None:
     picture: list[Grid] = [(1, 128, 128)]
-    assert vision_peak_bytes(REAL, picture, value_bytes=2, is_fused=True) < 0.7 * 10**9
-    assert vision_peak_bytes(REAL, picture, value_bytes=4, is_fused=False) < 1.5 * 10**9
+    assert vision_peak_bytes(VISION_30B, picture, value_bytes=2, is_fused=True) < 0.7 * 10**9
+    assert vision_peak_bytes(VISION_30B, picture, value_bytes=4, is_fused=False) < 1.5 * 10**9
 
 
 def test_where_kernels_are_fused_no_score_is_counted_whatever_machine_asks() -> None:
     grids: list[Grid] = [(1, 64, 64)]
-    fused = vision_peak_bytes(REAL, grids, value_bytes=2, is_fused=True)
-    assert fused < vision_peak_bytes(REAL, grids, value_bytes=2, is_fused=False) - 100 * MIB
+    fused = vision_peak_bytes(VISION_30B, grids, value_bytes=2, is_fused=True)
+    assert fused < vision_peak_bytes(VISION_30B, grids, value_bytes=2, is_fused=False) - 100 * MIB
 
 
 def test_many_pictures_in_one_call_need_more_than_one() -> None:
-    one = vision_peak_bytes(REAL, [(1, 32, 32)], value_bytes=2)
-    assert one < vision_peak_bytes(REAL, [(1, 32, 32)] * 8, value_bytes=2) < 8 * one
+    one = vision_peak_bytes(VISION_30B, [(1, 32, 32)], value_bytes=2)
+    assert one < vision_peak_bytes(VISION_30B, [(1, 32, 32)] * 8, value_bytes=2) < 8 * one

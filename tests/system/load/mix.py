@@ -17,16 +17,12 @@ from typing import Any
 
 from PIL import Image
 
+from tests.system.questions import SCHEMA
+
 Json = Any
 Read = Callable[[Sequence[bytes]], str]
 IMAGES = Path(__file__).resolve().parents[3] / "examples" / "images"
 TOKENS = 24
-SCHEMA = {
-    "type": "object",
-    "properties": {"color": {"enum": ["red", "green", "blue"]}, "count": {"enum": [1, 2, 3]}},
-    "required": ["color", "count"],
-    "additionalProperties": False,
-}
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"name": "get_weather", "description": "Get the weather of a city"}
 FUNCTION = {"type": "function", "function": {**WEATHER, "parameters": PARAMETERS}}

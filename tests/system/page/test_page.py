@@ -15,7 +15,7 @@ pytest.importorskip("playwright", reason="the page is tested with playwright (ex
 from playwright.sync_api import expect
 
 from tests.system.page.browser import ANSWER_MS, CHROMIUM, LAST_ANSWER, PageDriver
-from tests.system.page.questions import DESCRIBE, DESCRIBED, FIND, SCENE, WEATHER
+from tests.system.questions import DESCRIBE, DESCRIBED, FIND, SCENE, WEATHER
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (apt-get install chromium)")
 FIRST_COLOR = (0xE6, 0x00, 0x4C)

@@ -13,7 +13,7 @@ pytest.importorskip("playwright", reason="the page is tested with playwright (ex
 from playwright.sync_api import Browser, expect
 
 from tests.system.page.browser import CHROMIUM, LAST_ANSWER, PageDriver, axe_script, visit
-from tests.system.page.questions import DESCRIBE, DESCRIBED, FIND, SCENE, WEATHER
+from tests.system.questions import DESCRIBE, DESCRIBED, FIND, SCENE, WEATHER
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (apt-get install chromium)")
 needs_axe = pytest.mark.skipif(axe_script() is None, reason="axe is not here (pip install axe-playwright-python)")

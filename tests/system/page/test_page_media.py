@@ -18,7 +18,7 @@ pytest.importorskip("playwright", reason="the page is tested with playwright (ex
 from playwright.sync_api import Browser, expect
 
 from tests.system.page.browser import CHROMIUM, LAST_ANSWER, PageDriver, visit
-from tests.system.page.questions import DESCRIBE, DESCRIBED, IMAGES, SCENE
+from tests.system.questions import DESCRIBE, DESCRIBED, IMAGES, SCENE
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (apt-get install chromium)")
 SIGN = IMAGES / "sign.png"

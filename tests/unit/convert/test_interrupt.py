@@ -59,12 +59,21 @@ def test_the_first_interrupt_says_where_the_work_lies_and_the_handler_is_put_bac
 
 def test_an_interrupt_waits_until_processes_have_been_started() -> None:
     done = []
+    is_held = threading.Event()
+
+    def take_it() -> None:
+        is_held.wait(20)
+        signal.raise_signal(signal.SIGINT)  # in a thread that does not block it: begun before the block
+
+    other = threading.Thread(target=take_it)
+    other.start()
 
     def start() -> None:
         with hold_interrupts():
-            os.kill(os.getpid(), signal.SIGINT)
-            threading.Thread(target=signal.raise_signal, args=(signal.SIGINT,)).start()  # another thread may take it
+            is_held.set()
+            other.join(20)
             time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
             done.append("all")
 
     with pytest.raises(KeyboardInterrupt):
