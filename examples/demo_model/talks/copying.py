@@ -9,20 +9,23 @@ from __future__ import annotations
 import json
 import random
 
-from ..asked.wordings import Wordings
+from ..asked.wordings import Wordings, choice
 from ..dialogue import CITIES, MESSAGES, PEOPLE
 from ..tasks import Question
+from . import further
 from .free_tools import ITEMS, made_up
 
 REPEAT = Wordings(
     ("Repeat: {text}", "Say this: {text}", "Repeat after me: {text}", "Write this again: {text}", "Copy this: {text}",
      "Say {text}", "Please repeat: {text}"),
     ("Echo this: {text}", "Write exactly this: {text}"),
+    further.REPEAT,
 )  # fmt: skip
 LOOK_UP = Wordings(
     ("{data} What is {key}?", "{data} Which value has {key}?", "What is {key} in {data}?", "Read {key} from {data}",
      "{data} Tell me {key}.", "Look up {key}: {data}"),
     ("{data} Give me {key}.", "Find {key} in {data}"),
+    further.LOOK_UP,
 )  # fmt: skip
 KEYS = (
     "name", "city", "time", "price", "temp", "sky", "item", "place", "color", "shape", "count", "text", "id", "state",
@@ -54,4 +57,5 @@ def _word(rng: random.Random) -> str:
         return made_up(rng) if rng.random() < 0.6 else made_up(rng).lower()
     if way < 0.7:
         return str(rng.randint(0, 9999)) if rng.random() < 0.7 else f"{rng.randint(0, 99)}:{rng.randint(10, 59)}"
-    return rng.choice(rng.choice((CITIES, PEOPLE, MESSAGES, ITEMS)))
+    lists = (CITIES, PEOPLE, MESSAGES, ITEMS)
+    return rng.choice(choice(rng, lists, (further.CITIES, further.PEOPLE, further.MESSAGES, further.ITEMS)))
