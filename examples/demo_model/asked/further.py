@@ -59,6 +59,10 @@ COMPARE = (
     "What was changed in the first picture to get the second?", "Describe the change.", "Describe the difference.",
     "What differs between the first picture and the second picture?", "Is anything different?", "Differences?",
     "Give me the difference between the first and second picture.", "Find what changed.", "Report the change.",
+    "From the first to the second image, what is different?", "What changed from before to after?",
+    "What has changed from one picture to the other?", "Going from picture 1 to picture 2, what changes?",
+    "The first picture became the second one. What changed?", "First picture, second picture: what changed?",
+    "In the second picture something is different. What?", "What is not as it was in the first picture?",
 )  # fmt: skip
 ONE_DESCRIBED = (
     "Tell me what you see in the {nth} picture.", "What's in the {nth} picture?", "Describe the {nth} image.",
