@@ -6,11 +6,12 @@ In: numbers; None keeps the checkpoint's setting. Out: plain mappings for `edge.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union
 
 from edge.errors import RequestError
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

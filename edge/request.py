@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 from edge.errors import RequestError
 from edge.options import ImageOptions, VideoOptions, given, options_of
 from edge.prompt.build import PromptOptions
+from edge.records import dataclass
 from edge.run.sample import SamplingParams
 
 MAX_TOP_LOGPROBS = 20

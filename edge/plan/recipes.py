@@ -9,7 +9,7 @@ and the plan of a model's memory counts it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Literal
@@ -18,6 +18,7 @@ from edge.checkpoint.names.hub import PATCH_EMBED, expected_parameters
 from edge.config import LayerQuantization, ModelConfig
 from edge.config_json import PACKED_FORMS
 from edge.errors import UsageError
+from edge.records import dataclass
 
 Format = LayerQuantization | None  # None: bfloat16
 
