@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -25,7 +26,7 @@ from edge.run.forward import visual_rows
 
 TOLERANCE = 1e-6
 PICTURE = Path("examples/images/scene.png")
-MESSAGES = {
+MESSAGES: dict[str, list[dict[str, Any]]] = {  # Any: JSON
     "text": [{"role": "user", "content": "What is the capital of France? Answer in one word."}],
     "picture": [
         {
@@ -99,7 +100,7 @@ def their_logits(python: str, folder: Path, prompt: Prompt, way: list[str]) -> n
         if prompt.media:
             arrays |= {"patches": np.concatenate([media.patches for media in prompt.media])}
             arrays |= {"grid": np.array([media.grid_thw for media in prompt.media])}
-        np.savez(given, **arrays)
+        np.savez(given, allow_pickle=False, **arrays)
         command = [python, "-c", THEIRS, str(folder), str(given), str(found), *way]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
         if done.returncode:
