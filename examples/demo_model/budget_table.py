@@ -62,10 +62,11 @@ def main() -> None:
     chosen = [one for one in CANDIDATES if one.is_asked or not given.short]
     table = BudgetTable(given.original, given.work, at_once=given.at_once)
     table.convert(chosen)
-    print(kld_table(chosen, table.verify(chosen)), flush=True)
-    if given.cases:
-        asked = [one for one in chosen if one.is_asked]
-        print(f"\n{accuracy_table(asked, table.ask(asked, given.cases))}", flush=True)
+    asked = [one for one in chosen if one.is_asked] if given.cases else []
+    table.measure(chosen, asked, given.cases)
+    print(kld_table(chosen, table.reported(chosen)), flush=True)
+    if asked:
+        print(f"\n{accuracy_table(asked, table.answered(asked, given.cases))}", flush=True)
 
 
 class BudgetTable:
@@ -102,52 +103,42 @@ class BudgetTable:
         self._all(first + self._conversions(plain))
         self._all(self._conversions([one for one in candidates if one not in plain]))
 
-    def verify(self, candidates: Sequence[Candidate]) -> dict[str, dict[str, Any]]:
-        """Measure all; return the report's record of each."""
-        report = self.work / f"report-{len(candidates)}"
-        if not (report / "report.json").exists():
-            self._run(
+    def measure(self, candidates: Sequence[Candidate], asked: Sequence[Candidate], cases: int) -> None:
+        """Hold all against the original, and ask some of them held-out cases, by this runtime."""
+        commands = []
+        if not self._report(candidates).exists():
+            commands.append(
                 [
-                    "convert",
-                    "verify",
-                    "--reference",
-                    str(self.original),
-                    "--no-card",
-                    "--report",
-                    str(report),
-                    "--prompts",
-                    str(self.work / "second" / "prompts.jsonl"),
-                    "--work",
-                    str(self.work / "states"),
-                    "--candidate",
-                    *(str(self.work / one.name) for one in candidates),
+                    *("convert", "verify", "--reference", str(self.original), "--no-card"),
+                    *("--report", str(self._report(candidates).parent), "--work", str(self.work / "states")),
+                    *("--prompts", str(self.work / "second" / "prompts.jsonl")),
+                    *("--candidate", *(str(self.work / one.name) for one in candidates)),
                 ]
             )
-        found = json.loads((report / "report.json").read_text(encoding="utf-8"))["candidates"]
+        commands += [
+            [
+                *("examples.demo_model.evaluate", str(self.work / one.name), "--backend", "edge"),
+                *("--cases", str(cases), "--json", str(self._answers(one, cases)), "--tasks", *TASKS),
+            ]
+            for one in asked
+            if not self._answers(one, cases).exists()
+        ]
+        self._all(commands)
+
+    def reported(self, candidates: Sequence[Candidate]) -> dict[str, dict[str, Any]]:
+        """Return the report's record of each candidate."""
+        found = json.loads(self._report(candidates).read_text(encoding="utf-8"))["candidates"]
         return {one["name"]: one for one in found}
 
-    def ask(self, candidates: Sequence[Candidate], cases: int) -> dict[str, list[dict[str, Any]]]:
-        """Ask held-out cases, by this runtime; return the results by candidate."""
-        files = {one.name: self.work / f"{one.name}-{cases}.json" for one in candidates}
-        missing = [name for name, path in files.items() if not path.exists()]
-        self._all(
-            [
-                [
-                    "examples.demo_model.evaluate",
-                    str(self.work / name),
-                    "--backend",
-                    "edge",
-                    "--cases",
-                    str(cases),
-                    "--json",
-                    str(files[name]),
-                    "--tasks",
-                    *TASKS,
-                ]
-                for name in missing
-            ]
-        )
-        return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    def answered(self, candidates: Sequence[Candidate], cases: int) -> dict[str, list[dict[str, Any]]]:
+        """Return the results of each candidate by task."""
+        return {one.name: json.loads(self._answers(one, cases).read_text(encoding="utf-8")) for one in candidates}
+
+    def _report(self, candidates: Sequence[Candidate]) -> Path:
+        return self.work / f"report-{len(candidates)}" / "report.json"
+
+    def _answers(self, candidate: Candidate, cases: int) -> Path:
+        return self.work / f"{candidate.name}-{cases}.json"
 
     def _conversions(self, candidates: Sequence[Candidate]) -> list[list[str]]:
         missing = [one for one in candidates if not (self.work / one.name).exists()]
