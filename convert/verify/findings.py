@@ -15,7 +15,7 @@ from convert.verify.results import Finding, StageError
 TIMES_USUAL = 3.0
 TIMES_USUAL_WORST = 6.0  # of the 99th percentile of tokens, which varies more
 # The last merger norms before it joins patches and sees states that grew through the whole tower: with the demo's tower
-# at 8 bits it errs 0.009 to 0.010, the DeepStack levels 0.0027 to 0.0038, and nothing is wrong.
+# at 8 bits it errs 0.009 to 0.012, the DeepStack levels 0.0027 to 0.0043, and nothing is wrong.
 TIMES_USUAL_MERGER = 2.0  # beside the two above
 SMALLEST_ERROR = 1e-3  # below this, differences between blocks are rounding
 BROKEN = 0.4  # affine 2-bit weights err by about 0.35, 3-bit by 0.17, 4-bit by 0.09
