@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import AnswerError, RequestError
@@ -26,6 +25,7 @@ from edge.events import (
     ToolCallEvent,
     Usage,
 )
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     from edge.text.boxes import Box, Point

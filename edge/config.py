@@ -7,8 +7,10 @@ Processor and generation settings: `edge.settings`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from edge.records import dataclass
 
 ModelType = Literal["qwen3_vl", "qwen3_vl_moe"]
 

@@ -7,8 +7,9 @@ prefill, then pieces (`ReasoningEvent`, `TextEvent`, `ToolCallDeltaEvent`, `Tool
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from edge.records import dataclass
 
 FinishReason = Literal["stop", "length", "tool_calls", "repetition", "cancelled"]
 

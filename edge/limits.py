@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge.errors import RequestError
+from edge.records import dataclass
 
 KEPT_BYTES = 1 << 30
 KEPT_TURNS = 8

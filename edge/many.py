@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from queue import SimpleQueue
 
 from edge.answer import AnswerParts
 from edge.errors import EdgeError
 from edge.events import Event, FinishEvent
+from edge.records import dataclass
 from edge.request import Request
 from edge.results import Result
 from edge.run.job import Emit, Job

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +18,7 @@ from edge.errors import MemoryPlanError
 from edge.kv.packed import MAX_SCORE_BYTES
 from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
+from edge.records import dataclass
 
 GB = 1_000_000_000
 # macOS lets the GPU wire about three quarters of the memory by default (iogpu.wired_limit_mb).

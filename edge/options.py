@@ -6,11 +6,12 @@ In: numbers; None keeps the checkpoint's setting. Out: plain mappings for `edge.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union
 
 from edge.errors import RequestError
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +118,7 @@ def given(options: object) -> dict[str, Any]:  # Any: values of options
 
 
 def options_of(kind: type[T], value: T | Mapping[str, Any] | None, *, field: str) -> T | None:
-    """Take options as their class or as a mapping, which is how JSON has them.
+    """Take options as their class or as a mapping, which is how JSON has them; a null in it counts as not given.
 
     Raises:
         RequestError: It is neither, or has an unknown key.
@@ -132,4 +133,4 @@ def options_of(kind: type[T], value: T | Mapping[str, Any] | None, *, field: str
     unknown = sorted(str(key) for key in value if key not in known)
     if unknown:
         raise RequestError(f"{field}: unknown {', '.join(unknown)}. Known: {', '.join(known)}.", field=field)
-    return kind(**value)
+    return kind(**{str(key): one for key, one in value.items() if one is not None})

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
 from edge.lfs import refuse_pointer
+from edge.records import dataclass
 
 _LOG = logging.getLogger(__name__)
 MAX_TEXT_BYTES = 1 << 24  # of a template; published ones have 5,000

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 from edge.errors import RequestError
 from edge.options import ImageOptions, VideoOptions, given, options_of
 from edge.prompt.build import PromptOptions
+from edge.records import dataclass
 from edge.run.sample import SamplingParams
 
 MAX_TOP_LOGPROBS = 20
@@ -192,13 +193,13 @@ def _wrapped(function: Json) -> Json:
 
 
 def make_request(messages: Sequence[Json], settings: Mapping[str, Any]) -> Request:
-    """Make a request of messages and further fields by name.
+    """Make a request of messages and further fields by name; None counts as not given.
 
     Raises:
         RequestError: There is no such field, or a value is wrong.
     """
     check_settings(settings)
-    return Request(messages=messages, **settings)
+    return Request(messages=messages, **{name: value for name, value in settings.items() if value is not None})
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:

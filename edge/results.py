@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Lock
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Self
 from edge.answer import Answer, AnswerParts
 from edge.errors import EdgeError
 from edge.events import Event, FinishEvent
+from edge.records import dataclass
 from edge.request import Request
 from edge.run.job import Job
 

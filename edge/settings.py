@@ -7,12 +7,13 @@ generation_config.json. Out: frozen settings. What the prompt code does not do i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from edge.errors import ConfigError
 from edge.precedence import PRECEDENCE, find_setting, say_overruled
+from edge.records import dataclass
 from edge.unheeded import say_unheeded
 
 # JSON values are untyped until they are read by the functions below.

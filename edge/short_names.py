@@ -7,11 +7,11 @@ counts: text at so many bits, half a bit more for scales and biases, and the vis
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge.errors import UsageError
+from edge.records import dataclass
 
 Edition = Literal["Instruct", "Thinking"]
 DEFAULT_BITS = 4

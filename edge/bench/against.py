@@ -14,13 +14,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edge.bench.asking import Asking
 from edge.bench.figures import Figure, figure_of
 from edge.conversation import Message, user_message
 from edge.errors import EdgeError, UsageError
+from edge.records import dataclass
 
 _TIMEOUT_S = 600.0
 

@@ -6,10 +6,11 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from edge.records import dataclass
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.bench"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edge.bench.machine import Machine
+from edge.records import dataclass
 
 Setting = str | int | float
 

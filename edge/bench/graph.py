@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
@@ -18,6 +17,7 @@ import edge.model.moe
 import edge.model.rope
 import edge.model.vision
 import edge.model.vision_attention
+from edge.records import dataclass
 
 VIEWS = frozenset(
     {

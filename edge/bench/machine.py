@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
+
+from edge.records import dataclass
 
 GB = 1e9
 CHIP_GB_PER_S = {

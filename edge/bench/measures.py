@@ -6,7 +6,6 @@ In: an engine and what was asked for. Speeds are those of the engine, as program
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from edge.bench.asking import Asking
 from edge.bench.figures import Figure, figure_of
@@ -15,6 +14,7 @@ from edge.bench.token_cost import TokenCost, token_cost
 from edge.conversation import user_message
 from edge.events import Usage
 from edge.model.qwen3vl import Qwen3VL
+from edge.records import dataclass
 from edge.run.loop import Model
 from edge.run.replay import ShortForwards
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
-from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
@@ -19,6 +18,7 @@ from edge.bench.graph import gpu_kernels, launches, trace
 from edge.kv.layer import LayerMemory
 from edge.kv.make import KvBits, bytes_per_token, make_memory
 from edge.model.qwen3vl import Qwen3VL
+from edge.records import dataclass
 from edge.run.replay import ShortForwards
 
 HELD_TOKENS = 40

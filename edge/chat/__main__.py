@@ -14,6 +14,7 @@ from edge.chat.arguments import parse_arguments
 from edge.chat.border import INTERRUPTED, explain, wants_traceback
 from edge.chat.options import ChatOptions
 from edge.chat.screen.screen import Screen
+from edge.chat.starting import uncollected
 from edge.errors import EdgeError
 from edge.usage import end_of_pipe
 
@@ -37,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     logging.basicConfig(handlers=[_Notes(screen)], level=logging.WARNING)
     try:
-        return _run(options, screen)
+        with ExitStack() as starting:
+            starting.enter_context(uncollected())
+            return _run(options, screen, starting)
     except KeyboardInterrupt:
         with suppress(OSError):
             screen.end_line()
@@ -65,7 +68,8 @@ class _Notes(logging.Handler):
             self._screen.note(" ".join(record.getMessage().split()))
 
 
-def _run(options: ChatOptions, screen: Screen) -> int:
+def _run(options: ChatOptions, screen: Screen, starting: ExitStack) -> int:
+    """Answer a question or talk; `starting` is closed when all is loaded."""
     from edge.chat.asking.piped import read_question
     from edge.chat.asking.request import check_options, opens_thought
     from edge.chat.keeping import open_keeper
@@ -90,6 +94,7 @@ def _run(options: ChatOptions, screen: Screen) -> int:
         engine = find_engine(options, screen, keeps=keeps)()
         from edge.chat.talk import Talk
 
+        starting.close()
         talk = Talk(engine, options, screen, thinks=opens_thought(engine), keeper=keeper, is_talk=is_talk)
         if tools:
             talk.add_tools(tools)

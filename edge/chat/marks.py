@@ -5,11 +5,11 @@ In: a talk. Out: marks in pixels of a picture of the talk, by default the last o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.chat.asking.message import media_parts, text_of
 from edge.errors import UsageError
+from edge.records import dataclass
 from edge.text.boxes import BOX_KEY, POINT_KEY, Box, Point, parse_boxes, parse_points
 
 if TYPE_CHECKING:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
+
+from edge.records import dataclass
 
 ThoughtView = Literal["show", "fold", "hide"]
 Think = int | Literal["auto", "on"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.chat.models.found import FoundModel, find_models
 from edge.chat.sessions.folder import sessions_folder, with_tilde
 from edge.chat.switching import describe_thinking
+from edge.records import dataclass
 from edge.short_names import GB, SIZES
 
 if TYPE_CHECKING:

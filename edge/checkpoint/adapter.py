@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from edge.checkpoint.names.ops import Op, Shape
 from edge.checkpoint.names.table import Rule, summarize_names
 from edge.config import ModelConfig
 from edge.errors import SpoiledError, WeightError
+from edge.records import dataclass
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 _PREFIX = "base_model.model."

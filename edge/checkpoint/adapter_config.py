@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
 from edge.json_reader import JsonReader
+from edge.records import dataclass
 
 CONFIG_NAME = "adapter_config.json"
 

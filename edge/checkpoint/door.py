@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +23,7 @@ from edge.checkpoint.folder import LoadedModel, default_dtype, load_checkpoint
 from edge.checkpoint.opened import Checkpoint
 from edge.config import LayerQuantization, ModelConfig
 from edge.errors import ConfigError
+from edge.records import dataclass
 from edge.settings import read_generation_settings
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from edge.checkpoint import door
 from edge.checkpoint.files.hub import resolve_model
 from edge.config import ModelConfig
 from edge.errors import ConfigError
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     from edge.model.qwen3vl import Qwen3VL

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from edge.checkpoint.names.table import Match, Rule, Table, describe_match, summ
 from edge.config import LayerQuantization, ModelConfig
 from edge.config_json import model_config_from_file
 from edge.errors import ConfigError, WeightError
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     from edge.checkpoint.adapter import Adapter

@@ -6,7 +6,7 @@ In: a text file, and its projector if it does not lie beside it. Out: a `Checkpo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +20,7 @@ from edge.checkpoint.gguf_vocabulary import read_vocabulary
 from edge.checkpoint.opened import Checkpoint
 from edge.checkpoint.pair_parameters import load_pair
 from edge.config import LayerQuantization, ModelConfig
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     from edge.prompt.processor import Processor

@@ -6,11 +6,10 @@ what a folder's tokenizer.json gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edge.checkpoint.files.gguf import GgufFile
 from edge.checkpoint.gguf_config import Metadata
 from edge.errors import ConfigError
+from edge.records import dataclass
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5
 MODEL, SPLITTERS = "gpt2", ("qwen2",)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +16,7 @@ import mlx.core as mx
 from edge.checkpoint.folder import LoadedModel
 from edge.config import LayerQuantization, ModelConfig
 from edge.errors import ConfigError
+from edge.records import dataclass
 from edge.settings import GenerationSettings
 
 if TYPE_CHECKING:

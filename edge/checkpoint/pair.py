@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from edge.checkpoint.names.ops import Shape
 from edge.checkpoint.names.table import Rule, Table, summarize_names
 from edge.config import LayerQuantization, ModelConfig
 from edge.errors import ConfigError, EdgeError, WeightError
+from edge.records import dataclass
 
 _LOG = logging.getLogger(__name__)
 SUFFIX = ".gguf"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 
 import mlx.core as mx
@@ -24,6 +24,7 @@ from edge.checkpoint.names.hub import packed_targets
 from edge.checkpoint.names.table import Rule
 from edge.checkpoint.pair import GgufPair
 from edge.config import LayerQuantization
+from edge.records import dataclass
 
 _LOG = logging.getLogger(__name__)
 CHUNK_VALUES = 1 << 24  # decoded at a time

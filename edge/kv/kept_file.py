@@ -14,7 +14,6 @@ import os
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -28,6 +27,7 @@ from edge.errors import EdgeError, WeightError
 from edge.kv.layer import LayerMemory, RowMemory
 from edge.kv.make import memory_form, restore_memory
 from edge.kv.prefix import PrefixKey, SpanKey
+from edge.records import dataclass
 
 FORMAT_VERSION = "edge-kv-2"
 TEMPORARY_SUFFIX = ".tmp"

@@ -10,12 +10,12 @@ shares nothing from that picture on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
 
 from edge.kv.layer import LayerMemory, RowMemory
+from edge.records import dataclass
 
 MIN_SHARED_TOKENS = 16
 """Fewer tokens are computed again: they ride in the prefill that follows anyway, at no cost that shows, and every two

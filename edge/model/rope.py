@@ -11,7 +11,6 @@ goes into the attention scale, cos and sin stay float32.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import mlx.core as mx
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from edge.config import RopeConfig
 from edge.model.elementwise import turn
 from edge.model.frequencies import inverse_frequencies
+from edge.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

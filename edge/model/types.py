@@ -5,9 +5,9 @@ Axes: B rows, L new tokens, M merged visual tokens, D hidden.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mlx.core as mx
+
+from edge.records import dataclass
 
 Grid = tuple[int, int, int]
 """Patches of one media in time, height and width (`grid_thw`)."""

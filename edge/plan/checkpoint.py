@@ -5,7 +5,6 @@ No weight is read: a folder's and a GGUF file's headers say how many bytes there
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config import ModelConfig
@@ -13,6 +12,7 @@ from edge.errors import UsageError
 from edge.plan.family import FAMILY, find_published
 from edge.plan.recipes import RECIPES
 from edge.plan.weights import recipe_bytes
+from edge.records import dataclass
 from edge.settings import ImageSettings
 
 

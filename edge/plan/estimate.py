@@ -6,13 +6,14 @@ since they do not come together: a picture is decoded, the tower looks at it, th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edge.config import ModelConfig
 from edge.kv.make import KvBits, memory_bytes
 from edge.memory import SPARE_BYTES, Precision, choose_chunk_tokens, feature_bytes, prefill_bytes, vision_bytes
 from edge.model.types import Grid
 from edge.prompt.media.patches import fit_image
+from edge.records import dataclass
 from edge.settings import ImageSettings
 
 # Bytes per pixel on the host, measured from 4 to 48 million pixels: of the picture as given (Pillow's pixels, RGB,

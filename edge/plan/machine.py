@@ -7,10 +7,10 @@ and a reserve, stay with the system and other programs.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from edge.errors import UsageError
 from edge.memory import MACOS_GPU_SHARE, RESERVE_BYTES, Precision, available_bytes
+from edge.records import dataclass
 
 ON_METAL = Precision(itemsize=2, is_attention_fused=True, is_vision_fused=True)
 _MEMORY = re.compile(r"(?:^|[\s,])(\d+)\s*(?:GB|GiB|G)?\s*$", re.I)

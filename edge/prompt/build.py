@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from edge.prompt.text.shield import Shield
 from edge.prompt.text.template import ChatTemplate
 from edge.prompt.text.tokenizer import Tokenizer
 from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS, Indexes, MediaItem
+from edge.records import dataclass
 
 # Messages, tools and template variables are JSON, checked in `edge.prompt.text.messages`.
 Json = Any

@@ -7,12 +7,12 @@ Source: transformers@v5.23.0 models/qwen3_vl/modeling_qwen3_vl.py get_rope_index
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from edge.errors import PromptError
 from edge.prompt.types import Indexes
+from edge.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

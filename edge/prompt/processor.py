@@ -6,7 +6,7 @@ In: a model folder and its configuration, or the parts themselves (from GGUF met
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from edge.prompt.text.bound import check_bound
 from edge.prompt.text.template import ChatTemplate, find_template
 from edge.prompt.text.tokenizer import Tokenizer
 from edge.prompt.types import MediaItem
+from edge.records import dataclass
 from edge.settings import (
     GenerationSettings,
     ImageSettings,

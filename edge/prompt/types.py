@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from edge.records import dataclass
 
 # numpy's shape types cannot say (T, 3, H, W); the docstrings do.
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import mlx.core as mx
@@ -17,6 +16,7 @@ from edge.limits import EngineLimits
 from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
 from edge.prompt.processor import Processor
+from edge.records import dataclass
 from edge.run.draft import Draft, SeeingDraft
 from edge.run.job import Job
 from edge.run.loop import Loop, LoopParts, Model

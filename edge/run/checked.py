@@ -9,13 +9,13 @@ what comes in its place has the probabilities of the rest), and one seed gives o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import mlx.core as mx
 import numpy as np
 
 from edge.events import Event
+from edge.records import dataclass
 from edge.run.sample import SamplerState
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import RequestError
+from edge.records import dataclass
 from edge.run.schema import check_schema
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from edge.events import Event
 from edge.kv.prefix import PrefixKey, SpanKey
 from edge.prompt.build import Prompt
+from edge.records import dataclass
 from edge.request import Request
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ have few. A guess is never more than that: the model decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+
+from edge.records import dataclass
 
 LEAST_MATCH = 2
 """A single equal token says next to nothing about what follows it."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import mlx.core as mx
@@ -19,6 +18,7 @@ from edge.events import Event, FinishReason, NoteEvent, ProgressEvent, PromptEve
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.model.types import VisionOutput
+from edge.records import dataclass
 from edge.run.checked import Checked, read_checked
 from edge.run.costs import StepCosts
 from edge.run.flight import held_to

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edge.memory import MemoryPlan
+from edge.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

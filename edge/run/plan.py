@@ -7,7 +7,6 @@ In: a job, the rows that run, what is kept. Out: a `Plan`; None when it fits onl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import mlx.core as mx
@@ -28,6 +27,7 @@ from edge.memory import (
     plan_request,
 )
 from edge.prompt.build import Prompt
+from edge.records import dataclass
 from edge.run.job import Job
 from edge.run.memory_use import MemoryUse
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import mlx.core as mx
@@ -19,6 +18,7 @@ from edge.events import Event, FinishEvent, FinishReason, NoteEvent, TextEvent, 
 from edge.kv.layer import RowMemory
 from edge.kv.prefix import PrefixKey
 from edge.model.types import VisionOutput
+from edge.records import dataclass
 from edge.run.job import Job
 from edge.run.lookup import NO_GUESS, Guess
 from edge.run.plan import Plan

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import mlx.core as mx
 import numpy as np
 
 from edge.errors import RequestError
+from edge.records import dataclass
 
 
 class Bounds(NamedTuple):

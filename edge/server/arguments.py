@@ -9,10 +9,11 @@ import argparse
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from edge.errors import UsageError
+from edge.records import dataclass
 from edge.units import token_count
 from edge.usage import OneLineParser
 from edge.version import add_version_argument

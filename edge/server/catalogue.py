@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge.engine import Engine
 from edge.errors import UsageError
 from edge.limits import EngineLimits
 from edge.memory import available_bytes
+from edge.records import dataclass
 from edge.server.arguments import ServerOptions
 from edge.short_names import spell_out
 

@@ -15,9 +15,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from edge.records import dataclass
 from edge.server.errors import ApiError
 
 Resolve = Callable[[str, int], list[str]]

@@ -10,10 +10,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edge.engine import Engine
 from edge.errors import ConfigError, EdgeError, MemoryPlanError, WeightError
+from edge.records import dataclass
 from edge.server.catalogue import ModelEntry
 from edge.server.errors import ApiError
 

@@ -8,11 +8,12 @@ answers them through `error_body`. What all endpoints share hangs on the request
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from starlette.routing import Route
 
+from edge.records import dataclass
 from edge.server.errors import ApiError
 
 Json = Any  # JSON in and out, checked where it is read

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
+from edge.records import dataclass
 from edge.server.admission import Admission
 from edge.server.arguments import ServerOptions
 from edge.server.metrics import Metrics

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edge.errors import RequestError
+from edge.records import dataclass
 from edge.text.json_find import Json, find_objects
 
 BOX_KEY = "bbox_2d"

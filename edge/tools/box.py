@@ -11,12 +11,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from edge.errors import EdgeError, RequestError
 from edge.events import ToolCall
 from edge.options import Image
+from edge.records import dataclass
 from edge.tools.arguments import find_fault
 from edge.tools.tool import Tool, ToolResult, function_tool
 

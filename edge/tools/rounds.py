@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge.answer import Answer, AnswerParts
 from edge.events import Event, FinishEvent, ToolCall
+from edge.records import dataclass
 from edge.request import Request
 from edge.tools.box import ToolBox
 from edge.tools.tool import ToolResult, ToolResultEvent

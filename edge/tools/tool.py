@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from edge.events import ToolCall
+from edge.records import dataclass
 from edge.text.tools import tool_from_function, tool_result_message
 
 # Arguments and results are JSON, results may hold pictures; both are checked where they are used.

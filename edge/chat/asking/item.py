@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from edge.chat.asking.looking import Source
+from edge.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

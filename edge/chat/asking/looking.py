@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge.chat.border import shown
 from edge.errors import MediaError
 from edge.prompt.media.source import open_source, typed_source
+from edge.records import dataclass
 
 Kind = Literal["image", "video", "pdf"]
 Source = Path | bytes | str

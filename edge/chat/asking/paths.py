@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from edge.chat.asking.looking import is_media_name
+from edge.records import dataclass
 
 MAX_WORDS = 12
 PUNCTUATION = ".,;:!?)]}'\""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass
 
 from edge.chat.asking.paths import find_files
 from edge.chat.options import ChatOptions
 from edge.errors import UsageError
+from edge.records import dataclass
 
 MAX_TEXT_BYTES = 64 << 20
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edge.chat.asking.item import WaitingItem
 from edge.chat.asking.request import Message
+from edge.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from edge.records import dataclass
 
 KINDS = ("qwen3_vl", "qwen3_vl_moe")
 MAX_CONFIG_BYTES = 4 << 20

@@ -10,12 +10,13 @@ from __future__ import annotations
 import io
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge.chat.screen.streams import Stream, clean
 from edge.chat.screen.wrap import cells
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

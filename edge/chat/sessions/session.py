@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from edge.chat.sessions.folder import append_private, make_private
 from edge.chat.sessions.saved_media import copy_in, find_copy, stored_name
 from edge.chat.sessions.transcript import now
 from edge.errors import EdgeError, UsageError
+from edge.records import dataclass
 
 Message = dict[str, Any]  # Any: JSON, checked by edge.prompt
 FILE = "talk.jsonl"

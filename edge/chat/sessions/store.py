@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from edge.chat.asking.message import text_of
 from edge.chat.sessions.folder import sessions_folder
 from edge.chat.sessions.session import FILE, Session
 from edge.errors import EdgeError, UsageError
+from edge.records import dataclass
 
 _NAME = re.compile(r"[\w][\w .\-]{0,63}")
 SHOWN_CHARACTERS = 50

@@ -7,11 +7,12 @@ the name tables decodes them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import mlx.core as mx
 import numpy as np
+
+from edge.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

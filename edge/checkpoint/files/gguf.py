@@ -10,7 +10,6 @@ import mmap
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from edge.checkpoint.files.rows import PlainFile
 from edge.checkpoint.ggml.types import TYPES_BY_NUMBER, BlockType
 from edge.errors import WeightError
 from edge.lfs import refuse_pointer
+from edge.records import dataclass
 
 Value = bool | int | float | str | list[bool] | list[int] | list[float] | list[str]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 from edge.checkpoint.files.dtypes import DTYPES
 from edge.errors import WeightError
 from edge.lfs import START, refuse_pointer
+from edge.records import dataclass
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 MAX_RANK = 8

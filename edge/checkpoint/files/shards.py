@@ -7,7 +7,6 @@ Memory holds the tensor that was asked for and nothing of the file around it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +16,7 @@ from edge.checkpoint.files.header import TensorInfo, read_header
 from edge.checkpoint.files.rows import PlainFile, read_rows
 from edge.config_json import read_json_object
 from edge.errors import ConfigError, WeightError
+from edge.records import dataclass
 
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 INDEX_NAME = "model.safetensors.index.json"

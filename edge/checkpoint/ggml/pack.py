@@ -8,7 +8,6 @@ Source of the block layouts: ggml's public structures (`ggml-common.h`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from edge.checkpoint.ggml.decode import Bytes, Floats, decode
 from edge.checkpoint.ggml.types import BlockType
 from edge.config import LayerQuantization
+from edge.records import dataclass
 
 GROUP = 32
 AFFINE_2, AFFINE_4, AFFINE_5, AFFINE_8 = (LayerQuantization(GROUP, bits, "affine") for bits in (2, 4, 5, 8))

@@ -6,8 +6,9 @@ A row of a tensor is a whole number of blocks. Source of the numbers: ggml's pub
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from edge.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ are not. A rule waits for its parts only, so beside the model there is one joine
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import mlx.core as mx
@@ -17,6 +16,7 @@ from edge.checkpoint.names.hub import expected_parameters, packed_targets
 from edge.checkpoint.names.ops import Join, Op, Shape, Spread
 from edge.checkpoint.names.table import Rule, Target
 from edge.config import LayerQuantization, ModelConfig
+from edge.records import dataclass
 
 # the model's projection in a decoder layer -> the parts that files keep, in the order of their outputs
 JOINED = {

@@ -6,11 +6,11 @@ A rule keeps its sources and shapes; whoever runs it (the runtime, every convert
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import mlx.core as mx
 
 from edge.checkpoint.names.ops import Arrays, Shapes
+from edge.records import dataclass
 
 # Makes what is added to a parameter, in its shape, float32.
 MakeUpdate = Callable[[], mx.array]

@@ -7,10 +7,11 @@ Results may be views; `Rule` makes them contiguous once, at the end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import mlx.core as mx
+
+from edge.records import dataclass
 
 Arrays = tuple[mx.array, ...]
 Shape = tuple[int, ...]

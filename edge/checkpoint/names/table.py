@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import mlx.core as mx
 
 from edge.checkpoint.names.ops import Op, Shape, Shapes
 from edge.errors import WeightError
+from edge.records import dataclass
 
 # "float" takes any float dtype (the loader casts it to the compute type), the others only themselves.
 StoredAs = Literal["float", "U32", "U8"]

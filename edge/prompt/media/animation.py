@@ -6,7 +6,6 @@ In: an open picture. Out: a frame source.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from edge.errors import MediaError
 from edge.prompt.media.frames import Timeline
 from edge.prompt.media.picture import DECODER_ERRORS, broken_picture, count_frames, picture_to_rgb
 from edge.prompt.types import Pixels
+from edge.records import dataclass
 
 if TYPE_CHECKING:
     from PIL.Image import Image

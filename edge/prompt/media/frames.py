@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -17,6 +16,7 @@ import numpy as np
 from edge.errors import MediaError
 from edge.prompt.media.picture import load_image
 from edge.prompt.types import Pixels
+from edge.records import dataclass
 
 # How far a frame may lie from its place in an even row: half its duration, but no more than anyone would notice.
 EVEN_SHARE, EVEN_S = 0.5, 0.02

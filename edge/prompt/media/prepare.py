@@ -9,7 +9,7 @@ import hashlib
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from edge.prompt.media.picture import decode_still, open_still
 from edge.prompt.media.sampling import fit_video, pair_times, sample_frames
 from edge.prompt.media.source import source_label
 from edge.prompt.types import MediaItem, MediaKind, Patches, Pixels
+from edge.records import dataclass
 from edge.settings import ImageSettings, VideoSettings
 
 _Settings = TypeVar("_Settings", ImageSettings, VideoSettings)

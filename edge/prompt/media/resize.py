@@ -7,12 +7,12 @@ differs in: each pass is a float64 matrix product over bands of the output, whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from edge.prompt.types import Pixels
+from edge.records import dataclass
 
 # Outputs per matrix product: a band reads scale x BAND + filter width inputs, so small bands waste least.
 BAND = 32

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Any, BinaryIO
 
@@ -19,6 +19,7 @@ import numpy as np
 from edge.errors import MediaError
 from edge.prompt.media.frames import OtherFramesError, Timeline
 from edge.prompt.types import Pixels
+from edge.records import dataclass
 
 # Containers of self-contained files: no playlists, no image sequences, no scripts.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,h264,hevc,av1,ivf,obu,y4m,dv,mxf"

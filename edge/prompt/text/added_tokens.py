@@ -8,12 +8,12 @@ without one, tokenizer.json stands before added_tokens.json. Control tokens that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.config_json import read_json_object
 from edge.errors import ConfigError
+from edge.records import dataclass
 
 Table = Mapping[str, tuple[int, bool]]  # token -> id, is a control token
 Json = Mapping[str, Any]  # Any: JSON, narrowed below

@@ -8,13 +8,14 @@ inside what people wrote are guarded, so that they stay text and never open or c
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 from typing import Any
 
 from edge.errors import PromptError
 from edge.prompt.text.shield import Shield
 from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS, MediaItem, MediaKind
+from edge.records import dataclass
 
 # Messages are JSON until they are checked here; media sources are whatever `edge.prompt.media.picture` accepts.
 Json = Any

@@ -7,10 +7,11 @@ answer's header `x-ignored-fields`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from edge.engine import Engine
+from edge.records import dataclass
 from edge.request import Request
 from edge.server.anthropic.messages import to_messages
 from edge.server.anthropic.thinking import Thinking, read_thinking

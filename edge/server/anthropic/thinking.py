@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from edge.records import dataclass
 from edge.server.fields import Fields
 from edge.server.openai.thinking import EFFORT_TOKENS
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from edge.answer import join_events
 from edge.engine import Engine
 from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, ToolCall, ToolCallEvent
+from edge.records import dataclass
 from edge.server.asking import Asking
 from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from edge.errors import RequestError
+from edge.records import dataclass
 from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits
 from edge.server.errors import ApiError

@@ -7,10 +7,10 @@ answer's header `x-ignored-fields`; what would change the answer and is not had 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edge.engine import Engine
+from edge.records import dataclass
 from edge.request import MAX_TOP_LOGPROBS, Request
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edge.engine import Engine
+from edge.records import dataclass
 from edge.request import Request
 from edge.server.errors import ApiError
 from edge.server.fields import Fields

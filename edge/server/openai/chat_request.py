@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from edge.engine import Engine
+from edge.records import dataclass
 from edge.request import MAX_TOP_LOGPROBS, Request
 from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits

@@ -6,7 +6,7 @@ In: the JSON body. Out: `text_completion` objects, whole or as a stream.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from edge.engine import Engine
 from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, Usage
+from edge.records import dataclass
 from edge.request import MAX_TOP_LOGPROBS
 from edge.request import Request as EngineRequest
 from edge.server.arguments import ServerLimits

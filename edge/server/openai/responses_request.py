@@ -7,9 +7,9 @@ that nothing here makes, such as web searches, are left out, and the answer's he
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from edge.records import dataclass
 from edge.request import MAX_TOP_LOGPROBS
 from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from edge.records import dataclass
 from edge.run.sample import SamplingParams
 from edge.server.fields import Fields
 

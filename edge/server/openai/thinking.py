@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from edge.records import dataclass
 from edge.server.fields import Fields
 
 EFFORT_TOKENS: dict[str, int | None] = {

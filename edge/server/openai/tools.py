@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from edge.records import dataclass
 from edge.server.fields import Fields
 
 Json = Any
