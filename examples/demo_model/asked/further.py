@@ -63,6 +63,8 @@ COMPARE = (
     "What has changed from one picture to the other?", "Going from picture 1 to picture 2, what changes?",
     "The first picture became the second one. What changed?", "First picture, second picture: what changed?",
     "In the second picture something is different. What?", "What is not as it was in the first picture?",
+    "Which thing is not the same in both?", "What is no longer the same?", "Is something not the same?",
+    "Not the same?", "What is not equal in the two pictures?", "Are they the same?", "What do the pictures not share?",
 )  # fmt: skip
 ONE_DESCRIBED = (
     "Tell me what you see in the {nth} picture.", "What's in the {nth} picture?", "Describe the {nth} image.",
