@@ -169,7 +169,7 @@ def test_a_thinking_model_leaves_room_for_an_answer_by_itself(thinking_folder: P
 def test_a_schema_holds_the_answer(tmp_path: Path) -> None:
     schema = {
         "type": "object",
-        "properties": {"n": {"type": "integer"}},
+        "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}},
         "required": ["n"],
         "additionalProperties": False,
     }
