@@ -148,7 +148,9 @@ def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) ->
 
     name = source.files.identity.name.rpartition("/")[2]
     has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    calibration = given_calibration(arguments, source, has_weights=has_weights)
+    calibration = given_calibration(
+        arguments.calibration, source.checkpoint, source.files.identity, has_weights=has_weights
+    )
     importance: Importance = {}
     if arguments.imatrix is not None:
         importance = read_importance(arguments.imatrix)

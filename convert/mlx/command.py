@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.calibration is not None and not arguments.search:
         raise UsageError("--calibration searches scales anew for what it compensates. Leave --no-search out.")
     # Late: --help and wrong usage answer at once.
-    from convert.calibration.file import Calibration
     from convert.mlx.run import Settings
     from edge.memory import GB
 
@@ -101,7 +101,6 @@ def run(arguments: argparse.Namespace) -> int:
         base=base,
         overrides=overrides,
         is_searched=arguments.search,
-        calibration=None if arguments.calibration is None else Calibration.open(arguments.calibration),
         shard_bytes=int(arguments.shard_gb * GB),
         command=_command_line(arguments),
     )
@@ -120,7 +119,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     out: Path = arguments.out
     check_out(out)
     with opened_source(arguments, out, dtype=mx.bfloat16) as (source, claim):
-        settings, budgeted = _with_budget(arguments, settings, source)
+        settings, budgeted = _with_weights(arguments, settings, source)
         plan = make_plan(source.checkpoint.config, settings)
         missing = missing_companions(source.files.folder)
         num_kept = convert_folder(source, out, settings=settings, plan=plan, claim=claim)
@@ -144,13 +143,17 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
 
     found = published(arguments.source) if is_budget_asked(arguments) else None
     if found is not None:
+        if arguments.calibration is not None:
+            raise UsageError(
+                f"--calibration needs weights, and {arguments.source} is planned from shapes. Leave it out."
+            )
         size, config = found
         settings, budgeted = choose_under_budget(arguments, config, settings, checkpoint=None)
         _print_layout(config, settings, budgeted.lines(f"Qwen3-VL-{size}", config))
         return 0
     with opened_for_plan(arguments) as source:
         config = source.checkpoint.config
-        settings, chosen = _with_budget(arguments, settings, source)
+        settings, chosen = _with_weights(arguments, settings, source)
         _print_layout(config, settings, [] if chosen is None else chosen.lines(source.files.identity.name, config))
     return 0
 
@@ -167,18 +170,21 @@ def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> N
     print("\n".join([*lines, *(["", *more] if more else [])]))
 
 
-def _with_budget(arguments: argparse.Namespace, settings: Settings, source: Source) -> tuple[Settings, Budgeted | None]:
-    """Let a budget decide the formats, where one is asked for; a stream's weights are not there to be measured."""
+def _with_weights(
+    arguments: argparse.Namespace, settings: Settings, source: Source
+) -> tuple[Settings, Budgeted | None]:
+    """Open the calibration, and let a budget decide the formats; a stream's weights are not there to be measured."""
+    from convert.calibration.given import given_calibration
     from convert.opening import is_hub_id
 
+    identity = source.files.identity
+    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
+    weights = given_calibration(arguments.calibration, source.checkpoint, identity, has_weights=has_weights)
+    settings = replace(settings, calibration=weights)
     if not is_budget_asked(arguments):
         return settings, None
     from convert.mlx.budgeted import choose_under_budget
 
-    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    weights = settings.calibration
-    if weights is not None and has_weights:
-        weights.model.check(source.checkpoint, source.files.identity, where=weights.path)
     checkpoint = source.checkpoint if has_weights else None
     return choose_under_budget(arguments, source.checkpoint.config, settings, checkpoint=checkpoint, weights=weights)
 

@@ -241,7 +241,7 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_version_argument(parser)
-    models = parser.add_argument_group("models")
+    models, usual = parser.add_argument_group("models"), ServerOptions()
     models.add_argument(
         "--model",
         metavar="M",
@@ -259,7 +259,9 @@ def _make_parser() -> argparse.ArgumentParser:
         default=[],
         help="another name for a model; '*=M' takes every unknown name",
     )
-    models.add_argument("--resident", metavar="N", type=int, default=1, help="models in memory at a time (1)")
+    models.add_argument(
+        "--resident", metavar="N", type=int, default=usual.resident, help="models in memory at a time (%(default)s)"
+    )
     models.add_argument("--keep-alive", metavar="S", type=float, help="unload a model unused for S seconds (never)")
     models.add_argument(
         "--context",
@@ -270,7 +272,9 @@ def _make_parser() -> argparse.ArgumentParser:
     models.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
     models.add_argument("--draft", metavar="M", help="a small model of the same vocabulary that guesses tokens ahead")
     models.add_argument("--no-speculate", dest="speculates", action="store_false", help="one token a step, no guesses")
-    models.add_argument("--rows", metavar="N", type=int, default=16, help="requests that run at a time (16)")
+    models.add_argument(
+        "--rows", metavar="N", type=int, default=usual.rows, help="requests that run at a time (%(default)s)"
+    )
     models.add_argument("--keep-folder", metavar="DIR", type=Path, help="keep finished turns on disk here")
     _add_access_options(parser)
     _add_limits(parser)
@@ -278,9 +282,11 @@ def _make_parser() -> argparse.ArgumentParser:
 
 
 def _add_access_options(parser: argparse.ArgumentParser) -> None:
-    access = parser.add_argument_group("who may call")
-    access.add_argument("--host", metavar="H", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    access.add_argument("--port", metavar="N", type=int, default=8080, help="port (8080); 0 takes a free one")
+    access, usual = parser.add_argument_group("who may call"), ServerOptions()
+    access.add_argument("--host", metavar="H", default=usual.host, help="address to listen on (%(default)s)")
+    access.add_argument(
+        "--port", metavar="N", type=int, default=usual.port, help="port (%(default)s); 0 takes a free one"
+    )
     access.add_argument(
         "--api-key", metavar="KEY", action="append", default=[], help="clients must send it; repeatable; EDGE_API_KEY"
     )
@@ -298,10 +304,11 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    limits, most = parser.add_argument_group("limits"), ServerLimits()
+    limits, usual = parser.add_argument_group("limits"), ServerOptions()
+    most = usual.limits
     for name, default, text in (
-        ("--max-tokens", None, "most tokens of one answer (the context)"),
-        ("--max-visual-tokens", None, "most tokens of the pictures and videos of a request (no limit)"),
+        ("--max-tokens", most.answer_tokens, "most tokens of one answer (the context)"),
+        ("--max-visual-tokens", most.visual_tokens, "most tokens of the pictures and videos of a request (no limit)"),
         ("--max-pictures", most.pictures, "most pictures and videos of a request (%(default)s)"),
         ("--max-body-mb", most.body_bytes >> 20, "most MiB of a request (%(default)s)"),
         ("--max-waiting", most.waiting, "most requests that wait (%(default)s)"),
@@ -309,4 +316,6 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         ("--max-connections", most.connections, "most open connections (%(default)s)"),
     ):
         limits.add_argument(name, metavar="N", type=int, default=default, help=text)
-    limits.add_argument("--grace", metavar="S", type=float, default=10.0, help="seconds for answers at SIGTERM (10)")
+    limits.add_argument(
+        "--grace", metavar="S", type=float, default=usual.grace_s, help="seconds for answers at SIGTERM (%(default)g)"
+    )
