@@ -23,11 +23,10 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or method; a kernel is one that numba compiles."""
+    """A function or method."""
 
     name: str
     num_lines: int
-    is_kernel: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +117,7 @@ def _long(some: Sequence[File]) -> list[tuple[File, Function]]:
 
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
-    is_kernel = any(ast.unparse(decorator).startswith("njit(") for decorator in node.decorator_list)
-    return Function(node.name, (node.end_lineno or 0) - node.lineno + 1, is_kernel)
+    return Function(node.name, (node.end_lineno or 0) - node.lineno + 1)
 
 
 def _public(body: Sequence[ast.stmt], outer: str) -> Iterator[tuple[str, Definition]]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import ast
 from functools import cache
 
-from tests.house import PRODUCT, File, Function, files
+from tests.house import PRODUCT, File, files
 from tests.imports import ROOT, imports, read, runtime_imports
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
-# A function compiled by numba is one loop nest: calls inside its loops would keep them from running in parallel lanes.
-MAX_KERNEL_LINES = 100
 
 # A module may import from its own layer and from lower ones (a smaller number).
 LAYERS = {
@@ -124,12 +122,9 @@ def test_files_stay_small() -> None:
 
 
 def test_functions_stay_small() -> None:
-    long = [f"{f.name} in {file.name}" for file in _files() for f in file.functions if f.num_lines > _most_lines(f)]
+    found = [(file, function) for file in _files() for function in file.functions]
+    long = [f"{function.name} in {file.name}" for file, function in found if function.num_lines > MAX_FUNCTION_LINES]
     assert not long, f"over {MAX_FUNCTION_LINES} lines: {', '.join(long)}. Give a part that has a name its own function"
-
-
-def _most_lines(function: Function) -> int:
-    return MAX_KERNEL_LINES if function.is_kernel else MAX_FUNCTION_LINES
 
 
 def test_modules_import_only_from_their_layer_or_lower() -> None:
