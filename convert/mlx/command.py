@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"recipes:\n{recipes}\n\n{EXAMPLES}"
     add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="folder to make; not needed with --dry-run")
-    parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), help="default: 4bit")
+    parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), help="one of those below (default: 4bit)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="format of matrices by name, such as vision_tower=8bit or mlp.gate=bf16; repeatable, the last one counts",
     )
     known.add_argument(
-        "--shard-gb", metavar="X", type=float, default=5.0, help="most GB in one output file (default 5)"
+        "--shard-gb", metavar="X", type=float, default=5.0, help="most GB in one output file (default: 5)"
     )
 
 

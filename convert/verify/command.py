@@ -39,8 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--candidate", required=True, nargs="+", metavar="OUT", help="converted folders, GGUF files, or hub ids"
     )
-    parser.add_argument("--prompts", default=BUILTIN, metavar="FILE", help="JSONL of messages, or builtin")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="compute type of the reference")
+    parser.add_argument("--prompts", default=BUILTIN, metavar="FILE", help="JSONL of messages (default: builtin)")
+    parser.add_argument(
+        "--dtype",
+        metavar="|".join(DTYPES),
+        choices=DTYPES,
+        default="float32",
+        help="compute type of the reference (default: float32)",
+    )
     parser.add_argument("--max-kl", type=_limit, metavar="X", help="fail when a mean KL is above X nats per token")
     parser.add_argument("--min-top1", type=_limit, metavar="Y", help="fail when top-1 agreement is below Y (0 to 1)")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where states are kept, to resume and to share")
