@@ -100,6 +100,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--mmproj", dest="projector", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)"
     )
+    _add_measured(parser)
+    only = parser.add_argument_group("instead of all that").add_mutually_exclusive_group()
+    only.add_argument(
+        "--graph", dest="is_graph", action="store_true", help="launches and host time of a token, by kind"
+    )
+    only.add_argument("--against", metavar="URL", help="another runtime's OpenAI-compatible server, by turns")
+    only.add_argument(
+        "--device-check", dest="is_device_check", action="store_true", help="a random model, against mlx-lm"
+    )
+    parser.add_argument("--layers", metavar="N", type=_number, help="decoder layers of the random model")
+    parser.add_argument("--real-widths", action="store_true", help="the 30B's widths without a GPU too (slow)")
+    out = parser.add_argument_group("what is written")
+    out.add_argument("--json", metavar="FILE", help="the report as JSON; - writes it to stdout")
+    out.add_argument("--plot", metavar="FILE", type=Path, help="an SVG picture")
+    out.add_argument("--card", metavar="FILE", type=Path, help="a Markdown card, to be posted")
+    return parser
+
+
+def _add_measured(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_argument_group("what is measured")
     asked.add_argument(
         "--depths", metavar="N,N", type=_numbers, default=DEPTHS, help="tokens of prompts (default: 128,512,2048)"
@@ -122,21 +141,6 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument(
         "--wire", dest="wires", action="store_true", help="Mac only: keep the model from being paged out (risky)"
     )
-    only = parser.add_argument_group("instead of all that").add_mutually_exclusive_group()
-    only.add_argument(
-        "--graph", dest="is_graph", action="store_true", help="launches and host time of a token, by kind"
-    )
-    only.add_argument("--against", metavar="URL", help="another runtime's OpenAI-compatible server, by turns")
-    only.add_argument(
-        "--device-check", dest="is_device_check", action="store_true", help="a random model, against mlx-lm"
-    )
-    parser.add_argument("--layers", metavar="N", type=_number, help="decoder layers of the random model")
-    parser.add_argument("--real-widths", action="store_true", help="the 30B's widths without a GPU too (slow)")
-    out = parser.add_argument_group("what is written")
-    out.add_argument("--json", metavar="FILE", help="the report as JSON; - writes it to stdout")
-    out.add_argument("--plot", metavar="FILE", type=Path, help="an SVG picture")
-    out.add_argument("--card", metavar="FILE", type=Path, help="a Markdown card, to be posted")
-    return parser
 
 
 def _number(text: str) -> int:

@@ -241,6 +241,13 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_version_argument(parser)
+    _add_model_options(parser)
+    _add_access_options(parser)
+    _add_limits(parser)
+    return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
     models, usual = parser.add_argument_group("models"), ServerOptions()
     models.add_argument(
         "--model",
@@ -286,9 +293,6 @@ def _make_parser() -> argparse.ArgumentParser:
         "--rows", metavar="N", type=int, default=usual.rows, help="requests that run at a time (default: %(default)s)"
     )
     models.add_argument("--keep-folder", metavar="FOLDER", type=Path, help="keep finished turns on disk here")
-    _add_access_options(parser)
-    _add_limits(parser)
-    return parser
 
 
 def _add_access_options(parser: argparse.ArgumentParser) -> None:
