@@ -27,16 +27,23 @@ def run_here(
         environment: Added to this process's.
     """
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    with _pipe(stdin.encode()) as given, patch.dict(os.environ, environment), _own_log():
-        with patch.multiple(sys, stdin=given, stdout=out, stderr=err, argv=["program", *words]):
-            try:
-                code = program()
-            except SystemExit as end:
-                code = end.code
-        out.flush()
-        err.flush()
-    said, told = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]  # BytesIO
-    return Finished(int(code) if isinstance(code, int) else 0 if code is None else 1, said, told)
+    with (
+        _pipe(stdin.encode()) as given,
+        patch.dict(os.environ, environment),
+        _own_log(),
+        patch.multiple(sys, stdin=given, stdout=out, stderr=err, argv=["program", *words]),
+    ):
+        try:
+            code = program()
+        except SystemExit as end:
+            code = end.code
+    return Finished(code if isinstance(code, int) else 0 if code is None else 1, _text(out), _text(err))
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode()
 
 
 @contextmanager

@@ -8,24 +8,17 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from edge.chat.__main__ import main
-from tests.system.chat_process import Finished, environment, run_chat
+from tests.system.chat_here import run_chat_here
+from tests.system.chat_process import environment, run_chat
 from tests.system.folders import edit_config
-from tests.system.in_process import run_here
 
 FAILURE, USAGE = 1, 2
-
-
-def run_chat_here(arguments: Sequence[str | Path], *, data: Path, stdin: str) -> Finished:
-    """Run the chat in this process: what is asked here is the same in one of its own, whose start costs more."""
-    words = [str(word) for word in arguments]
-    return run_here(lambda: main(words), stdin=stdin, environment=environment(data))
 
 
 def check_one_line(arguments: list[str | Path], *, data: Path, code: int, message: str, stdin: str = "") -> None:
