@@ -23,7 +23,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 # One name with two meanings, each usual in its place.
 SEVERAL_MEANINGS = {"--json", "--image", "--mmproj", "--rows", "--dtype"}
 # A program of this project, and what follows on its line.
-COMMAND = re.compile(r"(?:python -m )?\b(edge\.chat|edge\.server|edge\.bench|edge\.plan|edge|convert) ([^`|\n]*)")
+COMMAND = re.compile(
+    r"(?:(?<=`)|^|(?<=-m ))(edge\.chat|edge\.server|edge\.bench|edge\.plan|edge|convert) ([^`|\n]*)", re.M
+)
 
 
 @cache
