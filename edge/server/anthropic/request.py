@@ -20,7 +20,7 @@ from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
-from edge.server.openai.sampling import Sampling
+from edge.server.openai.sampling import Sampling, read_top_p
 from edge.server.openai.tools import ToolUse
 from edge.server.room import fit_to_context
 
@@ -124,7 +124,7 @@ def _read_stop(fields: Fields) -> tuple[str, ...]:
 
 
 def _read_sampling(fields: Fields) -> Sampling:
-    given: dict[str, Any] = {"temperature": fields.number("temperature"), "top_p": fields.number("top_p")}
+    given: dict[str, Any] = {"temperature": fields.number("temperature"), "top_p": read_top_p(fields)}
     given["top_k"] = fields.whole("top_k")
     return Sampling({name: value for name, value in given.items() if value is not None})
 

@@ -148,7 +148,14 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     )
     fields.ignore(*NO_EFFECT)
     refuse_elsewhere(fields, CHAT)
-    return replace(request, ignored=(*fields.left, *options.left, *tools.ignored))
+    ignored = (*fields.left, *options.left, *request.thinking.ignored, *tools.ignored, *_names_of(messages))
+    return replace(request, ignored=ignored)
+
+
+def _names_of(messages: Sequence[Json]) -> list[str]:
+    """Say where somebody who speaks has a name: templates leave it out."""
+    named = [isinstance(one, Mapping) and one.get("role") != "tool" and bool(one.get("name")) for one in messages]
+    return [f"messages[{place}].name" for place, has_name in enumerate(named) if has_name]
 
 
 def read_stop(fields: Fields) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from edge.server.body import read_json
 from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import ChatRequest
+from edge.server.openai.references import resolve_references
 from edge.server.openai.responses_answer import Builder, stream_response
 from edge.server.openai.responses_request import ResponsesRequest, read_responses_request
 from edge.server.openai.responses_store import ResponseStore, StoredResponse
@@ -76,7 +77,8 @@ def store_of(http: Request) -> ResponseStore:
 async def _read(http: Request) -> tuple[ResponsesRequest, list[Json]]:
     """Read a request and put the conversation before it; the messages are those without instructions."""
     limits = serving_of(http).options.limits
-    request = read_responses_request(await read_json(http), limits=limits)
+    body = resolve_references(await read_json(http), store=store_of(http), owner=client_of(http))
+    request = read_responses_request(body, limits=limits)
     messages = list(request.chat.messages)
     if request.previous_id is not None:
         before = store_of(http).get(request.previous_id, owner=client_of(http), param="previous_response_id")

@@ -56,7 +56,8 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         if value := fields.any(name):
             raise fields.wrong(name, "nothing: this is not kept here", value)
     instructions = fields.text("instructions")
-    messages, skipped = read_items(fields)
+    previous_id = fields.text("previous_response_id")
+    messages, skipped = read_items(fields, may_lack=previous_id is not None)
     max_tokens = fields.whole("max_output_tokens")
     if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
         raise fields.wrong("max_output_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
@@ -66,13 +67,13 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
     top_logprobs = fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     model, is_stream = fields.text("model"), fields.flag("stream")
     sampling, media = read_sampling(fields), read_media_limits(fields)
-    previous_id, is_stored = fields.text("previous_response_id"), fields.flag("store", default=True)
+    is_stored = fields.flag("store", default=True)
     thinking = read_thinking(fields)
     speculate = fields.wish("speculate")
     metadata = fields.object("metadata") or {}
     truncation = fields.choice("truncation", ("auto", "disabled"))
     fields.ignore(*NO_EFFECT)
-    ignored = (*fields.left, *text_left, *tools.ignored, *skipped)
+    ignored = (*fields.left, *text_left, *thinking.ignored, *tools.ignored, *skipped)
     if truncation == "auto":
         ignored = (*ignored, "truncation=auto")
     chat = ChatRequest(
@@ -118,9 +119,11 @@ def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def read_items(fields: Fields) -> tuple[list[Json], list[str]]:
-    """Take `input`; return messages, and the items that were left out."""
+def read_items(fields: Fields, *, may_lack: bool = False) -> tuple[list[Json], list[str]]:
+    """Take `input`, which may lack or be empty behind an earlier answer; return messages, and the items left out."""
     given = fields.any("input")
+    if may_lack and (given is None or given == []):
+        return [], []
     if isinstance(given, str) and given:
         return [{"role": "user", "content": given}], []
     if not isinstance(given, list) or not given:
