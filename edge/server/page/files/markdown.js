@@ -2,7 +2,7 @@
 // of other places are shown as links, so that reading an answer asks nobody anything.
 
 import { parseBlocks } from "./blocks.js";
-import { button, el } from "./dom.js";
+import { button, canCopy, el } from "./dom.js";
 
 const MAX_DEPTH = 8;
 const LINK_TEXT = String.raw`!?\[((?:[^[\]\\]|\\.){0,500})\]`;
@@ -59,7 +59,7 @@ function codeElement(block) {
     copy.textContent = "Copied";
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   });
-  const bar = el("div", { class: "code-bar" }, el("span", { text: block.language || "text" }), copy);
+  const bar = el("div", { class: "code-bar" }, el("span", { text: block.language || "text" }), canCopy() ? copy : null);
   // Scrollable regions must be reachable by keyboard.
   const label = `Code${block.language ? ` in ${block.language}` : ""}`;
   const pre = el("pre", { tabindex: "0", role: "region", "aria-label": label }, el("code", { text: block.text }));
