@@ -189,7 +189,7 @@ class Guard:
 
 def _take_host(scope: Scope) -> str | None:
     """Take the host out of a target that is a whole address, as programs behind a proxy's setting send it."""
-    target = scope["raw_path"].decode("latin-1")
+    target: str = scope["raw_path"].decode("latin-1")
     scheme, _, rest = target.partition("://")
     if scheme.lower() not in ("http", "https") or not rest:
         return None
