@@ -86,6 +86,7 @@ def test_a_result_that_is_being_written_stays(server: ServerProcess, browser: Br
         window.say(tool_calls=[call])
         window.end()
         window.page.fill(f"{LAST_ANSWER} textarea", "sun")
+        other.open()  # shows the same conversation, and goes on in it
         other.asks("Hello")
         other.answer("Good day")
         window.page.wait_for_timeout(100)
