@@ -79,6 +79,7 @@ def test_what_is_being_written_stays_when_another_conversation_ends(server: Serv
         assert page.is_visible(".message.user textarea")  # nothing to send
 
 
+@pytest.mark.long
 def test_a_result_that_is_being_written_stays(server: ServerProcess, browser: Browser) -> None:
     with windows(browser, server.url, count=2) as (window, other):
         window.asks("Weather?")
@@ -155,12 +156,14 @@ def test_a_long_answer_is_shown_less_often_and_in_the_end_whole(server: ServerPr
         expect(window.page.locator(f"{LAST_ANSWER}:not(.running) code")).to_contain_text("more\n" * 20)
 
 
+@pytest.mark.long
 def test_text_that_was_copied_with_a_picture_of_it_is_pasted_as_text(server: ServerProcess, browser: Browser) -> None:
     with windows(browser, server.url) as (window,):
         assert not window.page.evaluate(PASTE_RICH)
         assert window.page.is_hidden("#attached")
 
 
+@pytest.mark.long
 def test_pictures_that_are_not_sent_are_not_kept(server: ServerProcess, browser: Browser) -> None:
     with windows(browser, server.url) as (window,):
         window.drop(SCENE)

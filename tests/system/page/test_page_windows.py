@@ -54,6 +54,7 @@ def test_two_windows_take_nothing_from_each_other(server: ServerProcess, browser
         assert {node.get("state", "done") for node in conversation["nodes"].values()} == {"done"}
 
 
+@pytest.mark.long
 def test_a_window_that_only_reads_follows(server: ServerProcess, browser: Browser) -> None:
     with windows(browser, server.url, count=2) as (one, two):
         one.asks("First")
@@ -104,6 +105,7 @@ def test_a_thought_that_a_reload_ended_is_over(server: ServerProcess, browser: B
         assert window.page.inner_text(f"{LAST_ANSWER} summary").startswith("Thought for 0.")
 
 
+@pytest.mark.long
 def test_a_browser_that_keeps_nothing_can_still_ask(server: ServerProcess, browser: Browser) -> None:
     with windows(browser, server.url, script=NO_STORAGE) as (window,):
         assert "keeps no conversations" in window.page.inner_text("#trouble")
@@ -134,6 +136,7 @@ def test_a_full_storage_is_told_where_people_look(server: ServerProcess, browser
         )
 
 
+@pytest.mark.long
 def test_a_forged_or_halved_file_is_taken_as_far_as_it_can_be_shown(
     server: ServerProcess, browser: Browser, tmp_path: Path
 ) -> None:
