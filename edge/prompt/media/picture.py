@@ -33,7 +33,8 @@ QUICK_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")
 OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "MPO", "JPEG2000", "ICO", "TGA", "QOI", "DIB", "ICNS", "PCX", "SGI", "DDS")
 # Bytes a pixel that decoding takes at its peak, measured with Pillow 11 and 12 on pictures of 20 megapixels.
 DECODING_BYTES = {"WEBP": 16.5, "JPEG2000": 20.0, "AVIF": 10.0, "HEIF": 12.0, "QOI": 7.5, "TIFF": 8.5}
-PROGRESSIVE_JPEG_BYTES = 10.5
+COEFFICIENT_BYTES = 2.1
+"""Of a progressive JPEG all coefficients are held until the last scan, two bytes each, beside the decoded pixels."""
 # Files of pixels as they are; their decoders take the file whole once more (measured with 60 megapixels).
 RAW_FORMATS = ("BMP", "DIB", "PPM", "TGA", "SGI", "DDS", "TIFF")
 OTHER_BYTES = 4.5
@@ -118,7 +119,7 @@ def decode_peak_bytes(picture: Image) -> int:
     stored = 1.5 if picture.mode in ("1", "L", "P") else OTHER_BYTES
     decoding = DECODING_BYTES.get(picture.format or "", stored)
     if picture.format in ("JPEG", "MPO") and picture.info.get("progressive"):
-        decoding = PROGRESSIVE_JPEG_BYTES
+        decoding = COEFFICIENT_BYTES * len(picture.getbands()) + stored
     return round(pixels * max(decoding, stored + RGB_BYTES)) + file_bytes
 
 
