@@ -16,7 +16,7 @@ const models = byId("model");
 const chat = new Chat({
   onChange: showAll,
   onGrow: (node) => view.grow(node),
-  onElsewhere: () => sidebar.update(),
+  onElsewhere: listSoon,
   onTrouble: (text) => composer.tell(text),
   model: () => models.value,
 });
@@ -32,6 +32,16 @@ function showAll() {
   document.title = conversation.title ? `${conversation.title} – edge` : "edge";
   keepText(SHOWN_AS, conversation.leaf === null ? "" : conversation.id);
   sidebar.update();
+}
+
+let listing = null;
+
+/** List the conversations anew, not more often than anybody looks: another window's answer is kept twice a second. */
+function listSoon() {
+  listing ??= setTimeout(() => {
+    listing = null;
+    sidebar.update();
+  }, 500);
 }
 
 let modelTrouble = "";
