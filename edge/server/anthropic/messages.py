@@ -32,13 +32,16 @@ ELSEWHERE = ("redacted_thinking", "container_upload", "mcp_tool_listing", "fallb
 """What answers of Anthropic's servers hold beside calls of their own tools; left out of a history, and named."""
 
 
-def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dict[str, Json]]:
+def to_messages(
+    system: Json, messages: Json, *, ignored: list[str], places: list[str] | None = None
+) -> list[dict[str, Json]]:
     """Rewrite a conversation.
 
     Args:
         system: Text, text blocks, or None.
         messages: As the client wrote them.
         ignored: What could not be used is added here.
+        places: Where each message of the result stands is added here.
 
     Raises:
         ApiError: Something has another shape, or the last message is an answer to be continued.
@@ -47,6 +50,8 @@ def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dic
         raise _wrong("messages", "expected a list with at least one message")
     text = _system_text(system)
     rewritten: list[dict[str, Json]] = [{"role": "system", "content": text}] if text else []
+    places = [] if places is None else places
+    places += ["system"] * len(rewritten)
     names: dict[str, str] = {}
     for place, message in enumerate(messages):
         where = f"messages[{place}]"
@@ -61,6 +66,7 @@ def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dic
             rewritten.append(_assistant(blocks, f"{where}.content", names, ignored))
         else:
             rewritten += _user(role, blocks, f"{where}.content", names)
+        places += [where] * (len(rewritten) - len(places))
     if rewritten[-1]["role"] == "assistant":
         raise _wrong(f"messages[{len(messages) - 1}]", "an answer that was begun is not continued here; end with user")
     return rewritten

@@ -23,6 +23,7 @@ from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
 from edge.server.openai.sampling import Sampling, read_sampling
 from edge.server.openai.thinking import Thinking, read_thinking
 from edge.server.openai.tools import ToolUse, read_tools
+from edge.server.places import joined_places
 
 Json = Any
 NO_EFFECT = (
@@ -75,6 +76,11 @@ class ChatRequest:
     tools: ToolUse
     media: Mapping[str, Mapping[str, Json]]
     ignored: tuple[str, ...]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the messages of the engine's requests stand in the client's."""
+        return joined_places(self.messages, [f"messages[{place}]" for place in range(len(self.messages))])
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's requests, one for each choice; pictures that are named are fetched here.
