@@ -131,8 +131,10 @@ def test_text_goes_the_way_of_its_script(server: ServerProcess, browser: Browser
         }"""
         places = [f"{LAST_ANSWER} p:nth-child(1)", f"{LAST_ANSWER} p:nth-child(2)", f"{LAST_ANSWER} li"]
         assert [window.page.evaluate(where, one) for one in places] == [True, False, True]
+        styles = "(one) => getComputedStyle(document.querySelector(one)).direction"
+        assert window.page.evaluate(styles, f"{LAST_ANSWER} ul") == "rtl"  # its marks stand right, too
         window.page.fill("#question", "مرحبا")
-        assert window.page.evaluate("() => getComputedStyle(document.getElementById('question')).direction") == "rtl"
+        assert window.page.evaluate(styles, "#question") == "rtl"
 
 
 def test_a_long_answer_is_shown_less_often_and_in_the_end_whole(server: ServerProcess, browser: Browser) -> None:
