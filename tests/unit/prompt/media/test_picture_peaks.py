@@ -59,17 +59,24 @@ except EdgeError as error:
 )
 def test_peak_of_the_largest_picture_taken(tmp_path: Path, kind: str, mode: str, options: dict[str, Any]) -> None:
     for size in MEGAPIXELS:
-        said = _decode(_write(tmp_path / f"x.{kind.lower()}", kind, mode, options, size * 1_000_000))
+        if kind == "JPEG2000" and size > 60:  # written with 30 bytes a pixel, for minutes
+            continue
+        path = tmp_path / f"x.{kind.lower()}"
+        try:
+            _write(path, kind, mode, options, size * 1_000_000)
+        except OSError:  # PIL cannot write every kind as large as that
+            continue
+        said = _decode(path)
         if "planned" in said:
             assert said["used"] <= said["planned"] + SLACK_BYTES, (size, said)
             assert said["used"] <= MAX_DECODE_BYTES, (size, said)
             return
         assert said["used"] < 600_000_000, (size, said)  # the file itself, at most, was read
         assert "Make it smaller" in said["refused"], said
-    pytest.fail(f"no size was taken: {said}")
+    pytest.fail("no size was taken")
 
 
-def _write(path: Path, kind: str, mode: str, options: dict[str, Any], pixels: int) -> Path:
+def _write(path: Path, kind: str, mode: str, options: dict[str, Any], pixels: int) -> None:
     """Write a picture whose first rows are noise, so that the file is not all of one colour, and cheap to write."""
     width = 16_000 if kind == "WEBP" else 13_000
     height = min(pixels, MAX_SOURCE_PIXELS) // width
@@ -81,7 +88,6 @@ def _write(path: Path, kind: str, mode: str, options: dict[str, Any], pixels: in
     else:
         picture = Image.fromarray(values, None if mode == "I;16" else mode)
     picture.save(path, format=kind, **options)
-    return path
 
 
 def _decode(path: Path) -> dict[str, Any]:
