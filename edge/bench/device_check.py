@@ -29,8 +29,8 @@ LARGE, PAIRS = "30B-A3B", 3
 ON_GPU, ON_CPU = (2000, 128), (256, 32)
 """Tokens of the prompt, and tokens decoded behind it; on a CPU all of it takes seconds."""
 TINY_NOTE = (
-    "There is no GPU here: this is a tiny random model on the CPU. It shows that everything runs and how the two compare "
-    "in host work, not how fast a model is."
+    "There is no GPU here: this is a tiny random model on the CPU. It shows that everything runs and how the two "
+    "compare in host work, not how fast a model is."
 )
 SLICE_NOTE = "There is no GPU here: this is a random slice at real widths on the CPU, in float32."
 NO_PEER_NOTE = "mlx-lm is not installed: there is nothing to compare with."

@@ -48,10 +48,12 @@ def test_the_device_check_runs_a_tiny_model_without_a_gpu(capsys: pytest.Capture
     assert lines[1] == device_check.TINY_NOTE, "the reader knows it before any figure"
     report = json.loads((tmp_path / "a.json").read_text())
     assert (report["complete"], report["model"]) == (True, "tiny random model")
-    assert {figure["what"] for figure in report["figures"]} >= {
+    figures = {figure["what"]: figure["value"] for figure in report["figures"]}
+    assert figures.keys() >= {
         "compute type", "same first token", "prefill", "decode", "host time a token", "peak beside weights",
-        "picture tower", "launches a layer",
+        "picture tower",
     }  # fmt: skip
+    assert (figures["launches a layer"], figures["launches outside"]) == (17, 6), "the embedding is packed"
 
 
 def test_a_slice_at_real_widths_is_not_called_tiny() -> None:
