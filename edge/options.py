@@ -118,7 +118,7 @@ def given(options: object) -> dict[str, Any]:  # Any: values of options
 
 
 def options_of(kind: type[T], value: T | Mapping[str, Any] | None, *, field: str) -> T | None:
-    """Take options as their class or as a mapping, which is how JSON has them.
+    """Take options as their class or as a mapping, which is how JSON has them; a null in it counts as not given.
 
     Raises:
         RequestError: It is neither, or has an unknown key.
@@ -133,4 +133,4 @@ def options_of(kind: type[T], value: T | Mapping[str, Any] | None, *, field: str
     unknown = sorted(str(key) for key in value if key not in known)
     if unknown:
         raise RequestError(f"{field}: unknown {', '.join(unknown)}. Known: {', '.join(known)}.", field=field)
-    return kind(**value)
+    return kind(**{str(key): one for key, one in value.items() if one is not None})

@@ -193,13 +193,13 @@ def _wrapped(function: Json) -> Json:
 
 
 def make_request(messages: Sequence[Json], settings: Mapping[str, Any]) -> Request:
-    """Make a request of messages and further fields by name.
+    """Make a request of messages and further fields by name; None counts as not given.
 
     Raises:
         RequestError: There is no such field, or a value is wrong.
     """
     check_settings(settings)
-    return Request(messages=messages, **settings)
+    return Request(messages=messages, **{name: value for name, value in settings.items() if value is not None})
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
@@ -136,6 +137,13 @@ def read_size(text: str, config: ModelConfig) -> int:
             f"--size {text!r}: expected a size such as 16.5GB or 900MB, or a recipe ({', '.join(RECIPES)})."
         )
     return int(float(match[1]) * _UNITS[match[2]])
+
+
+def published(source: str) -> tuple[str, ModelConfig] | None:
+    """Find a published model by its short name, such as 30b, so that it can be planned from shapes alone."""
+    from edge.plan.family import find_published
+
+    return None if "/" in source or Path(source).expanduser().exists() else find_published(source)
 
 
 def _machine(text: str) -> Machine:

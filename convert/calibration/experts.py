@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.calibration.arithmetic import swiglu
-from convert.calibration.moments import MIDDLE_PULL, Floats, own_share, pack_triangle, shrunk, triangle_size
+from convert.calibration.moments import MIDDLE_PULL, Floats, levelled, own_share, pack_triangle, triangle_size
 from convert.calibration.weights import Expert
 from edge.model.moe import route
 
@@ -92,7 +92,7 @@ def middle_of(expert: Expert, rows: Floats) -> Floats:
 
 
 class MiddleMoments:
-    """Second moments before the down projections, a triangle per expert, blended with those of near tokens, shrunk."""
+    """Second moments before the down projections, a triangle per expert, blended with near tokens', levelled."""
 
     def __init__(self, num_experts: int, width: int) -> None:
         self.matrices = np.empty((num_experts, triangle_size(width)), np.float32)
@@ -110,7 +110,7 @@ class MiddleMoments:
         """
         self.counts[expert] = num_tokens
         share = own_share(num_tokens, self._width) if len(near) else 1.0
-        matrix = shrunk(total * np.float32(share / max(1, num_tokens)), num_tokens, pull=MIDDLE_PULL)
+        matrix = levelled(total * np.float32(share / max(1, num_tokens)), num_tokens, pull=MIDDLE_PULL)
         if len(near):
-            matrix += shrunk((near.T @ near) * np.float32((1 - share) / len(near)), len(near), pull=MIDDLE_PULL)
+            matrix += levelled((near.T @ near) * np.float32((1 - share) / len(near)), len(near), pull=MIDDLE_PULL)
         self.matrices[expert] = pack_triangle(matrix)

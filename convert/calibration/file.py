@@ -5,8 +5,8 @@ where they are stacked): input second moments, their diagonal, tokens seen, and 
 
 A block's file holds, for each of its sites (`attention`, `mixed`, `mlp`, `middle`; `head`):
 
-* `SITE.matrix`: mean of x x^T over all tokens, a packed triangle, float32; shrunk already at `middle`
-* `SITE.matrices`: the same per expert, (E, triangle); blended and shrunk already at `middle`, an expert's own at `mlp`
+* `SITE.matrix`: mean of x x^T over all tokens, a packed triangle, float32; levelled already at `middle`
+* `SITE.matrices`: the same per expert, (E, triangle); blended and levelled already at `middle`, its own at `mlp`
 * `SITE.rows`, `SITE.experts`: instead of the matrices at `mlp`, where that is smaller: the inputs themselves (T, in) as
   the bits of bfloat16, and the experts (T, A) that each token went to
 * `SITE.counts`: tokens (1,) int64, or per expert (E,)

@@ -22,19 +22,22 @@ from convert.budget.solve import Option, Solution, Unit, least_bytes, solve
 from convert.disk import describe_bytes
 from convert.gguf.encode import Floats, encode_rows
 from convert.gguf.imatrix import Importance
-from convert.gguf.plan import NO_IMPORTANCE, Wanted, make_plan
+from convert.gguf.layout import TensorPlan
+from convert.gguf.plan import NO_IMPORTANCE, Wanted, make_plan, plan_tensors
 from convert.gguf.types import FILE_TYPES, FileType
 from edge.checkpoint.folder import Checkpoint
 from edge.checkpoint.ggml.decode import decode
 from edge.checkpoint.ggml.types import TYPES, BlockType
 from edge.checkpoint.names.gguf import text_table
 from edge.checkpoint.names.ops import Shape
+from edge.config import ModelConfig
 from edge.errors import UsageError
 
 OFFERED = ("Q3_K", "IQ3_S", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")  # for rows of whole blocks of 256
 OFFERED_SHORT = ("IQ4_NL", "Q5_0", "Q5_1", "Q8_0", "BF16")  # for other rows
 HELPED = frozenset({"Q2_K", "Q3_K", "IQ3_S"})  # by importance
 _PADDING = 32  # at most, behind each tensor
+METADATA_BYTES = 8_000_000  # of both files where there is none: the published vocabulary takes 5.9 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +90,57 @@ def choose_types(
     """
     plan = make_plan(checkpoint, replace(wanted, file_type=FILE_TYPES["Q8_0"]))
     tensors = {place.tensor.name: place.tensor for places in plan.places.values() for place in places}
-    table = text_table(checkpoint.config)
+    return _choose(
+        checkpoint.config,
+        wanted,
+        tensors,
+        beside=sum(file.num_bytes for file in plan.files) - sum(tensor.num_bytes for tensor in tensors.values()),
+        budget=budget,
+        samples=Samples(checkpoint) if has_weights else None,
+        weights=weights,
+        importance=importance,
+    )
+
+
+def choose_types_from_shapes(config: ModelConfig, wanted: Wanted, *, budget: int) -> BudgetedTypes:
+    """Choose types for a model without a file: errors are those of normally distributed numbers.
+
+    Args:
+        config: The model.
+        wanted: The files; the projector keeps its type.
+        budget: Bytes of them; vocabulary and settings count as `METADATA_BYTES`.
+
+    Raises:
+        UsageError: The smallest types take more.
+    """
+    plans = plan_tensors(config, FILE_TYPES["Q8_0"], wanted.projector_type)
+    tensors = {plan.name: plan for plan in plans}
+    return _choose(config, wanted, tensors, beside=METADATA_BYTES, budget=budget)
+
+
+def _choose(
+    config: ModelConfig,
+    wanted: Wanted,
+    tensors: Mapping[str, TensorPlan],
+    *,
+    beside: int,
+    budget: int,
+    samples: Samples | None = None,
+    weights: Weights | None = None,
+    importance: Importance = NO_IMPORTANCE,
+) -> BudgetedTypes:
+    """Choose types; `beside` counts the files' bytes that are no tensor's."""
+    table = text_table(config)
     parameters = {rule.sources[0]: rule.targets[0].name for rule in table.rules if len(rule.sources) == 1}
     matrices = {name: tensors[name].shape for name in parameters if not tensors[name].type.is_float}
-    samples = Samples(checkpoint) if has_weights else None
     taken = {name: _sample(samples, parameters[name], shape) for name, shape in matrices.items()}
     energies = {parameters[name]: taken[name].mean_square * prod(shape) for name, shape in matrices.items()}
-    costs = weigh(energies, checkpoint.config, weights if has_weights else None)
+    costs = weigh(energies, config, weights if samples is not None else None)
     units = [
         _unit(name, shape, taken[name], cost=costs.by_parameter[parameters[name]], importance=importance.get(name))
         for name, shape in matrices.items()
     ]
-    fixed = sum(file.num_bytes for file in plan.files) - sum(tensors[name].num_bytes for name in matrices)
+    fixed = beside + sum(tensor.num_bytes for name, tensor in tensors.items() if name not in matrices)
     free = budget - fixed - _PADDING * len(units)
     if least_bytes(units) > free:
         raise UsageError(
@@ -108,7 +150,7 @@ def choose_types(
     solution = solve(units, budget=free)
     types = {unit.name: TYPES[option.key] for unit, option in zip(units, solution.chosen, strict=True)}
     found = replace(wanted, types=types, file_type=nearest_type(types, matrices))
-    return BudgetedTypes(found, costs, solution, has_weights)
+    return BudgetedTypes(found, costs, solution, samples is not None)
 
 
 def nearest_type(types: Mapping[str, BlockType], shapes: Mapping[str, Shape]) -> FileType:
@@ -148,7 +190,13 @@ def _unit(name: str, shape: Shape, sampled: Sampled, *, cost: float, importance:
     options = []
     for kind in (TYPES[offered] for offered in (OFFERED if is_whole else OFFERED_SHORT)):
         if kind.fits(shape[-1]):
-            error = 0.0 if kind.is_float else type_error(sampled, kind, by_row if kind.name in HELPED else None)
+            weights = by_row if kind.name in HELPED else None
+            if kind.is_float:
+                error = 0.0
+            elif weights is None and sampled is _normal(shape[-1]):
+                error = _normal_error(shape[-1], kind.name)
+            else:
+                error = type_error(sampled, kind, weights)
             options.append(Option(kind.name, kind.num_bytes(prod(shape)), cost * error))
     return Unit(name, tuple(options))
 
@@ -163,3 +211,8 @@ def _sample(samples: Samples | None, parameter: str, shape: Shape) -> Sampled:
 def _normal(num_inputs: int) -> Sampled:
     rows = mx.random.normal((max(4, 2**14 // num_inputs), num_inputs), key=mx.random.key(7))
     return Sampled(rows, float(mx.square(rows).mean()))
+
+
+@lru_cache(maxsize=256)
+def _normal_error(num_inputs: int, name: str) -> float:
+    return type_error(_normal(num_inputs), TYPES[name])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convert.gguf.imatrix import Importance
     from convert.gguf.plan import Plan, Wanted
     from convert.source import Source
+    from edge.config import ModelConfig
 
 _UNITS = {"": 1, "M": 10**6, "G": 10**9}
 _EPILOG = """\
@@ -95,10 +96,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_plan(arguments: argparse.Namespace, wanted: Wanted) -> int:
     import mlx.core as mx
 
+    from convert.budget.target import published
     from convert.opening import opened_for_plan
     from convert.plan import describe_plan, here_precision
     from edge.memory import available_bytes
 
+    found = published(arguments.source) if is_budget_asked(arguments) else None
+    if found is not None:
+        _print_published(arguments, wanted, found[1])
+        return 0
     with opened_for_plan(arguments, dtype=mx.float32) as source:
         plan = _make_plan(arguments, wanted, source)
         for file in plan.files:
@@ -109,6 +115,25 @@ def _print_plan(arguments: argparse.Namespace, wanted: Wanted) -> int:
         )
         print("\n".join(("", *lines)))
     return 0
+
+
+def _print_published(arguments: argparse.Namespace, wanted: Wanted, config: ModelConfig) -> None:
+    """Plan the files of a published model under a budget, from shapes alone."""
+    from convert.budget.target import read_target
+    from convert.gguf.budgeted import METADATA_BYTES, choose_types_from_shapes
+    from convert.gguf.plan import describe_types
+    from convert.plan import describe_plan, here_precision
+    from edge.memory import available_bytes
+
+    target = read_target(arguments, config)
+    found = choose_types_from_shapes(config, wanted, budget=target.budget)
+    print("\n".join(found.lines(target.words, target.budget)))
+    stored = describe_types(config, wanted.file_type, wanted.projector_type, found.wanted.types)
+    tower = sum(one.num_bytes for one in stored if one.name.startswith("vision_tower."))
+    text = METADATA_BYTES + sum(one.num_bytes for one in stored) - tower
+    files = [text, tower] if tower else [text]
+    lines = describe_plan(config, stored, files=files, available=available_bytes(), here=here_precision())
+    print("\n".join(("", *lines)))
 
 
 def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) -> int:

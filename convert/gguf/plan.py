@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,6 +26,7 @@ from edge.checkpoint.pair import base_name
 from edge.config import ModelConfig
 
 NO_IMPORTANCE: Importance = MappingProxyType({})
+NO_TYPES: Mapping[str, BlockType] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +87,38 @@ def describe_places(places: Mapping[str, tuple[Place, ...]]) -> list[Stored]:
     return found
 
 
-def describe_types(config: ModelConfig, file_type: FileType, projector_type: FileType) -> list[Stored]:
-    """Return how every parameter would be stored, from shapes alone."""
-    tables = (text_table(config), projector_table(config))
-    text, projector = (table.source_shapes() for table in tables)
-    plans = [_plan_text(name, shape, file_type, config, has_imatrix=False) for name, shape in text.items()]
-    plans += [
-        TensorPlan(name, shape, projector_tensor_type(name, shape, projector_type)) for name, shape in projector.items()
-    ]
-    by_name = {plan.name: (Place(Path(), 0, plan),) for plan in plans}
+def describe_types(
+    config: ModelConfig,
+    file_type: FileType,
+    projector_type: FileType | None,
+    types: Mapping[str, BlockType] = NO_TYPES,
+) -> list[Stored]:
+    """Return how every parameter would be stored, from shapes alone; `types` as in `Wanted`."""
+    plans = plan_tensors(config, file_type, projector_type)
+    by_name = {plan.name: (Place(Path(), 0, replace(plan, type=types.get(plan.name, plan.type))),) for plan in plans}
     return describe_places(
         {
             rule.targets[0].name: tuple(place for source in rule.sources for place in by_name[source])
-            for table in tables
+            for table in _tables(config, projector_type)
             for rule in table.rules
         }
     )
+
+
+def plan_tensors(config: ModelConfig, file_type: FileType, projector_type: FileType | None) -> list[TensorPlan]:
+    """Choose the type of every tensor of the files, from shapes alone; without a projector where its type is None."""
+    text = text_table(config).source_shapes()
+    plans = [_plan_text(name, shape, file_type, config, has_imatrix=False) for name, shape in text.items()]
+    if projector_type is None:
+        return plans
+    return plans + [
+        TensorPlan(name, shape, projector_tensor_type(name, shape, projector_type))
+        for name, shape in projector_table(config).source_shapes().items()
+    ]
+
+
+def _tables(config: ModelConfig, projector_type: FileType | None) -> list[Table]:
+    return [text_table(config), *([] if projector_type is None else [projector_table(config)])]
 
 
 def make_plan(
@@ -128,8 +145,7 @@ def make_plan(
     config, folder = checkpoint.config, checkpoint.source.folder
     shown = name or folder.absolute().name
     files: list[FilePlan] = []
-    table = text_table(config)
-    shapes = table.source_shapes()
+    shapes = text_table(config).source_shapes()
     chosen = choose_importance(importance, shapes, where=importance_path)
     text = [
         TensorPlan(name, shape, wanted.types[name])
@@ -140,11 +156,9 @@ def make_plan(
     with explain_readers(folder):
         pairs = text_pairs(folder, config, name=shown, file_type=wanted.file_type, shapes=shapes)
     files += plan_files(wanted.out, pairs, text, max_bytes=wanted.max_bytes)
-    tables = [table]
     if wanted.projector_type is not None:
         files.append(_plan_projector(folder, config, wanted, wanted.projector_type, shown))
-        tables.append(projector_table(config))
-    places = _find_places(tables, files)
+    places = _find_places(_tables(config, wanted.projector_type), files)
     return Plan(wanted, chosen, tuple(files), places)
 
 

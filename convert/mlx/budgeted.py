@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.budget.spend import Market, Spending, open_market, spend
@@ -103,10 +102,3 @@ def _advice(target: Target, config: ModelConfig, market: Market) -> str:
         return ""
     found = advise(config, target.task, weight_bytes=market.least_bytes, machine=target.machine)
     return f" What would fit: {'; or '.join(found)}." if found else ""
-
-
-def published(source: str) -> tuple[str, ModelConfig] | None:
-    """Find a published model by its short name, such as 30b, so that it can be planned from shapes alone."""
-    from edge.plan.family import find_published
-
-    return None if "/" in source or Path(source).expanduser().exists() else find_published(source)

@@ -139,7 +139,8 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
-    from convert.mlx.budgeted import choose_under_budget, published
+    from convert.budget.target import published
+    from convert.mlx.budgeted import choose_under_budget
     from convert.opening import opened_for_plan
 
     found = published(arguments.source) if is_budget_asked(arguments) else None

@@ -14,11 +14,15 @@ from convert.verify.results import Finding, StageError
 
 TIMES_USUAL = 3.0
 TIMES_USUAL_WORST = 6.0  # of the 99th percentile of tokens, which varies more
+# The last merger norms before it joins patches and sees states that grew through the whole tower: with the demo's tower
+# at 8 bits it errs 0.009 to 0.012, the DeepStack levels 0.0027 to 0.0043, and nothing is wrong.
+TIMES_USUAL_MERGER = 2.0  # beside the two above
 SMALLEST_ERROR = 1e-3  # below this, differences between blocks are rounding
 BROKEN = 0.4  # affine 2-bit weights err by about 0.35, 3-bit by 0.17, 4-bit by 0.09
 ROUTER_SHARE = 0.2  # an 8-bit router changes a few per cent of the expert sets
 HEAD_KL = 0.3
-_MERGERS = ("DeepStack level", "vision merger")
+_LAST_MERGER = "vision merger"
+_MERGERS = ("DeepStack level", _LAST_MERGER)
 
 
 def find_faults(stages: Sequence[StageError], *, head_kl: float) -> tuple[Finding, ...]:
@@ -67,9 +71,10 @@ def _find_outliers(group: Sequence[StageError], found: dict[str, str]) -> None:
         usual = median(error_of(stage) for stage in group)
         for stage in group:
             error = error_of(stage)
-            if error > max(limit * usual, SMALLEST_ERROR):
-                times = f"{error / usual:.0f} times as much as its like" if error < 1000 * usual else "its like do not"
-                found.setdefault(stage.label, f"{verb} by {error:.2g} {_of_what(stage)}, {times}.")
+            times = limit * (TIMES_USUAL_MERGER if stage.kind == _LAST_MERGER else 1.0)
+            if error > max(times * usual, SMALLEST_ERROR):
+                like = f"{error / usual:.0f} times as much as its like" if error < 1000 * usual else "its like do not"
+                found.setdefault(stage.label, f"{verb} by {error:.2g} {_of_what(stage)}, {like}.")
 
 
 def _find_media_faults(layers: Sequence[StageError], found: dict[str, str]) -> None:

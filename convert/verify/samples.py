@@ -153,6 +153,9 @@ def _build(item: Mapping[str, Json], processor: Processor, name: str) -> tuple[P
             return processor.build(messages, tools=tools), None
         prompt = processor.build(messages, tools=tools, options=PromptOptions(add_generation_prompt=False))
         asked = processor.build(messages[:-1], tools=tools)
+        if asked.opens_reasoning:
+            closed = processor.build(messages[:-1], tools=tools, options=PromptOptions(skips_thought=True))
+            asked = closed if _begins(prompt, closed) else asked
     except PromptError as error:
         raise PromptError(f"{name}: {error}") from None
     shared = min(len(asked.token_ids), len(prompt.token_ids))
@@ -161,6 +164,15 @@ def _build(item: Mapping[str, Json], processor: Processor, name: str) -> tuple[P
     marks = [i for i, token in enumerate(prompt.token_ids.tolist()) if processor.tokenizer.is_special(token)]
     stop = marks[-1] + 1 if marks and marks[-1] > start else len(prompt.token_ids)
     return prompt, (start, stop) if 0 < start < stop else None
+
+
+def _begins(prompt: Prompt, asked: Prompt) -> bool:
+    """Tell whether a prompt begins with what was asked: with a closed thought, where the answer has none.
+
+    The answer then begins behind it. A model that is to write an empty thought of its own seldom does.
+    """
+    own = prompt.token_ids[: len(asked.token_ids)]
+    return np.array_equal(own, asked.token_ids)
 
 
 def _kind_of(prompt: Prompt) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +66,8 @@ def _chooser(options: ChatOptions, screen: Screen) -> Callable[[str], str | Path
 
 def _can_keep(screen: Screen) -> bool:
     """Make the folder for keys and values; where that fails, say so: talks then go on by computing them again."""
+    import tempfile  # for talks alone: a single question keeps nothing
+
     folder = kept_folder()
     try:
         make_private(folder)

@@ -10,7 +10,7 @@ from edge.errors import ConfigError
 from edge.memory import GB
 from edge.plan.estimate import Task, estimate
 from edge.plan.machine import Machine
-from edge.plan.recipes import RECIPES
+from edge.plan.recipes import LEAST_LOSS_FIRST
 from edge.plan.weights import recipe_bytes
 
 LEAST_CONTEXT = 2048
@@ -37,7 +37,7 @@ def advise(config: ModelConfig, task: Task, *, weight_bytes: int, machine: Machi
     if fits(task):
         return []
     found = []
-    recipe = next((name for name in _by_size(config) if fits(task, _recipe(config, name, weight_bytes))), None)
+    recipe = next((name for name in _by_loss(config) if fits(task, _recipe(config, name, weight_bytes))), None)
     if recipe is not None:
         found.append(f"fewer bits: {recipe}")
     if task.kv_bits is None and fits(replace(task, kv_bits=8)):
@@ -57,7 +57,7 @@ def _together(config: ModelConfig, task: Task, weight_bytes: int, fits: Callable
     small = replace(task, kv_bits=task.kv_bits or 8, context_tokens=min(task.context_tokens, 2 * LEAST_CONTEXT))
     if task.image is not None:
         small = replace(small, image=(min(task.image[0], 1024), min(task.image[1], 1024)))
-    for name in _by_size(config):
+    for name in _by_loss(config):
         if fits(small, _recipe(config, name, weight_bytes)):
             parts = [name, f"--kv-bits {small.kv_bits}", f"--context {small.context_tokens}"]
             if small.image is not None:
@@ -75,9 +75,13 @@ def most_context(task: Task, fits: Callable[[Task], bool]) -> int:
     return 256 * low
 
 
-def _by_size(config: ModelConfig) -> list[str]:
-    """Return the recipes from the largest to the smallest."""
-    return sorted((name for name in RECIPES if name != "bf16"), key=lambda name: -recipe_bytes(config, name))
+def _by_loss(config: ModelConfig) -> list[str]:
+    """Return the packed recipes from the least loss to the most, without those that a better one is no larger than."""
+    found: list[str] = []
+    for name in LEAST_LOSS_FIRST:
+        if name != "bf16" and all(recipe_bytes(config, name) < recipe_bytes(config, other) for other in found):
+            found.append(name)
+    return found
 
 
 def _recipe(config: ModelConfig, name: str, weight_bytes: int) -> int:
@@ -92,7 +96,7 @@ def _shrunk(task: Task, side: int) -> Task:
 
 def fitting_recipes(config: ModelConfig, *, available: int) -> str:
     """Say in a sentence which recipe of this model would fit; empty when none does."""
-    name = next((name for name in _by_size(config) if recipe_bytes(config, name) <= available), None)
+    name = next((name for name in _by_loss(config) if recipe_bytes(config, name) <= available), None)
     if name is None:
         return ""
     return f" This model at {name} needs {recipe_bytes(config, name) / GB:.2f} GB; `python -m edge.plan` says more."

@@ -149,6 +149,12 @@ _ALL = (
     Recipe("3bit", "When 4 bits do not fit: a loss that shows, at 0.24 of the size.", "3bit", (_ROUTER_SAFE,)),
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _ALL})
+# Recipes from the least loss on to the most, as measured on the demo checkpoint (docs/measured.md). Size alone would
+# advise 3bit-mixed before 3bit-experts, which is smaller and loses less.
+LEAST_LOSS_FIRST = (
+    *("bf16", "8bit", "6bit", "mxfp8", "5bit", "4bit-experts", "4bit-mixed", "4bit", "3bit-experts"),
+    *("nvfp4", "3bit-mixed", "mxfp4", "3bit"),
+)
 
 
 def recipe_formats(config: ModelConfig, name: str) -> dict[str, Choice]:

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--layers", type=int, nargs="*", default=[2, 4])
     parser.add_argument("--prompts", type=int, default=8, help="text prompts of the built-in ones")
+    parser.add_argument("--no-convert", action="store_true", help="calibrate only: a third of the time")
     arguments = parser.parse_args()
     work: Path = arguments.work
     full = work / "full"
@@ -38,6 +39,8 @@ def main() -> None:
             cut_slice(full, folder, REAL_30B, count)
         calibration, out = work / f"{count}.calib", work / f"out-{count}"
         _measure(f"calibrate, {count} layers", ["calibrate", folder, calibration, "--prompts", prompts])
+        if arguments.no_convert:
+            continue
         _measure(f"mlx, {count} layers", ["mlx", folder, out, "--recipe", "4bit", "--calibration", calibration])
 
 

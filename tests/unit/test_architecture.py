@@ -20,6 +20,7 @@ MAX_KERNEL_LINES = 100
 LAYERS = {
     "edge.errors": 0,
     "edge.lfs": 0,
+    "edge.records": 0,
     "edge.short_names": 1,
     "edge.units": 0,
     "edge.unheeded": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -104,3 +105,14 @@ def test_an_unknown_setting_is_named_with_those_there_are(name: str) -> None:
     with pytest.raises(RequestError, match=r"no such setting of a request\. Known: tools") as caught:
         check_settings({"max_tokens": 1, name: 1})
     assert caught.value.field == name
+
+
+def test_none_counts_as_not_given() -> None:
+    """Programs fill in None for what their users left out, as JSON has null."""
+    names = [one.name for one in fields(Request) if one.name != "messages"]
+    empty = make_request(MESSAGES, dict.fromkeys(names))
+    plain = Request(MESSAGES)
+    assert replace(empty, cancel=plain.cancel) == plain
+    sampling = dict.fromkeys(one.name for one in fields(SamplingParams))
+    assert Request([], sampling=sampling | {"top_k": 3}).sampling == SamplingParams(top_k=3)
+    assert Request([], image={"max_pixels": None}).image == ImageOptions()

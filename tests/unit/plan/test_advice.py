@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
 
 from edge.memory import GB
 from edge.plan.advice import advise, fitting_recipes
 from edge.plan.estimate import Task, estimate
 from edge.plan.family import FAMILY
 from edge.plan.machine import ON_METAL, Machine, parse_mac
+from edge.plan.recipes import LEAST_LOSS_FIRST, RECIPES
 from edge.plan.weights import recipe_bytes
 
 CONFIG = FAMILY["30B-A3B"]
+# The two tables of recipes in docs/measured.md: names and KL.
+TABLES = [
+    [(name, float(kl)) for name, kl in re.findall(r"^\| ([\w-]+) \| [\d.]+ \| ([\d.]+)(?: ± [\d.]+)? \|", part, re.M)]
+    for part in re.findall(r"^\| MLX recipe .+?\n\n", Path("docs/measured.md").read_text(encoding="utf-8"), re.M | re.S)
+]
 WEIGHTS = recipe_bytes(CONFIG, "4bit")
 
 
@@ -53,5 +64,21 @@ def test_where_nothing_helps_nothing_is_told() -> None:
     assert fitting_recipes(CONFIG, available=GB) == ""
 
 
-def test_the_recipe_that_would_fit_is_named() -> None:
-    assert "at 4bit-mixed needs" in fitting_recipes(CONFIG, available=20 * GB)
+@pytest.mark.parametrize(
+    ("gigabytes", "name"), [(20, "4bit-experts"), (18, "3bit-experts"), (15.4, "3bit-experts"), (14.5, "3bit")]
+)
+def test_the_recipe_that_would_fit_and_loses_least_is_named(gigabytes: float, name: str) -> None:
+    """3bit-mixed takes 15.32 GB and loses half as much again as 3bit-experts with 14.64 GB."""
+    assert f"at {name} needs" in fitting_recipes(CONFIG, available=int(gigabytes * GB))
+
+
+def test_every_recipe_has_a_place_among_the_losses() -> None:
+    assert sorted(LEAST_LOSS_FIRST) == sorted(RECIPES)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_order_is_the_measured_one(table: list[tuple[str, float]]) -> None:
+    losses = dict(table)
+    assert len(losses) >= 6
+    order = [losses[name] for name in LEAST_LOSS_FIRST if name in losses]
+    assert all(worse >= 0.9 * better for better, worse in pairwise(order)), table

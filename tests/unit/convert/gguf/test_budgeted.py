@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from convert.budget.errors import Sampled
-from convert.gguf.budgeted import HELPED, choose_types, nearest_type, type_error
+from convert.gguf.budgeted import (
+    HELPED,
+    METADATA_BYTES,
+    choose_types,
+    choose_types_from_shapes,
+    nearest_type,
+    type_error,
+)
 from convert.gguf.encode import encode_rows
-from convert.gguf.plan import Wanted, make_plan
+from convert.gguf.plan import Wanted, describe_types, make_plan
 from convert.gguf.run import write_plan
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES
 from convert.source import Source
@@ -19,6 +26,7 @@ from edge.checkpoint.files.gguf import open_gguf
 from edge.checkpoint.ggml.decode import decode
 from edge.checkpoint.ggml.types import TYPES
 from edge.errors import UsageError
+from edge.plan.family import FAMILY
 from tests.unit.convert.budget.test_spend import Fisher
 from tests.unit.convert.gguf.sources import opened, source_json, write_source
 
@@ -62,6 +70,16 @@ def test_files_stay_under_the_budget_are_as_planned_and_give_bits_where_they_mat
 def test_a_budget_below_the_smallest_types_is_refused(source: Source, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"the smallest types of this model take"):
         choose_types(source.checkpoint, wanted(tmp_path), budget=1000)
+
+
+def test_a_published_model_is_planned_from_its_shapes_alone() -> None:
+    config = FAMILY["30B-A3B"]
+    found = choose_types_from_shapes(config, wanted(Path()), budget=15 * 10**9)
+    stored = describe_types(config, FILE_TYPES["Q4_K_M"], PROJECTOR_TYPES["F16"], found.wanted.types)
+    assert 0.99 * 15e9 < METADATA_BYTES + sum(one.num_bytes for one in stored) <= 15e9
+    assert "no weights were at hand" in found.lines("--size 15GB", 15 * 10**9)[0]
+    with pytest.raises(UsageError, match="the smallest types of this model take"):
+        choose_types_from_shapes(config, wanted(Path()), budget=10**9)
 
 
 def test_importance_lowers_the_weighted_error_at_three_bits() -> None:

@@ -129,3 +129,14 @@ def test_odd_files_are_one_line_or_harmless(
     assert "internal error" not in shown
     assert shown.count("\n") == code
     assert len(shown) < 500
+
+
+def test_a_published_model_is_planned_under_a_budget_without_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "30b.gguf"
+    assert main(["gguf", "30b", str(out), "--fit", "24 GB", "--kv-bits", "8", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "Errors of each type are modelled, as no weights were at hand." in shown
+    assert "bytes in 2 files." in shown
+    assert not out.exists()

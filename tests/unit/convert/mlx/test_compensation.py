@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import mlx.core as mx
@@ -12,7 +13,7 @@ import pytest
 from convert.calibration.experts import middle_of
 from convert.calibration.file import Calibration
 from convert.calibration.forward import LayerPass
-from convert.calibration.moments import MIDDLE_PULL, Floats, damped, own_share, shrunk
+from convert.calibration.moments import MIDDLE_PULL, Floats, damped, levelled, own_share, shrunk
 from convert.calibration.weights import LayerWeights
 from convert.mlx.affine import Packed, numbers_of, quantize_affine
 from convert.mlx.compensate import feedback_of, quantize_compensated
@@ -64,11 +65,12 @@ def rows_of(layer: LayerPass, seed: int) -> Floats:
     return layer.attend(hidden, samples.samples)[1]
 
 
-def blended(own: Floats, shared: Floats, *, pull: float = 1) -> Floats:
+def blended(own: Floats, shared: Floats, *, is_middle: bool = False) -> Floats:
     """As a calibration blends an expert's moments with those of its layer."""
     share = np.float32(own_share(len(own), own.shape[1]))
-    square = shrunk(own.T @ own / np.float32(max(1, len(own))), len(own), pull=pull)
-    others = shrunk(shared.T @ shared / np.float32(len(shared)), len(shared), pull=pull)
+    level = partial(levelled, pull=MIDDLE_PULL) if is_middle else shrunk
+    square = level(own.T @ own / np.float32(max(1, len(own))), len(own))
+    others = level(shared.T @ shared / np.float32(len(shared)), len(shared))
     return damped(share * square + (1 - share) * others)
 
 
@@ -88,7 +90,7 @@ def test_a_starved_expert_loses_no_more_than_with_a_search_on_unlike_tokens(case
         middles, others = middle_of(expert, seen), middle_of(expert, unlike)
         starved = middle_of(expert, chosen[case])
         assert loss_ratio(expert.gate, blended(chosen[case], seen), unlike) <= 1
-        assert loss_ratio(expert.down, blended(starved, middles[100:356], pull=MIDDLE_PULL), others) <= 1
+        assert loss_ratio(expert.down, blended(starved, middles[100:356], is_middle=True), others) <= 1
 
 
 def loss_ratio(matrix: Floats, moments: Floats, rows: Floats) -> float:

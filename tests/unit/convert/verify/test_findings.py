@@ -96,3 +96,21 @@ def test_a_block_without_numbers_is_the_fault(value: float) -> None:
     findings = find_faults(stages, head_kl=value)
     assert [finding.where for finding in findings] == ["layer 2", "vocabulary projection"]
     assert "infinite or no number" in findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (0.010, []),  # measured with the demo's tower at 8 bits
+        (0.030, ["vision merger"]),
+        (1.2, ["vision merger"]),
+    ],
+)
+def test_the_last_merger_errs_more_than_deepstack_levels_without_a_fault(error: float, found: list[str]) -> None:
+    own = {"DeepStack level 0": 0.0027, "DeepStack level 1": 0.0033, "DeepStack level 2": 0.0033}
+    stages = [
+        StageError(label, "DeepStack level", index, value, value, 1.3 * value)
+        for index, (label, value) in enumerate(own.items())
+    ]
+    stages.append(StageError("vision merger", "vision merger", 0, error, error, 2 * error))
+    assert where(stages) == found

@@ -36,6 +36,17 @@ def test_an_answer_reaches_from_the_assistants_turn_to_its_end_mark() -> None:
     assert text.endswith("es schwimmt.<|im_end|>")
 
 
+@pytest.mark.parametrize(("thought", "start"), [("", "Ice"), ("Salt water is denser.", "Salt")])
+def test_an_answer_without_a_thought_begins_behind_the_empty_one(thought: str, start: str) -> None:
+    own = processor("thinking")
+    answer = {"role": "assistant", "content": "Ice floats."} | ({"reasoning_content": thought} if thought else {})
+    sample = make_samples([{"messages": [{"role": "user", "content": "Does ice float?"}, answer]}], own).samples[0]
+    assert sample.answer is not None
+    text = own.tokenizer.decode(sample.prompt.token_ids[slice(*sample.answer)].tolist())
+    assert text.startswith(start)
+    assert text.endswith("Ice floats.<|im_end|>")
+
+
 def test_the_builtin_prompts_are_the_same_each_time() -> None:
     first, second = (make_samples(builtin_conversations(), processor()) for _ in range(2))
     assert first.digest == second.digest

@@ -1,0 +1,99 @@
+"""The memory that decoding really takes stays within what the header promised, at the largest sizes that are taken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge.prompt.media.picture import MAX_DECODE_BYTES, MAX_SOURCE_PIXELS
+
+SLACK_BYTES = 40_000_000
+"""Beside the pixels: a decoder's library and its tables, Python's own memory; 30 MB were measured."""
+
+MEGAPIXELS = (178, 133, 95, 80, 60, 47, 30)
+_WEBP = {"quality": 50, "method": 0}
+KINDS: list[tuple[str, str, dict[str, Any]]] = [
+    *(("PNG", mode, {}) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")),
+    *(("JPEG", mode, {"progressive": slow}) for mode in ("RGB", "L", "CMYK") for slow in (False, True)),
+    ("JPEG", "RGB", {"progressive": True, "subsampling": 0}),
+    *(("WEBP", mode, {**_WEBP, "lossless": exact}) for mode in ("RGB", "RGBA") for exact in (False, True)),
+    *(("TIFF", "RGB", {"compression": how}) for how in ("raw", "tiff_adobe_deflate", "tiff_lzw", "packbits", "jpeg")),
+    *(("TIFF", mode, {"compression": "tiff_lzw"}) for mode in ("L", "RGBA", "CMYK", "I;16", "1")),
+    ("TIFF", "CMYK", {"compression": "raw"}),
+    *((name, mode, {}) for name in ("BMP", "PPM", "TGA", "SGI") for mode in ("RGB", "L")),
+    *((name, "RGB", {}) for name in ("PCX", "QOI", "DIB")),
+    *(("JPEG2000", mode, {}) for mode in ("RGB", "RGBA", "L")),
+    *(("AVIF", mode, {"speed": 10, "quality": 30}) for mode in ("RGB", "RGBA")),
+    ("GIF", "P", {}),
+    ("DDS", "RGBA", {}),
+    ("ICNS", "RGBA", {}),
+]
+BANDS = {"L": 1, "P": 1, "1": 1, "I;16": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
+CHILD = """
+import json, sys
+import PIL.Image
+from edge.errors import EdgeError
+from edge.prompt.media import picture
+from tests.peak_memory import peak_rss_bytes
+PIL.Image.init()
+before = peak_rss_bytes()
+try:
+    planned = picture.decode_peak_bytes(picture.open_still(sys.argv[1], label="x"))
+    picture.load_image(sys.argv[1])
+    print(json.dumps({"planned": planned, "used": peak_rss_bytes() - before}))
+except EdgeError as error:
+    print(json.dumps({"refused": str(error), "used": peak_rss_bytes() - before}))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"), KINDS, ids=[f"{k}-{m}-{'-'.join(map(str, o.values()))}" for k, m, o in KINDS]
+)
+def test_peak_of_the_largest_picture_taken(tmp_path: Path, kind: str, mode: str, options: dict[str, Any]) -> None:
+    for size in MEGAPIXELS:
+        if kind == "JPEG2000" and size > 60:  # written with 30 bytes a pixel, for minutes
+            continue
+        path = tmp_path / f"x.{kind.lower()}"
+        try:
+            _write(path, kind, mode, options, size * 1_000_000)
+        except OSError:  # PIL cannot write every kind as large as that
+            continue
+        said = _decode(path)
+        if "planned" in said:
+            assert said["used"] <= said["planned"] + SLACK_BYTES, (size, said)
+            assert said["used"] <= MAX_DECODE_BYTES, (size, said)
+            return
+        assert said["used"] < 600_000_000, (size, said)  # the file itself, at most, was read
+        assert "Make it smaller" in said["refused"], said
+    pytest.fail("no size was taken")
+
+
+def _write(path: Path, kind: str, mode: str, options: dict[str, Any], pixels: int) -> None:
+    """Write a picture whose first rows are noise, so that the file is not all of one colour, and cheap to write."""
+    width = 16_000 if kind == "WEBP" else 13_000
+    height = min(pixels, MAX_SOURCE_PIXELS) // width
+    shape = (height, width) if BANDS[mode] == 1 else (height, width, BANDS[mode])
+    values = np.full(shape, 200, np.uint16 if mode == "I;16" else np.uint8)
+    values[:256] = np.random.default_rng(0).integers(0, 255, values[:256].shape)
+    if mode in ("1", "P"):
+        picture = Image.fromarray(values, "L").convert(mode)
+    else:
+        picture = Image.fromarray(values, None if mode == "I;16" else mode)
+    picture.save(path, format=kind, **options)
+
+
+def _decode(path: Path) -> dict[str, Any]:
+    """Decode a file in a process of its own; return what it planned and used, or why it refused."""
+    done = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=False)
+    path.unlink()
+    assert done.returncode == 0, done.stderr[-500:]
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
