@@ -32,7 +32,9 @@ class Receipt:
 
 def read_receipt(engine: edge.Engine, path: Path) -> Receipt:
     """Ask for the fields; the thought before them is free."""
-    answer = engine.ask("What does the sign say?", images=[path], schema=SCHEMA, max_tokens=200)
+    answer = engine.ask(
+        "Read the sign and answer as JSON with text and color.", images=[path], schema=SCHEMA, max_tokens=200
+    )
     return Receipt(**answer.json())  # an edge.AnswerError if it was cut off
 
 

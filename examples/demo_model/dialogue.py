@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from typing import Any  # JSON schemas have no narrower type
 
 from . import tasks
+from .asked.wordings import choice
 from .scenes import Scene
+from .talks import further
 from .tasks import Question, plural
 
 Tool = dict[str, Any]
@@ -122,13 +124,17 @@ def picture_call(rng: random.Random, scene: Scene) -> Question:
     """Ask for a tool whose arguments stand in the picture."""
     if scene.sign is not None:
         call = call_text("save_note", {"text": scene.sign.text})
-        return Question("tool_picture", rng.choice(ASK["save_note"]), tasks.sign_thought(scene), call)
+        return Question(
+            "tool_picture", choice(rng, ASK["save_note"], further.SAVE_NOTE), tasks.sign_thought(scene), call
+        )
     shape = rng.choice(scene.things).shape
     found = [thing for thing in scene.things if thing.shape == shape]
     many = plural(shape)
     call = call_text("record_count", {"label": shape, "count": len(found)})
     thought = tasks.counting(scene, found, shape)
-    return Question("tool_picture", rng.choice(ASK["record_count"]).format(labels=many), thought, call)
+    return Question(
+        "tool_picture", choice(rng, ASK["record_count"], further.RECORD_COUNT).format(labels=many), thought, call
+    )
 
 
 def missing_tool(rng: random.Random, name: str) -> Question:
@@ -155,7 +161,7 @@ def small_talk(rng: random.Random, *, has_picture: bool) -> Question:
     """Ask a text-only question; one about a picture only where none is shown."""
     answers = [answer for answer in TALK if not (has_picture and answer == NO_PICTURE)]
     answer = rng.choice(answers)
-    return Question("talk", rng.choice(TALK[answer]), "I answer in words.", answer)
+    return Question("talk", choice(rng, TALK[answer], further.TALK.get(answer, ())), "I answer in words.", answer)
 
 
 def offered(rng: random.Random, names: list[str], *, most: int = 3) -> list[str]:

@@ -17,20 +17,23 @@ from .looks.canvas import CLIP_FRAMES, GRIDS, PATCH_PX, SQUARE, Grid, sides_of, 
 from .looks.scenery import letter_page, varied_scene, varied_sign
 from .looks.unknown import blank, unknown
 from .pictures import picture, seen_as, still
-from .prompt_text import ASSISTANT, IMAGE, USER, image_text, tools_text, turn, turns
+from .prompt_text import ASSISTANT, IMAGE, USER, image_text, offer_text, tools_text, turn, turns
 from .row import Mix, Row, clip_prefix
 from .scenes import Scene, letter_scene, random_scene, sign_scene
 from .talk_rows import animation_row, copying_row, free_tools_row, refusal_row, talk_row
+from .talks.free_tools import FAMILIES, again, random_use
+from .talks.in_a_row import offer, one_call
 from .tasks import Question
 
 LANE_TOKENS = {
-    "image": 128, "sign": 76, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128,
-    "wide_sign": 76, "lists": 330, "plain": 64, "free_tools": 340, "talk": 150, "refusal": 80, "animation": 128,
-    "copying": 192,
+    "image": 128, "sign": 96, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128,
+    "wide_sign": 96, "lists": 330, "plain": 96, "free_tools": 340, "talk": 256, "refusal": 96, "animation": 128,
+    "copying": 192, "offered": 320,
 }  # fmt: skip
 LANES = {
     "image": 2, "sign": 1, "letters": 0, "things": 0, "pair": 2, "video": 2, "tools": 3, "wide": 2, "wide_sign": 1,
     "lists": 1, "plain": 1, "free_tools": 2, "talk": 2, "refusal": 3, "animation": 2, "copying": 3,
+    "offered": 2,
 }  # fmt: skip
 # Kinds whose batches have a grid of their own.
 OWN_GRIDS: dict[str, tuple[Grid, ...]] = {
@@ -39,6 +42,8 @@ OWN_GRIDS: dict[str, tuple[Grid, ...]] = {
 }  # fmt: skip
 VARIED = 0.6  # share of pictures of shapes with any background and size
 FONTS = 0.8  # share of signs in any font
+BESIDE_TOOLS = {"image": 4.0, "lists": 3.0, "sign": 2.0, "pair": 1.0, "video": 1.0}  # what is shown beside tools
+CALLS_BESIDE = 0.15  # share of questions beside a picture that need a tool
 
 
 def _image_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
@@ -106,7 +111,7 @@ def _pair_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
 
     def ask() -> Question:
         if rng.random() < 0.4:
-            return pairs.one_of_two(rng, (first, second))
+            return rephrased.one_of_two(rng, (first, second))
         if pair and rng.random() < 0.5:
             return rephrased.compare(rng, pair)
         return pairs.compare(rng, pair) if pair else pairs.differences(rng, (first, second))
@@ -118,9 +123,15 @@ def _video_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
     """A clip, in half of the rows one in which things come and go."""
     is_mixed = rng.random() < 0.5
     clip = clips.mixed_clip(rng) if is_mixed else clips.random_clip(rng)
-    ask = clips.second_by_second if is_mixed else clips.when
+
+    def ask() -> Question:
+        if is_mixed:
+            return clips.second_by_second(rng, clip)
+        question = clips.when(rng, clip)
+        return question if rng.random() < 0.5 else rephrased.appears(rng, question)
+
     text, seen = clip_prefix(rng, clip, lambda scene: picture(scene, rng, noise))
-    return Row(USER + text, seen, turns(rng, lambda: ask(rng, clip), follow_up=0.0))
+    return Row(USER + text, seen, turns(rng, ask, follow_up=0.0))
 
 
 def _tools_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
@@ -164,9 +175,27 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
             yield turn(rng, dialogue.small_talk(rng, has_picture=scene is not None))
 
 
+def _offered_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
+    """Tools on offer beside what is shown: a question about it needs none of them, now and then one does."""
+    kind = rng.choices(list(BESIDE_TOOLS), list(BESIDE_TOOLS.values()))[0]
+    row = ROWS[kind](rng, noise, mix, grid)
+    use = random_use(rng, rng.choice(list(FAMILIES)))
+    tools = offer(rng, [use], most=rng.randint(1, 3))
+
+    def questions() -> Iterator[tuple[str, Question]]:
+        while True:
+            if rng.random() < CALLS_BESIDE:
+                step = one_call(rng, again(rng, use), tools)[0]
+                yield step.context(), step.answer
+            else:
+                yield next(row.questions)
+
+    return Row(offer_text(tools) + row.prefix, row.seen, questions())
+
+
 ROWS = {
     "image": _image_row, "sign": _sign_row, "letters": _letters_row, "things": _things_row, "pair": _pair_row,
     "video": _video_row, "tools": _tools_row, "wide": _wide_row, "wide_sign": _wide_sign_row, "lists": _lists_row,
     "plain": _plain_row, "free_tools": free_tools_row, "talk": talk_row, "refusal": refusal_row,
-    "animation": animation_row, "copying": copying_row,
+    "animation": animation_row, "copying": copying_row, "offered": _offered_row,
 }  # fmt: skip

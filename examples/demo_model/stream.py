@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing as mp
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any  # JSON, and mp.Queue, which is not generic at run time
 
 from tokenizers import Tokenizer
 
+from .asked.wordings import Practice
 from .choosing import WEIGHTS
 from .pack import Batch, Packer
 
@@ -23,11 +23,13 @@ MIX: dict[str, Any] = {
     "rows": {
         "image": 6, "sign": 10, "letters": 16, "things": 16, "pair": 6, "video": 6, "tools": 1, "wide": 5,
         "wide_sign": 8, "lists": 5, "plain": 8, "free_tools": 2, "talk": 3, "refusal": 1, "animation": 4, "copying": 3,
+        "offered": 3,
     },
     "always": ["image", "sign", "letters", "things"],
     "others": {
         "tools": 0.6, "pair": 0.4, "video": 0.3, "wide": 0.8, "wide_sign": 0.4, "lists": 1.2, "plain": 0.5,
         "free_tools": 1.2, "talk": 1.0, "refusal": 0.3, "animation": 0.5, "copying": 0.8,
+        "offered": 0.5,
     },
     "num_others": 2,
     "pictures": {"image": 20, "sign": 12, "letters": 12, "things": 12},
@@ -72,7 +74,7 @@ def _work(folder: Path, queue: Any, step: int, stride: int) -> None:
 
 def make_step(packer: Packer, step: int) -> list[Batch]:
     """Make the batches of one step."""
-    rng = random.Random(SEED * 1_000_003 + step)
+    rng = Practice(SEED * 1_000_003 + step)
     kinds = list(MIX["always"])
     alone = step < MIX["pictures_until"]
     if step >= MIX["others_from"]:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any  # chat messages are JSON
 
-from . import animations, pairs
+from . import animations, asked_checks, pairs
 from .asked import rephrased
 from .checks import Case, Maker, Message, case_of, image_item, same_call
-from .clips import Clip
+from .clips import Clip, random_clip, when
 from .talks import turns as talks
 from .talks.copying import look_up, repeat
 from .talks.free_tools import FAMILIES, random_use
@@ -23,6 +23,7 @@ from .talks.refusals import refusal
 from .tasks import Question
 
 FRAMES_A_SECOND = 2
+BESIDE_TOOLS = ("all_boxes", "one_place", "yes_no", "colour", "shape", "how_many", "backdrop", "as_json")
 
 
 def single(rng: random.Random, *, step: int, unseen: bool = False) -> Case:
@@ -106,6 +107,26 @@ def compare_new(rng: random.Random) -> Case:
     return case_of([image_item(pair[0]), image_item(pair[1])], rephrased.compare(rng, pair, unseen=True))
 
 
+def one_of_two_new(rng: random.Random) -> Case:
+    """Ask about one of two pictures, in wordings that training never shows."""
+    pair = pairs.changed_pair(rng)
+    return case_of([image_item(pair[0]), image_item(pair[1])], rephrased.one_of_two(rng, pair[:2], unseen=True))
+
+
+def video_new(rng: random.Random) -> Case:
+    """Ask when something appears or what happens, in wordings that training never shows."""
+    clip = random_clip(rng)
+    case = case_of(shown_items(clip), rephrased.appears(rng, when(rng, clip), unseen=True))
+    return replace(case, check=lambda answer: re.findall(r"second (\d+)", answer) == [str(clip.at)])
+
+
+def beside_tools(rng: random.Random) -> Case:
+    """Ask about a picture while tools are on offer that the question does not need."""
+    task = rng.choice(BESIDE_TOOLS)
+    use = random_use(rng, rng.choice(list(FAMILIES)))
+    return replace(asked_checks.TASKS[task](rng), tools=offer(rng, [use], most=rng.randint(1, 3)))
+
+
 def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 
@@ -125,4 +146,7 @@ TASKS: dict[str, Maker] = {
     "refusal": refused,
     "refusal_new": partial(refused, unseen=True),
     "compare_new": compare_new,
+    "one_of_two_new": one_of_two_new,
+    "video_new": video_new,
+    "beside_tools": beside_tools,
 }

@@ -15,11 +15,13 @@ from .pictures import Seen, picture, still
 from .prompt_text import IMAGE, USER, offer_text, part_text, said, turn, turns
 from .row import Mix, Row, clip_prefix
 from .talks import turns as talks
-from .talks.copying import look_up, repeat
+from .talks.copying import look_up, repeat, sort_out
 from .talks.free_tools import FAMILIES, again, random_use
 from .talks.in_a_row import offer, one_call, two_calls, two_uses
 from .talks.refusals import refusal
 from .tasks import Question
+
+SORTING = 0.6  # share of the rows without pictures in which names are sorted
 
 
 def free_tools_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
@@ -70,7 +72,9 @@ def refusal_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
 
 
 def copying_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
-    """No picture: texts to repeat, values to look up."""
+    """No picture: texts to repeat, values to look up, names to sort."""
+    if rng.random() < SORTING:
+        return Row(USER, [], turns(rng, lambda: sort_out(rng), follow_up=0.0))
     return Row(USER, [], turns(rng, lambda: (repeat if rng.random() < 0.5 else look_up)(rng), follow_up=0.0))
 
 

@@ -173,9 +173,9 @@ def test_a_system_text_and_a_thought_of_another_server_are_taken(client: Client)
 
 
 def test_an_answer_ends_at_its_limit_and_at_stop_strings(client: Client) -> None:
-    assert ask(client, "Say something.", thinking=OFF, max_tokens=3).stop_reason == "max_tokens"
-    text = text_of(ask(client, "Say something.", thinking=OFF))
-    stopped = ask(client, "Say something.", thinking=OFF, stop_sequences=["see"])
+    assert ask(client, "What do you see?", thinking=OFF, max_tokens=3).stop_reason == "max_tokens"
+    text = text_of(ask(client, "What do you see?", thinking=OFF))
+    stopped = ask(client, "What do you see?", thinking=OFF, stop_sequences=["see"])
     assert (stopped.stop_reason, stopped.stop_sequence, text_of(stopped)) == (
         "stop_sequence",
         "see",

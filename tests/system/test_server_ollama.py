@@ -124,9 +124,9 @@ def test_logprobs_are_sent(client: ollama.Client) -> None:
 
 def test_an_answer_ends_at_its_limit_and_at_stop_strings(client: ollama.Client) -> None:
     options = {"temperature": 0, "num_predict": 3}
-    assert client.generate("demo", "Say something.", think=False, options=options).done_reason == "length"
-    text = ask(client, "Say something.", think=False).message.content
-    stopped = client.generate("demo", "Say something.", think=False, options={**GREEDY, "stop": ["see"]})
+    assert client.generate("demo", "What do you see?", think=False, options=options).done_reason == "length"
+    text = ask(client, "What do you see?", think=False).message.content
+    stopped = client.generate("demo", "What do you see?", think=False, options={**GREEDY, "stop": ["see"]})
     assert (stopped.response, stopped.done_reason) == (text[: text.index("see")], "stop")
 
 

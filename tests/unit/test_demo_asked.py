@@ -11,12 +11,14 @@ import pytest
 
 from examples.demo_model import asked_checks, choosing
 from examples.demo_model.asked import as_json, careful, everything, how_many, nothing, rephrased, which, yes_no
-from examples.demo_model.asked.wordings import Wordings
+from examples.demo_model.asked.manner import spoken
+from examples.demo_model.asked.wordings import Practice, Wordings, bare
 from examples.demo_model.scenes import Scene, Sign, Thing
+from examples.demo_model.talks import copying, free_tools, refusals
 from examples.demo_model.tasks import NOTHING_KNOWN, Question
 
 WHITE = (255, 255, 255)
-MODULES = (as_json, careful, everything, how_many, nothing, rephrased, which, yes_no)
+MODULES = (as_json, careful, everything, how_many, nothing, rephrased, which, yes_no, copying, refusals)
 
 
 def thing(shape: str, colour: str, cell: int) -> Thing:
@@ -39,6 +41,42 @@ def test_every_question_has_six_wordings_for_training_and_two_others_for_testing
         assert len(wordings.seen) >= 6
         assert len(wordings.unseen) >= 2
         assert not set(wordings.seen) & set(wordings.unseen)
+
+
+def every_wording() -> dict[str, Wordings]:
+    found = {f"{module.__name__}.{name}": value for module in MODULES for name, value in vars(module).items()}
+    families = {f"tools of {name}": family.questions for name, family in free_tools.FAMILIES.items()}
+    return {name: value for name, value in (found | families).items() if isinstance(value, Wordings)}
+
+
+@pytest.mark.parametrize("name", every_wording())
+def test_training_says_a_question_in_many_ways_and_never_in_one_kept_for_testing(name: str) -> None:
+    kept = {bare(text) for wordings in every_wording().values() for text in wordings.unseen}
+    wordings, rng = every_wording()[name], Practice(7)
+    said = {wordings.template(rng) for _ in range(1200)}
+    assert len(said) > 100
+    assert not {text for text in said if bare(text) in kept}
+    assert not {text for text in said - set(wordings.seen) if wordings.holds_unseen(text)}
+
+
+@pytest.mark.parametrize("name", every_wording())
+def test_every_manner_keeps_the_places_of_a_wording(name: str) -> None:
+    wordings, rng = every_wording()[name], random.Random(3)
+    for text in (*wordings.seen, *wordings.more):
+        said = spoken(rng, text)
+        assert re.findall(r"\{\w*\}", said) == re.findall(r"\{\w*\}", text)
+
+
+def test_held_out_questions_use_no_wording_of_training_alone() -> None:
+    for wordings in every_wording().values():
+        rng = random.Random(5)
+        assert {wordings.template(rng) for _ in range(60)} <= set(wordings.seen)
+        assert not set(wordings.more) & set(wordings.unseen)
+
+
+def test_a_wording_kept_for_testing_is_known_in_any_case_and_without_its_marks() -> None:
+    assert yes_no.IS_THERE.holds_unseen("hey, does the image contain {a}")
+    assert not yes_no.IS_THERE.holds_unseen("Does the image contain it?")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +175,13 @@ def test_a_careful_thought_goes_through_all_nine_places_before_the_usual_one() -
             "I count the orange objects: red circle 0 at the top left, orange star 1 in the center, blue circle 1 "
             "at the bottom right.",
         ),
+        (
+            which.which_colour,
+            "What color is the circle?",
+            "I count the circles: red circle 1 at the top left, orange star 1 in the center, blue circle 2 "
+            "at the bottom right. red new, blue new.",
+        ),
+        (which.which_shape, "Which shapes do you see?", "red circle new, orange star new, blue circle again."),
         (
             yes_no.yes_no,
             "Is the red circle at the top left?",

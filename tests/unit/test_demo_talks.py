@@ -11,6 +11,7 @@ import jinja2
 import pytest
 
 from examples.demo_model import animations, choosing, dialogue, held_out, prompt_text, rows, talk_checks, talk_rows
+from examples.demo_model.asked.wordings import Practice
 from examples.demo_model.checks import Case
 from examples.demo_model.clips import Clip
 from examples.demo_model.looks.canvas import SQUARE
@@ -108,6 +109,16 @@ def test_an_answer_that_copies_stands_in_its_question() -> None:
             assert question.answer in question.text
 
 
+def test_sorting_names_tells_each_colour_or_shape_once_in_the_order_in_which_it_came_new() -> None:
+    for seed in range(200):
+        question = copying.sort_out(random.Random(seed))
+        steps = [step.split() for step in (question.thought or "").removesuffix(".").split(", ")]
+        told = re.findall(r"\w+", re.sub(r"\b(I see|an?|and)\b", "", question.answer))
+        new = [step for step in steps if step[-1] == "new"]
+        assert len(set(told)) == len(told) == len(new)
+        assert all(word in step for word, step in zip(told, new, strict=True))
+
+
 def test_refusals_for_testing_have_other_wordings_and_topics() -> None:
     seen = {refusals.refusal(random.Random(seed)).text for seed in range(800)}
     unseen = {refusals.refusal(random.Random(seed), unseen=True).text for seed in range(200)}
@@ -129,6 +140,14 @@ def test_an_animation_has_frames_held_unevenly_and_pairs_that_change_within() ->
     gaps = [{round(b - a, 3) for a, b in zip(one.times_s, one.times_s[1:], strict=False)} for one in made]
     assert sum(len(gap) > 1 for gap in gaps) > 20
     assert sum(first != second for one in made for _, first, second in one.pairs) > 50
+
+
+def test_beside_tools_most_questions_need_none_and_some_need_one() -> None:
+    row = rows.ROWS["offered"](Practice(3), 0.0, choosing.WEIGHTS, SQUARE)
+    assert row.prefix.startswith("<|im_start|>system\n# Tools")
+    assert row.seen
+    calls = [question.answer.startswith("<tool_call>") for _, question in (next(row.questions) for _ in range(200))]
+    assert 10 < sum(calls) < 60
 
 
 @pytest.mark.parametrize("task", list(held_out.TASKS))

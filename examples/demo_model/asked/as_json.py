@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from .. import tasks
 from ..scenes import Scene, Thing
 from ..tasks import Question
+from . import further_json
 from .everything import placed
 from .wordings import Wordings
 
@@ -26,29 +27,34 @@ PLAIN = Wordings(
     ("List all shapes as JSON.", "Describe the picture as JSON.", "Answer in JSON: what is in the picture?",
      "Give me all objects as JSON.", "What do you see? Answer as JSON.", "Write the shapes as a JSON list."),
     ("Return the objects in JSON.", "List what you see as JSON."),
+    further_json.PLAIN,
 )  # fmt: skip
 WITH_KEYS = Wordings(
     ("List all shapes as JSON with the keys {keys}.", "Describe each object as JSON with {keys}.",
      "Give a JSON list of objects with the fields {keys}.", "What do you see? Answer as JSON with the keys {keys}.",
      "Write each shape as JSON with the keys {keys}.", "Answer as a JSON list. Each item has {keys}."),
     ("Return JSON objects with {keys} for every shape.", "Output a JSON list whose items have {keys}."),
+    further_json.WITH_KEYS,
 )  # fmt: skip
 BY_EXAMPLE = Wordings(
     ("List all shapes as JSON like {example}.", "Answer in this form: {example}", "Use this JSON: {example}",
      "Describe the objects as {example}.", "Write the shapes as JSON: {example}", "What do you see? Format: {example}"),
     ("Reply with JSON of this form: {example}", "List the objects. Schema: {example}"),
+    further_json.BY_EXAMPLE,
 )  # fmt: skip
 SIGN = Wordings(
     ("Give the text as JSON with the keys {keys}.", "Read the sign and answer as JSON with {keys}.",
      "Answer as JSON with the fields {keys}.", "What does it say? Answer as JSON with the keys {keys}.",
      "Write the sign as JSON with {keys}.", "Describe the sign as JSON with the keys {keys}."),
     ("Return JSON with {keys} for the sign.", "Output the sign as JSON, keys {keys}."),
+    further_json.SIGN,
 )  # fmt: skip
 COUNT = Wordings(
     ("How many {many} are there? Answer as JSON with the key {key}.", "Count the {many} and answer as {example}.",
      "Give the number of {many} as JSON with the key {key}.", "Answer as JSON like {example}: how many {many}?",
      "How many {many} do you see? Use the JSON {example}.", "Write the number of {many} as JSON, key {key}."),
     ("Return the number of {many} in JSON under {key}.", "How many {many}? Reply as {example}."),
+    further_json.COUNT,
 )  # fmt: skip
 
 

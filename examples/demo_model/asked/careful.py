@@ -11,6 +11,7 @@ from dataclasses import replace
 from .. import tasks
 from ..scenes import PLACES, Scene
 from ..tasks import Question
+from . import further
 from .how_many import how_many
 from .wordings import Wordings
 from .yes_no import yes_no
@@ -20,6 +21,7 @@ CARE = Wordings(
      "Think carefully: {question}", "Look at every place. {question}", "{question} Think long about it.",
      "Think step by step. {question}"),
     ("{question} Think it through.", "Take your time and think: {question}"),
+    further.CARE,
 )  # fmt: skip
 
 

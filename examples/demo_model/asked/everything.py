@@ -15,6 +15,7 @@ from dataclasses import replace
 from .. import tasks
 from ..scenes import COLOURS, SHAPES, SIZE_PX, Scene, Thing
 from ..tasks import NOTHING_KNOWN, Question, boxes_json, relative_box
+from . import further
 from .wordings import Wordings
 
 ALL_BOXES = Wordings(
@@ -23,24 +24,35 @@ ALL_BOXES = Wordings(
      "Locate all shapes. Answer in JSON.", "Box everything.", "Where is everything? bbox",
      "Detect all objects and output their bounding boxes as JSON."),
     ("Give a bounding box for each object as JSON.", "Locate each object, output the bbox coordinates in JSON."),
+    further.ALL_BOXES,
 )  # fmt: skip
 ALL_POINTS = Wordings(
     ("Point to everything. Answer with point_2d JSON.", "Give a point on each shape as JSON.",
      "Locate all objects with points. Answer in JSON.", "Mark all shapes with point_2d in JSON format.",
      "Point to all objects.", "Report the point coordinates of everything in JSON."),
     ("Point at each object and answer in JSON.", "Output a point_2d for every shape."),
+    further.ALL_POINTS,
 )  # fmt: skip
 ONE_POINT = Wordings(
     ("Point to the {name}.", "Point to the {name}. Answer with point_2d JSON.", "Give a point on the {name} as JSON.",
      "Locate the {name} with a point. Answer in JSON.", "Mark the {name} with point_2d in JSON format.",
      "Report the point coordinates of the {name} in JSON."),
     ("Point at the {name} and answer in JSON.", "Output the point_2d of the {name}."),
+    further.ONE_POINT,
 )  # fmt: skip
 ONE_BOX = Wordings(
     ("Where is the {name}? Answer with bbox_2d JSON.", "Locate the {name}. Answer in JSON.", "Box the {name}.",
      "Give the bounding box of the {name} as JSON.", "Detect the {name} and output its bbox_2d as JSON.",
      "Where is the {name}? bbox", "Find the {name}. Report bbox coordinates in JSON format."),
     ("Locate the {name}, output its bbox coordinates using JSON format.", "Draw a box around the {name}."),
+    further.ONE_BOX,
+)  # fmt: skip
+EVERY = Wordings(
+    ("Locate every {shape}. Report bbox coordinates in JSON format.", "Give the boxes of each {shape} as JSON.",
+     "Where is every {shape}? Answer with bbox_2d JSON.", "Give the bounding box of each {shape} as JSON.",
+     "Find every {shape}. Report bbox coordinates in JSON format.", "Locate each {shape}. Answer in JSON."),
+    ("Detect each {shape}, output the boxes in JSON.", "Draw boxes around every {shape}."),
+    further.EVERY,
 )  # fmt: skip
 
 
@@ -63,8 +75,9 @@ def all_points(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Que
 def every(rng: random.Random, scene: Scene) -> Question:
     """Ask for the boxes of every thing of one shape, with the thought of `all_boxes`."""
     question = tasks.box_all(rng, scene)
-    found = [thing for thing in scene.things if thing.shape in question.text]
-    return replace(question, thought=measured(found, relative_box))
+    shape = next(thing.shape for thing in scene.things if thing.shape in question.text)
+    found = [thing for thing in scene.things if thing.shape == shape]
+    return replace(question, text=EVERY.pick(rng, shape=shape), thought=measured(found, relative_box))
 
 
 def one_place(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:

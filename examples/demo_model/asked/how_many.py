@@ -10,6 +10,7 @@ import random
 from .. import tasks
 from ..scenes import COLOURS, SHAPES, Scene
 from ..tasks import NOTHING_KNOWN, Question, counting, plural, there_are
+from . import further
 from .wordings import Wordings
 
 HOW_MANY = Wordings(
@@ -17,21 +18,25 @@ HOW_MANY = Wordings(
      "How many {many} are in the picture?", "What is the number of {many}?", "Tell me how many {many} there are.",
      "How many {many} does the picture show?"),
     ("How many {many} can you find?", "Give me the number of {many}."),
+    further.HOW_MANY,
 )  # fmt: skip
 LETTERS = Wordings(
     ("How many {many} are there?", "How many {many} does it have?", "Count the {many}.", "How many {many} do you see?",
      "How many {many} are on the sign?", "How long is the text in {many}?"),
     ("How many {many} can you read?", "Give me the number of {many}."),
+    further.LETTERS,
 )  # fmt: skip
 ANYTHING = Wordings(
     ("Is there anything in the picture?", "Is anything there?", "Do you see anything?", "Is there anything to see?",
      "Can you see anything?", "Does the picture show anything?"),
     ("Is there something in the image?", "Is anything in it?"),
+    further.ANYTHING,
 )  # fmt: skip
 EMPTY = Wordings(
     ("Is the picture empty?", "Is the image empty?", "Is it an empty picture?", "Is this picture blank?",
      "Is the picture blank?", "Is nothing in the picture?"),
     ("Is this image blank?", "Is there nothing to see?"),
+    further.EMPTY,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from .. import tasks
 from ..scenes import COLOURS, SHAPES, Scene
 from ..tasks import NOTHING_KNOWN, Question, counting, there_are
-from . import everything, how_many, rephrased, yes_no
+from . import everything, further, how_many, rephrased, yes_no
 from .as_json import PLAIN, fenced, keys_of
 from .wordings import Wordings
 
@@ -21,6 +21,7 @@ OTHER = Wordings(
     ("What is this a picture of?", "Which animal is this?", "Who is in the picture?", "What is in the photo?",
      "Where was this photo taken?", "What is happening here?", "What kind of picture is this?"),
     ("What does the photo show?", "Is this a photo of a person?"),
+    further.OTHER,
 )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import random
 
 from .. import tasks
 from ..scenes import COLOURS, PLACES, SHAPES, Scene, Thing
-from ..tasks import Question, counting, listing, plural, with_article
+from ..tasks import Question, counting, plural, with_article
+from . import further
 from .wordings import Wordings
 
 COLOUR_OF = Wordings(
@@ -18,26 +19,31 @@ COLOUR_OF = Wordings(
      "Tell me the color of the {shape}.", "The {shape} has which color?", "In which color is the {shape}?",
      "What colour is the {shape}?"),
     ("Name the color of the {shape}.", "Which color is the {shape}?"),
+    further.COLOUR_OF,
 )  # fmt: skip
 SHAPE_OF = Wordings(
     ("What shape is {colour}?", "Which shape is {colour}?", "What is {colour}?", "Which thing is {colour}?",
      "What shape is the {colour} thing?", "What is the {colour} object?", "Name the {colour} shape."),
     ("Which object is {colour}?", "What kind of shape is {colour}?"),
+    further.SHAPE_OF,
 )  # fmt: skip
 AT_PLACE = Wordings(
     ("What is {place}?", "What do you see {place}?", "Which shape is {place}?", "What is there {place}?",
      "Tell me what is {place}.", "Which object is {place}?"),
     ("What can be seen {place}?", "Name the thing {place}."),
+    further.AT_PLACE,
 )  # fmt: skip
 ALL_COLOURS = Wordings(
     ("Which colors do you see?", "What colors are there?", "Name the colors.", "Which colors are in the picture?",
      "List the colors.", "What colors do the shapes have?"),
     ("Tell me all colors.", "Which colors can be seen?"),
+    further.ALL_COLOURS,
 )  # fmt: skip
 ALL_SHAPES = Wordings(
     ("Which shapes do you see?", "What shapes are there?", "Name the shapes.", "Which shapes are in the picture?",
      "List the shapes.", "What kinds of shapes do you see?"),
     ("Tell me all shapes.", "Which shapes can be seen?"),
+    further.ALL_SHAPES,
 )  # fmt: skip
 
 
@@ -49,14 +55,20 @@ def which_colour(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Q
         return Question("colour", text, tasks.sign_thought(scene), f"The {word} is {scene.sign.colour}.")
     if rng.random() < 0.25:
         text, seen = ALL_COLOURS.pick(rng, unseen=unseen), dict.fromkeys(thing.colour for thing in scene.things)
-        return Question("colour", text, f"{listing(scene.things)}.", f"I see {joined(list(seen))}.")
+        thought = sorted_out([(thing.name, thing.colour) for thing in scene.things])
+        return Question("colour", text, thought, f"I see {joined(list(seen))}.")
     shape = rng.choice(SHAPES) if rng.random() < 0.15 else rng.choice(scene.things).shape
     found = [thing for thing in scene.things if thing.shape == shape]
     seen = dict.fromkeys(thing.colour for thing in found)
     answer = f"The {plural(shape) if len(found) > 1 else shape} {_are(found)} {joined(list(seen))}."
     text = COLOUR_OF.pick(rng, unseen=unseen, shape=plural(shape) if len(found) > 1 and rng.random() < 0.2 else shape)
     text = text.replace(f"is the {plural(shape)}", f"are the {plural(shape)}")
-    return Question("colour", text, counting(scene, found, shape), answer if found else f"There is no {shape}.")
+    thought = counting(scene, found, shape)
+    if not found:
+        return Question("colour", text, thought, f"There is no {shape}.")
+    return Question(
+        "colour", text, f"{thought} {sorted_out([(thing.colour, thing.colour) for thing in found])}", answer
+    )
 
 
 def which_shape(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
@@ -69,7 +81,8 @@ def which_shape(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Qu
     if way < 0.2:
         text, seen = ALL_SHAPES.pick(rng, unseen=unseen), dict.fromkeys(thing.shape for thing in scene.things)
         answer = f"I see {joined([with_article(shape) for shape in seen])}."
-        return Question("shape", text, f"{listing(scene.things)}.", answer)
+        thought = sorted_out([(thing.name, thing.shape) for thing in scene.things])
+        return Question("shape", text, thought, answer)
     if way < 0.5:
         place = rng.choice(PLACES) if rng.random() < 0.25 else rng.choice(scene.things).place
         there = next((thing.name for thing in scene.things if thing.place == place), None)
@@ -86,6 +99,15 @@ def which_shape(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Qu
 def joined(words: list[str]) -> str:
     """Join words by commas and a last `and`."""
     return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1] if words else "nothing"
+
+
+def sorted_out(named: list[tuple[str, str]]) -> str:
+    """Write each name with whether what matters of it is new: the answer tells the new ones."""
+    steps, known = [], set[str]()
+    for name, word in named:
+        steps.append(f"{name} {'again' if word in known else 'new'}")
+        known.add(word)
+    return f"{', '.join(steps) or 'none'}."
 
 
 def _are(found: list[Thing]) -> str:

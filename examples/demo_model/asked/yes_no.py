@@ -12,6 +12,7 @@ from collections import Counter
 from .. import tasks
 from ..scenes import COLOURS, PLACES, SHAPES, Scene
 from ..tasks import Question, counting, plural, there_are, with_article
+from . import further
 from .wordings import Wordings
 
 IS_THERE = Wordings(
@@ -19,21 +20,25 @@ IS_THERE = Wordings(
      "Does the picture show {a}?", "Is {a} there?", "Are there any {many}?", "Do you see any {many}?",
      "Is there {a}? Answer yes or no."),
     ("Does the image contain {a}?", "Can you find {a}?", "Are any {many} in the picture?"),
+    further.IS_THERE,
 )  # fmt: skip
 ANY_COLOUR = Wordings(
     ("Is there anything {colour}?", "Is something {colour}?", "Is anything in the picture {colour}?",
      "Do you see anything {colour}?", "Is there a {colour} thing?", "Is there something {colour} here?"),
     ("Does the picture show anything {colour}?", "Can you see something {colour}?"),
+    further.ANY_COLOUR,
 )  # fmt: skip
 ANY_TEXT = Wordings(
     ("Is there any text?", "Is there a text in the picture?", "Do you see any text?", "Is something written here?",
      "Are there any letters?", "Is there a sign?", "Can you see a word?"),
     ("Does the picture contain text?", "Is there anything to read?"),
+    further.ANY_TEXT,
 )  # fmt: skip
 IN_PLACE = Wordings(
     ("Is the {name} {place}?", "Do you see the {name} {place}?", "Is the {name} {place} in the picture?",
      "Can the {name} be seen {place}?", "The {name} is {place}, right?", "Does the {name} stand {place}?"),
     ("Is it true that the {name} is {place}?", "Would you say the {name} is {place}?"),
+    further.IN_PLACE,
 )  # fmt: skip
 
 

@@ -9,25 +9,32 @@ from __future__ import annotations
 import json
 import random
 
-from ..asked.wordings import Wordings
+from ..asked.which import joined, sorted_out
+from ..asked.wordings import Wordings, choice
 from ..dialogue import CITIES, MESSAGES, PEOPLE
-from ..tasks import Question
+from ..scenes import COLOURS, SHAPES
+from ..tasks import Question, with_article
+from . import further
 from .free_tools import ITEMS, made_up
 
 REPEAT = Wordings(
     ("Repeat: {text}", "Say this: {text}", "Repeat after me: {text}", "Write this again: {text}", "Copy this: {text}",
      "Say {text}", "Please repeat: {text}"),
     ("Echo this: {text}", "Write exactly this: {text}"),
+    further.REPEAT,
 )  # fmt: skip
 LOOK_UP = Wordings(
     ("{data} What is {key}?", "{data} Which value has {key}?", "What is {key} in {data}?", "Read {key} from {data}",
      "{data} Tell me {key}.", "Look up {key}: {data}"),
     ("{data} Give me {key}.", "Find {key} in {data}"),
+    further.LOOK_UP,
 )  # fmt: skip
 KEYS = (
     "name", "city", "time", "price", "temp", "sky", "item", "place", "color", "shape", "count", "text", "id", "state",
     "minutes", "to", "location", "query", "wind", "result",
 )  # fmt: skip
+SORT = ("{names}. Which {asked}?", "Which {asked} are these: {names}", "{names}: name the {asked}.",
+        "List the {asked}: {names}", "{asked} of {names}?")  # fmt: skip
 
 
 def repeat(rng: random.Random, *, unseen: bool = False) -> Question:
@@ -48,10 +55,24 @@ def look_up(rng: random.Random, *, unseen: bool = False) -> Question:
     return Question("look_up", LOOK_UP.pick(rng, unseen=unseen, data=data, key=key), "I look it up.", str(values[key]))
 
 
+def sort_out(rng: random.Random) -> Question:
+    """Ask which colours or shapes some named things have, each once: the thought tells new ones from known ones."""
+    colours, shapes = rng.sample(list(COLOURS), rng.randint(1, 4)), rng.sample(list(SHAPES), rng.randint(1, 4))
+    named = [(rng.choice(colours), rng.choice(shapes)) for _ in range(rng.randint(1, 6))]
+    index, asked = rng.choice(((0, "colors"), (1, "shapes")))
+    words = [pair[index] for pair in named]
+    names = [f"{colour} {shape}" for colour, shape in named]
+    thought = sorted_out(list(zip(names if rng.random() < 0.6 else words, words, strict=True)))
+    told = [with_article(word) if index else word for word in dict.fromkeys(words)]
+    text = rng.choice(SORT).format(names=", ".join(names), asked=asked)
+    return Question("sort_out", text, thought, f"I see {joined(told)}.")
+
+
 def _word(rng: random.Random) -> str:
     way = rng.random()
     if way < 0.45:
         return made_up(rng) if rng.random() < 0.6 else made_up(rng).lower()
     if way < 0.7:
         return str(rng.randint(0, 9999)) if rng.random() < 0.7 else f"{rng.randint(0, 99)}:{rng.randint(10, 59)}"
-    return rng.choice(rng.choice((CITIES, PEOPLE, MESSAGES, ITEMS)))
+    lists = (CITIES, PEOPLE, MESSAGES, ITEMS)
+    return rng.choice(choice(rng, lists, (further.CITIES, further.PEOPLE, further.MESSAGES, further.ITEMS)))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from ..asked.wordings import Wordings
+from ..asked.wordings import Practice, Wordings, choice
 from ..dialogue import CITIES, MESSAGES, PEOPLE, Tool, call_text, call_thought, declare
 from ..tasks import Question
+from . import further
 
 Arguments = dict[str, str | int]
 HELD_OUT_CITIES = ("Munich", "Milan", "Lyon", "Bern", "Porto", "Geneva", "Osaka", "Denver")
@@ -62,7 +63,8 @@ FAMILIES = {
         (CITY,),
         Wordings(("What is the weather in {}?", "How is the weather in {}?", "Tell me the weather in {}.",
                   "Is it raining in {}?", "What's the weather like in {}?", "How warm is it in {}?", "Weather in {}?"),
-                 ("Is it sunny in {}?", "Give me the weather for {}.", "How cold is it in {}?")),
+                 ("Is it sunny in {}?", "Give me the weather for {}.", "How cold is it in {}?"),
+                 further.WEATHER),
     ),
     "time": Family(
         ("get_time", "clock", "current_time", "time_in", "get_local_time"),
@@ -70,7 +72,8 @@ FAMILIES = {
         (CITY,),
         Wordings(("What time is it in {}?", "Tell me the time in {}.", "How late is it in {}?",
                   "What is the time in {}?", "Which time is it in {}?", "Time in {}?"),
-                 ("Give me the time in {}.", "What's the local time in {}?")),
+                 ("Give me the time in {}.", "What's the local time in {}?"),
+                 further.TIME),
     ),
     "search": Family(
         ("search", "web_search", "find", "look_up", "search_web"),
@@ -78,7 +81,8 @@ FAMILIES = {
         ((("query", "q", "text", "term"), "string"),),
         Wordings(("Search for {}.", "Look up {}.", "Find {} on the web.", "Search the web for {}.",
                   "Please look up {}.", "What does the web say about {}?"),
-                 ("Do a search for {}.", "Can you look up {}?")),
+                 ("Do a search for {}.", "Can you look up {}?"),
+                 further.SEARCH),
     ),
     "price": Family(
         ("get_price", "price_of", "lookup_price", "stock_price"),
@@ -86,7 +90,8 @@ FAMILIES = {
         ((("item", "name", "product", "symbol"), "string"),),
         Wordings(("What is the price of {}?", "How much is {}?", "What does {} cost?", "Tell me the price of {}.",
                   "Look up the price of {}.", "Price of {}?"),
-                 ("How much does {} cost?", "Get me the price of {}.")),
+                 ("How much does {} cost?", "Get me the price of {}."),
+                 further.PRICE),
     ),
     "timer": Family(
         ("set_timer", "start_timer", "timer"),
@@ -94,7 +99,8 @@ FAMILIES = {
         ((("minutes", "duration", "min"), "integer"),),
         Wordings(("Set a timer for {} minutes.", "Start a timer of {} minutes.", "Please set a timer for {} minutes.",
                   "Wake me in {} minutes.", "Timer for {} minutes.", "Remind me in {} minutes."),
-                 ("I need a timer for {} minutes.", "Count down {} minutes.")),
+                 ("I need a timer for {} minutes.", "Count down {} minutes."),
+                 further.TIMER),
     ),
     "message": Family(
         ("send_message", "write_message", "send_text", "message"),
@@ -102,7 +108,8 @@ FAMILIES = {
         ((("to", "recipient", "name", "person"), "string"), (("text", "message", "body"), "string")),
         Wordings(("Send a message to {}: {}", "Write to {}: {}", "Tell {} this: {}", "Text {}: {}",
                   "Please write {} a message: {}", "Message {}: {}"),
-                 ("Let {} know: {}", "Send {} this text: {}")),
+                 ("Let {} know: {}", "Send {} this text: {}"),
+                 further.MESSAGE),
     ),
     "list": Family(
         ("add_item", "add_to_list", "shopping_list", "put_on_list"),
@@ -110,7 +117,8 @@ FAMILIES = {
         ((("item", "name", "what"), "string"),),
         Wordings(("Add {} to the list.", "Put {} on the list.", "Add {} to my shopping list.", "We need {}.",
                   "Write {} on the list.", "Please add {}."),
-                 ("I want {} on the list.", "Note {} for shopping.")),
+                 ("I want {} on the list.", "Note {} for shopping."),
+                 further.LIST),
     ),
     "light": Family(
         ("switch_light", "set_light", "light"),
@@ -118,7 +126,8 @@ FAMILIES = {
         ((("room", "place"), "string"), (("state", "value"), "string")),
         Wordings(("Switch the light in the {} {}.", "Turn the light in the {} {}.", "Light in the {}: {}.",
                   "Please switch the {} light {}.", "Turn the {} light {}.", "Make the light in the {} {}."),
-                 ("I want the light in the {} {}.", "Set the {} light to {}.")),
+                 ("I want the light in the {} {}.", "Set the {} light to {}."),
+                 further.LIGHT),
     ),
 }  # fmt: skip
 
@@ -142,9 +151,7 @@ def random_use(rng: random.Random, family: str, *, unseen: bool = False) -> Use:
         spellings[rng.choice(names)] = json_type
     tool = declare(rng.choice(kind.names), rng.choice(kind.descriptions), **spellings)
     values = _values(rng, family, unseen=unseen)
-    return Use(
-        family, tool, rng.choice(kind.questions.unseen if unseen else kind.questions.seen).format(*values), values
-    )
+    return Use(family, tool, kind.questions.template(rng, unseen=unseen).format(*values), values)
 
 
 def again(rng: random.Random, use: Use, *, unseen: bool = False) -> Use:
@@ -155,17 +162,19 @@ def again(rng: random.Random, use: Use, *, unseen: bool = False) -> Use:
 
 def made_up(rng: random.Random) -> str:
     """Make up a name of two or three syllables."""
+    if isinstance(rng, Practice) and rng.random() < 0.6:
+        return "".join(rng.choices(further.SYLLABLES, k=rng.randint(1, 3))).capitalize()
     return "".join(rng.choices(SYLLABLES, k=rng.randint(2, 3))).capitalize()
 
 
 def _values(rng: random.Random, family: str, *, unseen: bool) -> tuple[str | int, ...]:
     if family in ("weather", "time"):
-        cities = HELD_OUT_CITIES if unseen else CITIES
-        return (rng.choice(cities) if rng.random() < 0.6 else made_up(rng),)
+        city = rng.choice(HELD_OUT_CITIES) if unseen else choice(rng, CITIES, further.CITIES)
+        return (city if rng.random() < 0.6 else made_up(rng),)
     if family == "timer":
         return (rng.randint(2, 90),)
     if family == "message":
-        return rng.choice(PEOPLE), rng.choice(MESSAGES)
+        return choice(rng, PEOPLE, further.PEOPLE), choice(rng, MESSAGES, further.MESSAGES)
     if family == "light":
-        return rng.choice(ROOMS), rng.choice(("on", "off"))
-    return (rng.choice(ITEMS) if rng.random() < 0.5 else made_up(rng),)
+        return choice(rng, ROOMS, further.ROOMS), rng.choice(("on", "off"))
+    return (choice(rng, ITEMS, further.ITEMS) if rng.random() < 0.5 else made_up(rng),)

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import random
 
-from ..asked.wordings import Wordings
+from ..asked.wordings import Practice, Wordings, choice
 from ..dialogue import CANNOT
 from ..tasks import Question
+from . import further
+from .free_tools import made_up
+
+MADE_UP = 0.15  # share of topics that mean nothing, in training
 
 ASK = Wordings(
     ("What is the capital of {}?", "Who is the king of {}?", "Tell me about {}.", "Write a poem about {}.",
@@ -20,6 +24,7 @@ ASK = Wordings(
      "Can you help me with {}?"),
     ("Write an essay on {}.", "What is the history of {}?", "Give me advice on {}.", "How does {} work?",
      "Summarize {}."),
+    further.ASK,
 )  # fmt: skip
 TOPICS = (
     "France", "Spain", "love", "water", "the moon", "music", "money", "physics", "the internet", "Einstein", "football",
@@ -31,6 +36,7 @@ SUMS = Wordings(
     ("What is {a} + {b}?", "What is {a} times {b}?", "{a} - {b} = ?", "Add {a} and {b}.", "Divide {a} by {b}.",
      "How much is {a} plus {b}?"),
     ("What is the sum of {a} and {b}?", "Multiply {a} by {b}."),
+    further.SUMS,
 )  # fmt: skip
 
 
@@ -39,6 +45,8 @@ def refusal(rng: random.Random, *, unseen: bool = False) -> Question:
     if rng.random() < 0.15:
         text = SUMS.pick(rng, unseen=unseen, a=str(rng.randint(2, 99)), b=str(rng.randint(2, 99)))
     else:
-        topic = rng.choice(HELD_OUT_TOPICS if unseen else TOPICS)
-        text = rng.choice(ASK.unseen if unseen else ASK.seen).format(topic)
+        topic = rng.choice(HELD_OUT_TOPICS) if unseen else choice(rng, TOPICS, further.TOPICS)
+        if isinstance(rng, Practice) and rng.random() < MADE_UP:
+            topic = made_up(rng)
+        text = ASK.template(rng, unseen=unseen).format(topic, topic)
     return Question("refusal", text, "I answer in words.", CANNOT)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import random
 
+from ..asked.wordings import choice
+from . import further
 from .free_tools import Use, made_up
 
 SKIES = ("sunny", "cloudy", "rainy", "windy", "foggy", "snowy", "clear", "stormy")
@@ -19,7 +21,7 @@ FACTS = ("is open today", "is closed", "is very old", "is a small town", "is sol
 def random_result(rng: random.Random, use: Use) -> tuple[str, str]:
     """Make a result of a tool and the answer to the user."""
     if rng.random() < 0.07:
-        reason = rng.choice(FAILURES)
+        reason = choice(rng, FAILURES, further.FAILURES)
         told = rng.choice(
             (json.dumps({"error": reason}), f"Error: {reason}", json.dumps({"ok": False, "error": reason}))
         )
@@ -29,7 +31,7 @@ def random_result(rng: random.Random, use: Use) -> tuple[str, str]:
     if use.family == "time":
         return _time(rng, str(use.values[0]))
     if use.family == "search":
-        fact = f"{use.values[0] if rng.random() < 0.6 else made_up(rng)} {rng.choice(FACTS)}"
+        fact = f"{use.values[0] if rng.random() < 0.6 else made_up(rng)} {choice(rng, FACTS, further.FACTS)}"
         told = rng.choice((fact, json.dumps({"result": fact}), json.dumps({"results": [fact]}), json.dumps([fact])))
         return told, f"I found this: {fact}."
     if use.family == "price":
@@ -44,7 +46,7 @@ def random_result(rng: random.Random, use: Use) -> tuple[str, str]:
 
 
 def _weather(rng: random.Random, city: str) -> tuple[str, str]:
-    sky, degrees = rng.choice(SKIES), str(rng.randint(-9, 38))
+    sky, degrees = choice(rng, SKIES, further.SKIES), str(rng.randint(-9, 38))
     way = rng.random()
     if way < 0.12:
         return rng.choice(

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 from .. import clips, dialogue, tasks, words
 from ..asked import as_json, how_many, rephrased, which, yes_no
+from ..asked.wordings import Practice, choice
 from ..clips import Clip
 from ..dialogue import NO_PICTURE
 from ..looks.scenery import varied_scene, varied_sign
 from ..scenes import Scene, random_scene, sign_scene
 from ..tasks import Question
+from . import further
 from .refusals import refusal
 
 MOST_TURNS = 6
@@ -58,6 +60,8 @@ def random_talk(rng: random.Random, *, most: int = MOST_TURNS, unseen: bool = Fa
     """Make a talk whose coming turn is the second to the last of `most`; at most three pictures and one clip."""
     turns: list[Turn] = []
     shown: list[Shown] = []
+    if isinstance(rng, Practice):
+        most = rng.choice((most, most, most + 2))
     for _ in range(rng.randint(1, most - 1)):
         new = _show(rng, shown)
         shown += [] if new is None else [new]
@@ -90,10 +94,11 @@ def ask_about(rng: random.Random, shown: list[Shown], *, is_new: bool, unseen: b
         return replace(question, kind="talk", thought="I answer in words.", answer=NO_PICTURE)
     first = shown[0]
     if len(shown) > 1 and isinstance(first, Scene) and way < 0.38:
-        return replace(tasks.describe(rng, first), text=rng.choice(FIRST), kind="first")
+        return replace(tasks.describe(rng, first), text=choice(rng, FIRST, further.FIRST), kind="first")
     last = shown[-1]
     if isinstance(last, Clip):
-        return clips.when(rng, last)
+        question = clips.when(rng, last)
+        return rephrased.appears(rng, question) if isinstance(rng, Practice) and rng.random() < 0.5 else question
     maker = rng.choice(ABOUT_SHAPES if last.sign is None else ABOUT_SIGN)
     if maker in (tasks.describe, tasks.where, tasks.read):
         return maker(rng, last)
