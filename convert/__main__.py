@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        command.add_arguments(parser)
         add_version_argument(parser)
+        command.add_arguments(parser)
         with end_at_second_interrupt():
             return command.run(parser.parse_args(words[1:]))
     except EdgeError as error:

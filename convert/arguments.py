@@ -19,7 +19,7 @@ def add_source_arguments(parser: argparse.ArgumentParser, *, can_stream: bool = 
         parser.add_argument(
             "--stream", action="store_true", help="download a hub id shard by shard, removing each once used"
         )
-    parser.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter to merge; default: one beside the weights")
+    parser.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter to merge (default: one beside the weights)")
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
     parser.add_argument(
         "--from-packed",

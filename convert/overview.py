@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 A number under a Mac's memory is the context in thousands of tokens that fits beside the weights (16-bit cache, one
-picture of 1024 x 1024, nothing else large running); - does not fit, + holds the model's whole context."""
+picture of 1024 x 1024, nothing else large running); - does not fit, + holds the model's whole context.
+exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

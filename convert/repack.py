@@ -53,9 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
     parser.add_argument(
         "--dtype",
+        metavar="|".join(DTYPES),
         choices=tuple(DTYPES),
         default="float32",
-        help="type of floats and scales; float32 keeps the values of exact forms (default)",
+        help="type of floats and scales; float32 keeps the values of exact forms (default: float32)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
 

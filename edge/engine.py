@@ -22,7 +22,6 @@ from edge.conversation import Conversation, Message, user_message
 from edge.errors import ContextLengthError, RequestError
 from edge.events import Event, FinishEvent
 from edge.limits import EngineLimits
-from edge.many import run_many
 from edge.options import Image, ImageSource, Video, VideoSource
 from edge.prompt.build import Prompt
 from edge.prompt.processor import Processor
@@ -221,6 +220,8 @@ class Engine:
         Requests are taken from the iterable as room comes free, so that it may be endless. One that fails has its
         error in its result and disturbs no other. Leaving the iteration (`close`) cancels those that run.
         """
+        from edge.many import run_many
+
         return run_many(requests, make_job=self._make_job, submit=self._thread.submit, at_once=self.limits.max_rows)
 
     def chat(self, *, system: str | None = None, messages: Sequence[Message] = (), **settings: Any) -> Conversation:

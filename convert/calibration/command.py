@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     add_source_arguments(parser, can_stream=False)
     parser.add_argument("out", metavar="OUT.calib", type=Path, help="folder to make")
-    parser.add_argument("--prompts", default=BUILTIN, metavar="FILE", help="JSONL of messages, or builtin (default)")
+    parser.add_argument("--prompts", default=BUILTIN, metavar="FILE", help="JSONL of messages (default: builtin)")
     parser.add_argument("--no-fisher", action="store_true", help="leave out the way back: a third of the time")
 
 

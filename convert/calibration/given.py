@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from convert.calibration.file import Calibration
-from convert.source import Source
+from convert.source import Identity
+from edge.checkpoint.folder import Checkpoint
 
 
-def given_calibration(arguments: argparse.Namespace, source: Source, *, has_weights: bool = True) -> Calibration | None:
+def given_calibration(
+    path: Path | None, checkpoint: Checkpoint, identity: Identity, *, has_weights: bool = True
+) -> Calibration | None:
     """Open what --calibration names.
 
     Args:
-        arguments: Of the command line.
-        source: What is converted.
-        has_weights: Whether the source's weights can be read, to tell its model from another of the same sizes.
+        path: Its folder; None where none is named.
+        checkpoint: What is converted.
+        identity: Its name, for the message.
+        has_weights: Whether its weights can be read, to tell its model from another of the same sizes.
 
     Returns:
         The calibration; None where none is named.
@@ -24,10 +27,9 @@ def given_calibration(arguments: argparse.Namespace, source: Source, *, has_weig
         ConfigError: It is none.
         UsageError: It is of another model.
     """
-    if arguments.calibration is None:
+    if path is None:
         return None
-    path: Path = arguments.calibration
     found = Calibration.open(path)
     if has_weights:
-        found.model.check(source.checkpoint, source.files.identity, where=path)
+        found.model.check(checkpoint, identity, where=path)
     return found

@@ -34,7 +34,8 @@ examples:
 
 An interrupted conversion stays in OUT.gguf.partial; the same command goes on with it.
 llama.cpp prepares pictures otherwise than the reference: it pads with black to the next multiple of 32 pixels and takes
-8 to 4096 tokens a picture. Pictures whose sides are multiples of 32 go in unchanged."""
+8 to 4096 tokens a picture. Pictures whose sides are multiples of 32 go in unchanged.
+exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrupted."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT.gguf", type=Path, help="the text file; the projector goes beside it")
-    parser.add_argument("--type", metavar="TYPE", help=f"one of {', '.join(FILE_TYPES)} (default Q4_K_M)")
+    parser.add_argument("--type", metavar="TYPE", help=f"one of {', '.join(FILE_TYPES)} (default: Q4_K_M)")
     parser.add_argument(
         "--mmproj",
         metavar="TYPE",
-        help=f"type of the projector: {', '.join(PROJECTOR_TYPES)}, or none to leave it out (F16; Q8_0 with --size or "
-        "--fit)",
+        help=f"type of the projector: {', '.join(PROJECTOR_TYPES)}, or none to leave it out (default: F16; Q8_0 with "
+        "--size or --fit)",
     )
     parser.add_argument("--imatrix", metavar="FILE", type=Path, help="importance file of llama-imatrix, old or GGUF")
     add_calibration_argument(parser, purpose="weighs matrices for --size and --fit, and inputs at 3 bits and below")
@@ -173,7 +174,9 @@ def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) ->
 
     name = source.files.identity.name.rpartition("/")[2]
     has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    calibration = given_calibration(arguments, source, has_weights=has_weights)
+    calibration = given_calibration(
+        arguments.calibration, source.checkpoint, source.files.identity, has_weights=has_weights
+    )
     importance: Importance = {}
     if arguments.imatrix is not None:
         importance = read_importance(arguments.imatrix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"recipes:\n{recipes}\n\n{EXAMPLES}"
     add_source_arguments(parser)
     parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="folder to make; not needed with --dry-run")
-    parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), help="default: 4bit")
+    parser.add_argument("--recipe", metavar="NAME", choices=tuple(RECIPES), help="one of those below (default: 4bit)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     parser.add_argument(
         "--no-search", dest="search", action="store_false", help="plain mx.quantize instead of searched affine scales"
@@ -72,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="format of matrices by name, such as vision_tower=8bit or mlp.gate=bf16; repeatable, the last one counts",
     )
     known.add_argument(
-        "--shard-gb", metavar="X", type=float, default=5.0, help="most GB in one output file (default 5)"
+        "--shard-gb", metavar="X", type=float, default=5.0, help="most GB in one output file (default: 5)"
     )
 
 
@@ -92,7 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.calibration is not None and not arguments.search:
         raise UsageError("--calibration searches scales anew for what it compensates. Leave --no-search out.")
     # Late: --help and wrong usage answer at once.
-    from convert.calibration.file import Calibration
     from convert.mlx.run import Settings
     from edge.memory import GB
 
@@ -101,7 +101,6 @@ def run(arguments: argparse.Namespace) -> int:
         base=base,
         overrides=overrides,
         is_searched=arguments.search,
-        calibration=None if arguments.calibration is None else Calibration.open(arguments.calibration),
         shard_bytes=int(arguments.shard_gb * GB),
         command=_command_line(arguments),
     )
@@ -120,7 +119,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     out: Path = arguments.out
     check_out(out)
     with opened_source(arguments, out, dtype=mx.bfloat16) as (source, claim):
-        settings, budgeted = _with_budget(arguments, settings, source)
+        settings, budgeted = _with_weights(arguments, settings, source)
         plan = make_plan(source.checkpoint.config, settings)
         missing = missing_companions(source.files.folder)
         num_kept = convert_folder(source, out, settings=settings, plan=plan, claim=claim)
@@ -145,13 +144,17 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
 
     found = published(arguments.source) if is_budget_asked(arguments) else None
     if found is not None:
+        if arguments.calibration is not None:
+            raise UsageError(
+                f"--calibration needs weights, and {arguments.source} is planned from shapes. Leave it out."
+            )
         size, config = found
         settings, budgeted = choose_under_budget(arguments, config, settings, checkpoint=None)
         _print_layout(config, settings, budgeted.lines(f"Qwen3-VL-{size}", config))
         return 0
     with opened_for_plan(arguments) as source:
         config = source.checkpoint.config
-        settings, chosen = _with_budget(arguments, settings, source)
+        settings, chosen = _with_weights(arguments, settings, source)
         _print_layout(config, settings, [] if chosen is None else chosen.lines(source.files.identity.name, config))
     return 0
 
@@ -168,18 +171,21 @@ def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> N
     print("\n".join([*lines, *(["", *more] if more else [])]))
 
 
-def _with_budget(arguments: argparse.Namespace, settings: Settings, source: Source) -> tuple[Settings, Budgeted | None]:
-    """Let a budget decide the formats, where one is asked for; a stream's weights are not there to be measured."""
+def _with_weights(
+    arguments: argparse.Namespace, settings: Settings, source: Source
+) -> tuple[Settings, Budgeted | None]:
+    """Open the calibration, and let a budget decide the formats; a stream's weights are not there to be measured."""
+    from convert.calibration.given import given_calibration
     from convert.opening import is_hub_id
 
+    identity = source.files.identity
+    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
+    weights = given_calibration(arguments.calibration, source.checkpoint, identity, has_weights=has_weights)
+    settings = replace(settings, calibration=weights)
     if not is_budget_asked(arguments):
         return settings, None
     from convert.mlx.budgeted import choose_under_budget
 
-    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    weights = settings.calibration
-    if weights is not None and has_weights:
-        weights.model.check(source.checkpoint, source.files.identity, where=weights.path)
     checkpoint = source.checkpoint if has_weights else None
     return choose_under_budget(arguments, source.checkpoint.config, settings, checkpoint=checkpoint, weights=weights)
 

@@ -13,6 +13,7 @@ from convert.verify.samples import BUILTIN
 from edge.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from convert.calibration.file import Calibration
     from convert.verify.measure import Measurement
     from convert.verify.results import Report
 
@@ -38,8 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--candidate", required=True, nargs="+", metavar="OUT", help="converted folders, GGUF files, or hub ids"
     )
-    parser.add_argument("--prompts", default=BUILTIN, metavar="FILE", help="JSONL of messages, or builtin")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="compute type of the reference")
+    parser.add_argument("--prompts", default=BUILTIN, metavar="FILE", help="JSONL of messages (default: builtin)")
+    parser.add_argument(
+        "--dtype",
+        metavar="|".join(DTYPES),
+        choices=DTYPES,
+        default="float32",
+        help="compute type of the reference (default: float32)",
+    )
     parser.add_argument("--max-kl", type=_limit, metavar="X", help="fail when a mean KL is above X nats per token")
     parser.add_argument("--min-top1", type=_limit, metavar="Y", help="fail when top-1 agreement is below Y (0 to 1)")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where states are kept, to resume and to share")
@@ -48,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--front", action="store_true", help="draw and list size against KL with what budgets of bytes would reach"
     )
-    parser.add_argument("--calibration", metavar="FOLDER", help="with --front: weighs matrices for the budget's curve")
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FOLDER", help="with --front: weighs matrices for the budget's curve"
+    )
     parser.add_argument("--no-card", action="store_true", help="leave the candidates' model cards alone")
 
 
@@ -63,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.calibration is not None and not arguments.front:
         raise UsageError("--calibration weighs matrices for the curve of --front: add --front, or leave it out.")
     require_reference_extra()
+    from convert.calibration.given import given_calibration
+    from convert.source import Identity
     from convert.verify.measure import Measurement  # late: it imports torch, which may be missing
 
     measurement = Measurement.prepare(
@@ -73,8 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         work=arguments.work,
         adapter=arguments.adapter,
     )
+    identity = Identity(arguments.reference, None, {})
+    weights = given_calibration(arguments.calibration, measurement.checkpoint, identity)  # now: an error must not wait
     report = measurement.run(say=_say)
-    _publish(arguments, report, measurement)
+    _publish(arguments, report, measurement, weights)
     return _judge(report, max_kl=arguments.max_kl, min_top1=arguments.min_top1)
 
 
@@ -96,7 +109,9 @@ def require_reference_extra() -> None:
     assert transformers is not None, "as above"
 
 
-def _publish(arguments: argparse.Namespace, report: Report, measurement: Measurement) -> None:
+def _publish(
+    arguments: argparse.Namespace, report: Report, measurement: Measurement, weights: Calibration | None
+) -> None:
     """Print the report; write cards, JSON and pictures."""
     from convert.disk import explain_disk_errors, write_text
     from convert.verify.badge import write_badge
@@ -113,7 +128,7 @@ def _publish(arguments: argparse.Namespace, report: Report, measurement: Measure
     write_text(folder / "report.md", text + "\n")
     write_json(folder / "report.json", to_json(report))
     if arguments.front:
-        _show_front(arguments, report, measurement, folder)
+        _show_front(report, measurement, folder, weights)
     if len(report.candidates) > 1:
         plot_front(report, folder / "front.png")
     for candidate, result in zip(measurement.candidates, report.candidates, strict=True):
@@ -131,14 +146,12 @@ def _publish(arguments: argparse.Namespace, report: Report, measurement: Measure
     _say(f"report and plots: {folder}")
 
 
-def _show_front(arguments: argparse.Namespace, report: Report, measurement: Measurement, folder: Path) -> None:
+def _show_front(report: Report, measurement: Measurement, folder: Path, weights: Calibration | None) -> None:
     """Print the table of sizes and KL, and write its picture."""
     from convert.budget.spend import open_market
-    from convert.calibration.file import Calibration
     from convert.disk import write_text
     from convert.verify.front import budget_curve, front_svg, front_table
 
-    weights = None if arguments.calibration is None else Calibration.open(Path(arguments.calibration))
     market = open_market(measurement.checkpoint.config, checkpoint=measurement.checkpoint, weights=weights)
     curve = budget_curve(market, report.candidates, measurement.affine_formats())
     table = "\n".join(front_table(report, curve))

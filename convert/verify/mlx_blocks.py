@@ -146,7 +146,7 @@ class MlxBlocks:
         self._load(f"{_DECODER}.layers.{index}")
         block = self._model.language_model.model.layers[index].mlp
         num_experts = block.moe.num_experts
-        chosen = mx.array(np.repeat(np.arange(num_experts, dtype=np.uint32), len(rows))[:, None])
+        chosen = mx.array(np.repeat(np.arange(num_experts, dtype=np.uint32), len(rows))[:, None, None])
         outputs = block.switch_mlp(mx.tile(self._array(rows)[:, None], (num_experts, 1, 1)), chosen)
         return _to_numpy(outputs.reshape(num_experts, len(rows), -1))
 

@@ -14,6 +14,7 @@ from edge.units import one_line
 
 if TYPE_CHECKING:
     from edge.bench.figures import Figure, Report
+    from edge.config import ModelConfig
     from edge.engine import Engine
 
 INTERRUPTED = 130
@@ -42,12 +43,13 @@ def _measure(options: BenchOptions, command: str) -> int:
     from edge.version import describe_version
 
     _check_writable(options)
-    name = "random 30B" if options.is_device_check else options.model or "demo"
-    report = Report(name, this_machine(), describe_version(), command, date.today().isoformat())
+    report = Report(_name(options), this_machine(), describe_version(), command, date.today().isoformat())
     say = _sayer(options)
     say(f"{report.machine.line()}. {report.versions}.")
+    told: list[str] = []
     try:
         for figure in _figures(options, report):
+            _say_notes(say, report, told)
             report.figures.append(figure)
             _say_figure(say, figure)
         report.is_complete = True
@@ -55,18 +57,30 @@ def _measure(options: BenchOptions, command: str) -> int:
         say("Interrupted; what was measured so far is kept.")
     finally:  # a failure keeps what was measured too
         _write(options, report)
-    for note in report.notes:
-        say(note)
+    _say_notes(say, report, told)
     return 0 if report.is_complete else INTERRUPTED
+
+
+def _name(options: BenchOptions) -> str:
+    if not options.is_device_check:
+        return options.model or "demo"
+    from edge.bench.device_check import check_name
+
+    return check_name(_random_config(options))
+
+
+def _random_config(options: BenchOptions) -> ModelConfig:
+    from edge.bench.device_check import check_config
+
+    return check_config(options.layers, is_large=True if options.real_widths else None)
 
 
 def _figures(options: BenchOptions, report: Report) -> Iterator[Figure]:
     """Yield the figures of what was asked for."""
     if options.is_device_check:
-        from edge.bench.device_check import check_config, check_figures
+        from edge.bench.device_check import check_figures
 
-        config = check_config(options.layers, is_large=True if options.real_widths else None)
-        yield from check_figures(config, report.notes)
+        yield from check_figures(_random_config(options), report.notes)
         return
     from edge.limits import EngineLimits
     from edge.loading import load
@@ -146,6 +160,13 @@ def _sayer(options: BenchOptions) -> Callable[[str], None]:
     """Return what prints lines: to stderr where stdout gets JSON."""
     stream = sys.stderr if options.json == "-" else sys.stdout
     return lambda text: print(text, file=stream, flush=True)
+
+
+def _say_notes(say: Callable[[str], None], report: Report, told: list[str]) -> None:
+    """Print notes that came since the last time: a reader has to know some before the figures."""
+    for note in report.notes[len(told) :]:
+        say(note)
+        told.append(note)
 
 
 def _say_figure(say: Callable[[str], None], figure: Figure) -> None:

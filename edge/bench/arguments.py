@@ -94,22 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_version_argument(parser)
-    parser.add_argument("--model", metavar="MODEL", help="folder, GGUF file, hub id or short name (default: demo)")
-    parser.add_argument("--mmproj", dest="projector", metavar="FILE", type=Path, help="projector of a GGUF model")
-    asked = parser.add_argument_group("what is measured")
-    asked.add_argument(
-        "--depths", metavar="N,N", type=_numbers, default=DEPTHS, help="tokens of prompts (128,512,2048)"
+    parser.add_argument(
+        "--model", metavar="NAME", help="a short name, a folder, a .gguf file, a hub id or demo (default: demo)"
     )
-    asked.add_argument("--rows", metavar="N,N", type=_numbers, default=ROWS, help="requests at a time (1,2,4,8)")
-    asked.add_argument(
-        "--pictures", metavar="WxH,WxH", type=_sizes, default=PICTURES, help="pictures (512x512,1024x1024); none: no"
+    parser.add_argument(
+        "--mmproj", dest="projector", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)"
     )
-    asked.add_argument("--tokens", metavar="N", type=_number, default=64, help="tokens of an answer (64)")
-    asked.add_argument("--repeats", metavar="N", type=_number, default=3, help="runs of each figure (3)")
-    asked.add_argument("--kv-bits", type=int, choices=(8, 4), help="bits of keys and values")
-    asked.add_argument(
-        "--wire", dest="wires", action="store_true", help="Mac only: keep the model from being paged out (risky)"
-    )
+    _add_measured(parser)
     only = parser.add_argument_group("instead of all that").add_mutually_exclusive_group()
     only.add_argument(
         "--graph", dest="is_graph", action="store_true", help="launches and host time of a token, by kind"
@@ -125,6 +116,31 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--plot", metavar="FILE", type=Path, help="an SVG picture")
     out.add_argument("--card", metavar="FILE", type=Path, help="a Markdown card, to be posted")
     return parser
+
+
+def _add_measured(parser: argparse.ArgumentParser) -> None:
+    asked = parser.add_argument_group("what is measured")
+    asked.add_argument(
+        "--depths", metavar="N,N", type=_numbers, default=DEPTHS, help="tokens of prompts (default: 128,512,2048)"
+    )
+    asked.add_argument(
+        "--rows", metavar="N,N", type=_numbers, default=ROWS, help="requests at a time (default: 1,2,4,8)"
+    )
+    asked.add_argument(
+        "--pictures",
+        metavar="WxH,WxH",
+        type=_sizes,
+        default=PICTURES,
+        help="pictures, or none (default: 512x512,1024x1024)",
+    )
+    asked.add_argument("--tokens", metavar="N", type=_number, default=64, help="tokens of an answer (default: 64)")
+    asked.add_argument("--repeats", metavar="N", type=_number, default=3, help="runs of each figure (default: 3)")
+    asked.add_argument(
+        "--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (default: 16)"
+    )
+    asked.add_argument(
+        "--wire", dest="wires", action="store_true", help="Mac only: keep the model from being paged out (risky)"
+    )
 
 
 def _number(text: str) -> int:

@@ -25,11 +25,14 @@ from edge.errors import UsageError
 from edge.model.qwen3vl import Qwen3VL
 from edge.plan.family import FAMILY
 
-LARGE, PROMPT_TOKENS, DECODE_TOKENS, PAIRS = "30B-A3B", 2000, 128, 3
+LARGE, PAIRS = "30B-A3B", 3
+ON_GPU, ON_CPU = (2000, 128), (256, 32)
+"""Tokens of the prompt, and tokens decoded behind it; on a CPU all of it takes seconds."""
 TINY_NOTE = (
-    "There is no GPU here: this was a tiny random model on the CPU, which shows that everything runs and how the two "
+    "There is no GPU here: this is a tiny random model on the CPU. It shows that everything runs and how the two "
     "compare in host work, not how fast a model is."
 )
+SLICE_NOTE = "There is no GPU here: this is a random slice at real widths on the CPU, in float32."
 NO_PEER_NOTE = "mlx-lm is not installed: there is nothing to compare with."
 PICTURE_PATCHES = (1, 64, 64)
 
@@ -71,25 +74,21 @@ def check_config(num_layers: int | None = None, *, is_large: bool | None = None)
     return with_layers(replace(large, text=text, vision=vision), num_layers or 4)
 
 
-def check_figures(
-    config: ModelConfig,
-    notes: list[str],
-    *,
-    prompt_tokens: int = PROMPT_TOKENS,
-    decode_tokens: int = DECODE_TOKENS,
-    pairs: int = PAIRS,
-) -> Iterator[Figure]:
+def check_name(config: ModelConfig) -> str:
+    """Name the model of `check_config`."""
+    return "random 30B" if _is_large(config) else "tiny random model"
+
+
+def check_figures(config: ModelConfig, notes: list[str]) -> Iterator[Figure]:
     """Make the models and measure them.
 
     Args:
         config: Sizes.
-        notes: Gets what the reader has to know.
-        prompt_tokens: Tokens of the prompt.
-        decode_tokens: Tokens decoded behind it.
-        pairs: Measurements of each model, by turns.
+        notes: Gets what the reader has to know, most of it before the first figure.
     """
+    prompt_tokens, decode_tokens = ON_GPU if has_gpu() else ON_CPU
     if not has_gpu():
-        notes.append(TINY_NOTE)
+        notes.append(SLICE_NOTE if _is_large(config) else TINY_NOTE)
     dtype = mx.bfloat16 if has_gpu() else mx.float32
     model = random_model(config, dtype=dtype)
     runners: list[Runner] = [OurRunner(model)]
@@ -103,9 +102,13 @@ def check_figures(
     for runner in runners:  # kernels are compiled at their first use
         prefill_s(runner, ids)
         decode_s(runner, 4)
-    yield from _paired(runners, ids, decode_tokens, pairs)
+    yield from _paired(runners, ids, decode_tokens)
     yield from _vision(model, dtype)
     yield from graph_figures(token_cost(model))
+
+
+def _is_large(config: ModelConfig) -> bool:
+    return config.text.hidden_size == FAMILY[LARGE].text.hidden_size
 
 
 def _first(runner: Runner, ids: np.ndarray) -> int:
@@ -113,12 +116,12 @@ def _first(runner: Runner, ids: np.ndarray) -> int:
     return int(np.array(runner.forward(mx.array(ids[None])))[0])
 
 
-def _paired(runners: Sequence[Runner], ids: np.ndarray, decode_tokens: int, pairs: int) -> Iterator[Figure]:
+def _paired(runners: Sequence[Runner], ids: np.ndarray, decode_tokens: int) -> Iterator[Figure]:
     prefill: dict[str, list[float]] = {runner.name: [] for runner in runners}
     decode: dict[str, list[float]] = {runner.name: [] for runner in runners}
     build: dict[str, list[float]] = {runner.name: [] for runner in runners}
     peak: dict[str, float] = {}
-    for number in range(pairs):
+    for number in range(PAIRS):
         for runner in runners if number % 2 == 0 else list(reversed(runners)):
             before = mx.get_active_memory()
             mx.reset_peak_memory()

@@ -26,7 +26,9 @@ VIEWS = frozenset(
     }
 )  # fmt: skip
 """Operations that only change shape and strides, at one new token."""
-STAND_INS = {"Abs": "norm", "Ceil": "attention", "Floor": "activation", "Sign": "rotation"}
+STAND_INS = {
+    "Abs": "norm", "Ceil": "attention", "Floor": "activation", "Round": "dequantize", "Sign": "rotation",
+}  # fmt: skip
 """What stands for a fused kernel -> what the kernel does; no forward has these operations themselves."""
 
 
@@ -76,15 +78,23 @@ def launches(operations: Iterable[Operation]) -> Counter[str]:
 @contextmanager
 def gpu_kernels() -> Iterator[None]:
     """Show fused kernels as one operation each, as a GPU runs them; the CPU takes them apart into plain ones."""
-    norm, attention, activation, rotation = (
-        _one(operation) for operation in (mx.abs, mx.ceil, mx.floor, mx.sign)
+    norm, attention, activation, unpacking, rotation = (
+        _one(operation) for operation in (mx.abs, mx.ceil, mx.floor, mx.round, mx.sign)
     )  # the names of `STAND_INS`
+    dequantize = mx.dequantize
+
+    def unpacked(packed: mx.array, scales: mx.array, biases: mx.array | None, **form: Any) -> mx.array:
+        if biases is None:  # scales of these modes are codes themselves
+            return dequantize(packed, scales, biases, **form)
+        one: mx.array = unpacking(scales[..., :1], packed, biases)
+        return mx.broadcast_to(one, (*packed.shape[:-1], scales.shape[-1] * form["group_size"]))
 
     def turned(first: mx.array, *others: mx.array) -> mx.array:
         *rest, raw, _ = others
         return rotation(raw, first, *rest)
 
     patches: list[tuple[Any, str, Callable[..., object]]] = [  # Any: modules
+        (mx, "dequantize", unpacked),
         (mx.fast, "rms_norm", lambda x, weight, eps: norm(x, weight)),
         (mx.fast, "layer_norm", lambda x, weight, bias, eps: norm(x, weight, bias)),
         (mx.fast, "scaled_dot_product_attention", lambda q, k, v, **_: attention(q, k, v)),

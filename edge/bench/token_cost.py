@@ -56,7 +56,7 @@ def token_cost(model: Qwen3VL, *, kv_bits: KvBits | None = None) -> TokenCost:
     memory = _held(model, kv_bits)
     with gpu_kernels():
         operations = launches(trace(_Step(model, memory), mx.zeros((1, 1), dtype=mx.int32)))
-    outside = 3  # embedding, last norm, head
+        outside = _launches_outside(model)
     itemsize = int(model.language_model.model.norm.weight.itemsize)
     return TokenCost(
         launches=operations,
@@ -79,6 +79,16 @@ def read_bytes(model: Qwen3VL) -> int:
             continue  # one row of it
         total += array.nbytes * (share if ".switch_mlp." in name else 1.0)
     return int(total)
+
+
+def _launches_outside(model: Qwen3VL) -> int:
+    """Count the kernels of the embedding, three more where it is packed, of the last norm and the head."""
+    language = model.language_model
+
+    def outside(token_ids: mx.array) -> mx.array:
+        return language.logits(language.model.embed(token_ids, None))
+
+    return launches(trace(outside, mx.zeros((1, 1), dtype=mx.int32))).total()
 
 
 def _held(model: Qwen3VL, kv_bits: KvBits | None) -> list[LayerMemory]:

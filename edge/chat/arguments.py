@@ -218,7 +218,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         help="a short name (2b 4b 8b 32b 30b 235b, then perhaps -instruct or -thinking, then perhaps -4bit, -bf16 or "
         "-fp8), a folder, a .gguf file, a hub id or demo (default: demo)",
     )
-    group.add_argument("--models-dir", metavar="DIR", help="a folder with models (default: $EDGE_MODELS)")
+    group.add_argument("--models-dir", metavar="FOLDER", help="a folder with models (default: $EDGE_MODELS)")
     group.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
     group.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter, merged while the weights are read")
     group.add_argument(
@@ -287,6 +287,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--thoughts",
+        metavar="show|fold|hide",
         choices=("show", "fold", "hide"),
         help="the thought: whole, in one line, or not (default: fold in a talk, else show)",
     )

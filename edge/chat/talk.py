@@ -24,7 +24,6 @@ from edge.chat.asking.waiting import WaitingMedia
 from edge.chat.border import explain, in_options, wants_traceback
 from edge.chat.interrupt import cancel_on_interrupt
 from edge.chat.keeping import TalkKeeper
-from edge.chat.marks import mark_note
 from edge.chat.options import ChatOptions
 from edge.chat.screen.describe import describe_media, describe_usage, explain_cut
 from edge.chat.screen.screen import Screen
@@ -339,8 +338,11 @@ class Talk:
         self._remember(answer.message(), finish_reason=answer.finish.reason)
         if cut := explain_cut(answer, in_talk=self.is_talk):
             self.screen.note(cut)
-        if self.is_talk and (marks := mark_note(self, answer)):
-            self.screen.note(marks)
+        if self.is_talk:
+            from edge.chat.marks import mark_note  # after the answer: the first word need not wait for it
+
+            if marks := mark_note(self, answer):
+                self.screen.note(marks)
         if self.options.shows_stats:
             self.screen.note(describe_usage(answer.usage))
 

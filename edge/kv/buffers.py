@@ -63,6 +63,8 @@ def write_tokens(
     Returns:
         The buffers with the new tokens; the ones given are spent, unless another memory shares them.
     """
+    if len(new) == 1:  # the plain ones, once a layer and token: the loop below would take as long as the write
+        return (_write(buffers[0] if buffers else None, new[0], start, step_tokens),)
     olds = buffers or (None,) * len(new)
     return tuple(_write(old, part, start, step_tokens) for old, part in zip(olds, new, strict=True))
 

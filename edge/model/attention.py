@@ -15,13 +15,15 @@ import mlx.nn as nn
 from edge.config import TextConfig
 from edge.kv.layer import LayerMemory
 from edge.model.quantized import project_to
-from edge.model.rope import Rope, attention_scale, turn_heads
+from edge.model.rope import Rope, attention_scale, turn_heads, weight_halves
 
 
 class Attention(nn.Module):
-    """Self attention of one decoder layer; files keep the parts of `qkv_proj` and `qk_norm_weight` apart.
+    """Self attention of one decoder layer; files keep the parts of `qkv_proj` and `qk_norm_halves` apart.
 
-    The rows of `qk_norm_weight` are those of all heads; the values', which have no norm, are not used.
+    The rows of `qk_norm_halves` are those of all heads; the values', which have no norm, are not used. They lie as the
+    rotation takes them, (H + 2K, 1, 1, Dh / 2) for each half of a head: cut anew for every token they would be two more
+    operations a layer.
     """
 
     def __init__(self, config: TextConfig) -> None:
@@ -30,7 +32,7 @@ class Attention(nn.Module):
         num_heads = config.num_heads + 2 * config.num_kv_heads
         self.qkv_proj = nn.Linear(config.hidden_size, num_heads * config.head_dim, bias=False)
         self.o_proj = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
-        self.qk_norm_weight = mx.ones((num_heads, config.head_dim))
+        self.qk_norm_halves = weight_halves(mx.ones((num_heads, config.head_dim)))
 
     def __call__(self, hidden: mx.array, *, rope: Rope, memory: Sequence[LayerMemory] | None) -> mx.array:
         """Attend from the new tokens (B, L, D), normalised, to the remembered and the new ones; see `attend`."""
@@ -55,25 +57,27 @@ class Attention(nn.Module):
         """
         config, split = self.config, self.config.num_heads * self.config.head_dim
         if last_only and hidden.shape[1] > 1:
-            width = self.qk_norm_weight.size
+            width = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
             queries = project_to(self.qkv_proj, hidden[:, -1:], 0, split)
             keys_values = project_to(self.qkv_proj, hidden, split, width)
             last = Rope(rope.of_first[:, :, -1:], rope.of_second[:, :, -1:])
-            weights = mx.split(self.qk_norm_weight, [config.num_heads])
+            of_queries, of_others = zip(
+                *(mx.split(half, [config.num_heads]) for half in self.qk_norm_halves), strict=True
+            )
             return (
-                self._turn(queries, last, weights[0], num_turned=config.num_heads),
-                self._turn(keys_values, rope, weights[1], num_turned=config.num_kv_heads),
+                self._turn(queries, last, of_queries, num_turned=config.num_heads),
+                self._turn(keys_values, rope, of_others, num_turned=config.num_kv_heads),
             )
         num_turned = config.num_heads + config.num_kv_heads
-        heads = self._turn(self.qkv_proj(hidden), rope, self.qk_norm_weight, num_turned=num_turned)
+        heads = self._turn(self.qkv_proj(hidden), rope, self.qk_norm_halves, num_turned=num_turned)
         queries, keys_values = mx.split(heads, [config.num_heads], axis=1)
         return queries, keys_values
 
-    def _turn(self, projected: mx.array, rope: Rope, weight: mx.array, *, num_turned: int) -> mx.array:
+    def _turn(self, projected: mx.array, rope: Rope, weights: Sequence[mx.array], *, num_turned: int) -> mx.array:
         """Normalise and rotate the first heads of (B, L, heads * Dh); returns all of them, (B, heads, L, Dh)."""
         raw = split_heads(projected, self.config.head_dim)
         normed = mx.fast.rms_norm(raw, None, self.config.rms_norm_eps)
-        return turn_heads(rope, normed, weight=weight, raw=raw, num_turned=num_turned)
+        return turn_heads(rope, normed, weights=weights, raw=raw, num_turned=num_turned)
 
     def project_out(self, mixed: mx.array) -> mx.array:
         """Map mixed values (B, H, L, Dh) to (B, L, D)."""

@@ -46,7 +46,7 @@ class SwitchLinear(nn.Module):
         """Multiply rows by the matrices of their experts.
 
         Args:
-            rows: (..., 1, I); the leading axes broadcast against `experts`.
+            rows: (..., 1, I); the leading axes are the first ones of `experts`, which chooses behind them.
             experts: Expert of each row, unsigned integers.
             is_sorted: Whether `experts` goes up.
 
@@ -75,18 +75,19 @@ class SwitchGLU(nn.Module):
 
         Args:
             rows: (R, 1, D).
-            experts: (R, A) expert numbers.
+            experts: (R, 1, A) expert numbers.
 
         Returns:
             (R, A, D), not yet weighted.
         """
+        num_rows, _, num_chosen = experts.shape
         if experts.size < SORT_FROM_ROWS:
-            return self.through_experts(rows[:, None], experts, is_sorted=False).squeeze(-2)
+            return self.through_experts(rows, experts, is_sorted=False).squeeze((1, -2))
         flat = experts.flatten()
         order = mx.argsort(flat)
-        sorted_rows = rows[order // experts.shape[1]]  # (R * A, 1, D)
+        sorted_rows = rows[order // num_chosen]  # (R * A, 1, D)
         outputs = self.through_experts(sorted_rows, flat[order], is_sorted=True).squeeze(-2)
-        return mx.unflatten(outputs[mx.argsort(order)], 0, experts.shape)  # (R, A, D)
+        return mx.unflatten(outputs[mx.argsort(order)], 0, (num_rows, num_chosen))  # (R, A, D)
 
     def through_experts(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
         """Compute the experts' SwiGLU on rows (..., 1, D)."""
@@ -100,7 +101,8 @@ def row_indexes(batch_shape: tuple[int, ...], shape: tuple[int, ...]) -> mx.arra
 
     With sorted experts it has to be left out: MLX takes its kernel for sorted experts only then (0.32.4).
     """
-    rows = np.arange(math.prod(batch_shape), dtype=np.uint32).reshape(batch_shape)
+    chosen_axes = len(shape) - len(batch_shape)
+    rows = np.arange(math.prod(batch_shape), dtype=np.uint32).reshape(*batch_shape, *[1] * chosen_axes)
     return mx.array(np.broadcast_to(rows, shape))
 
 
@@ -115,9 +117,11 @@ class SparseBlock(nn.Module):
 
     def __call__(self, hidden: mx.array, *, residual: mx.array) -> mx.array:
         """Map (B, L, D) to (B, L, D), and add it to the residual of the same shape."""
-        rows, residuals = (array.reshape(-1, 1, hidden.shape[-1]) for array in (hidden, residual))  # (R, 1, D)
+        *batch_shape, width = hidden.shape
+        shape = (math.prod(batch_shape), 1, width)  # a length of -1 would make an operation of every reshape to itself
+        rows, residuals = hidden.reshape(shape), residual.reshape(shape)  # (R, 1, D)
         experts, weights = route(self.gate(rows), self.moe.experts_per_token)
-        outputs = self.switch_mlp(rows, experts.squeeze(1))  # (R, A, D)
+        outputs = self.switch_mlp(rows, experts)  # (R, A, D)
         # The sum over the experts and the residual's in one kernel.
         return mx.addmm(residuals, weights, outputs).reshape(hidden.shape)
 

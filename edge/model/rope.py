@@ -11,6 +11,7 @@ goes into the attention scale, cos and sin stay float32.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import mlx.core as mx
@@ -65,13 +66,20 @@ def cos_and_sin(angles: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
     return mx.array(np.cos(wide).astype(np.float32)), mx.array(np.sin(wide).astype(np.float32))
 
 
-def turn_heads(rope: Rope, normed: mx.array, *, weight: mx.array, raw: mx.array, num_turned: int) -> mx.array:
+def weight_halves(weight: mx.array) -> list[mx.array]:
+    """Cut the weights of head norms, (H, Dh), as `turn_heads` takes them: (H, 1, 1, Dh / 2) each."""
+    return [half[:, None, None] for half in mx.split(weight, 2, axis=-1)]
+
+
+def turn_heads(
+    rope: Rope, normed: mx.array, *, weights: Sequence[mx.array], raw: mx.array, num_turned: int
+) -> mx.array:
     """Multiply normalised heads by their weights and rotate them; take the heads behind these as they were.
 
     Args:
         rope: Result of `make_rope`.
         normed: Heads without their weights, (B, H, L, Dh).
-        weight: Of the norm, (H, Dh).
+        weights: Of the norm, for the first and the second half of a head, (H, 1, 1, Dh / 2) each.
         raw: The heads before the norm.
         num_turned: Heads to rotate, the first ones.
 
@@ -79,10 +87,9 @@ def turn_heads(rope: Rope, normed: mx.array, *, weight: mx.array, raw: mx.array,
         (B, H, L, Dh), rows and heads one after the other in memory.
     """
     first, second = mx.split(mx.unflatten(normed, -1, (2, -1)), 2, axis=-2)  # (B, H, L, 1, Dh / 2)
-    first_weight, second_weight = mx.split(weight.reshape(weight.shape[0], 1, 2, -1), 2, axis=-2)
     raw = mx.unflatten(raw, -1, (2, -1))
     is_raw = _is_raw(num_turned, normed.shape[1])
-    turned = turn(first, second, first_weight, second_weight, rope.of_first, rope.of_second, raw, is_raw)
+    turned = turn(first, second, weights[0], weights[1], rope.of_first, rope.of_second, raw, is_raw)
     return turned.flatten(-2)
 
 

@@ -98,20 +98,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version_argument(parser)
     parser.add_argument(
-        "model", metavar="MODEL", nargs="?", help="folder, .gguf file, published name such as 30b, or demo"
+        "model", metavar="MODEL", nargs="?", help="a short name such as 30b, a folder, a .gguf file, or demo"
     )
     parser.add_argument(
         "--context", metavar="N", type=token_count, help="tokens of prompt and answer, such as 32k or 1m (default: 8k)"
     )
-    parser.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
+    parser.add_argument(
+        "--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (default: 16)"
+    )
     parser.add_argument("--image", metavar="WxH", help="the largest picture, in pixels")
     parser.add_argument(
-        "--mac", metavar="NAME", help='a Mac with its memory, such as "M4 16 GB" (default: this machine)'
+        "--mac", metavar="MAC", help='a Mac with its memory, such as "M4 16 GB" (default: this machine)'
     )
     parser.add_argument("--recipe", metavar="NAME", help="one recipe of the converter, such as 4bit")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    add_version_argument(parser)
     return parser
 
 

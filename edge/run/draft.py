@@ -11,7 +11,6 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from statistics import median
 from typing import Protocol
 
 import mlx.core as mx
@@ -22,6 +21,7 @@ from edge.kv.make import bytes_per_token, make_memory
 from edge.kv.vision import VisionMemory
 from edge.model.types import Grid, VisionOutput
 from edge.prompt.build import Prompt
+from edge.run.costs import median
 from edge.run.forward import DecoderModel, prefill_chunk
 
 SLICE_TOKENS = 256

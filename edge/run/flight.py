@@ -8,6 +8,7 @@ read, and the plan holds however deep a model is. Decoding queues little and is 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,12 +19,15 @@ LEAST_BYTES = {mx.DeviceType.cpu: 1 << 23, mx.DeviceType.gpu: 1 << 29}
 """A device with less queued would wait for work; a CPU is never idle, the queue is its own."""
 SHARE = 0.75
 """Of the plan: MLX looks before it queues an operation, so one may go over the limit."""
+_first_look = threading.Lock()
+"""The limit is MLX's, one for all engines: no thread may lower it while another asks what it is usually."""
 
 
 @contextmanager
 def held_to(num_bytes: int) -> Iterator[None]:
     """Let MLX hold about so many bytes beside what is in memory now, as long as this lasts."""
-    usual = _usual_limit()
+    with _first_look:
+        usual = _usual_limit()
     ahead = max(int(SHARE * num_bytes), LEAST_BYTES[mx.default_device().type])
     mx.set_memory_limit(min(usual, int(mx.get_active_memory()) + ahead))
     try:
@@ -35,6 +39,4 @@ def held_to(num_bytes: int) -> Iterator[None]:
 @cache
 def _usual_limit() -> int:
     """Return MLX's limit before anything here changed it."""
-    limit = mx.set_memory_limit(1 << 40)
-    mx.set_memory_limit(limit)
-    return int(limit)
+    return int(mx.get_memory_limit())

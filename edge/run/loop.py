@@ -224,7 +224,10 @@ class Loop:
             if seeing is None:
                 seeing = self._seeing[row] = Seeing(self._parts.model, media, num_blocks=self._parts.num_blocks)
             output = seeing.advance()
-            self._tell_vision(row, seeing)
+            # After the last block one more slice makes the output; only then is all of it done.
+            is_merging = output is None and seeing.num_done == self._parts.num_blocks
+            if not is_merging:
+                self._tell_vision(row, seeing)
             if output is None:
                 return
             self._seeing.pop(row, None)

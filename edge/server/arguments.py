@@ -241,48 +241,72 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_version_argument(parser)
-    models = parser.add_argument_group("models")
+    _add_model_options(parser)
+    _add_access_options(parser)
+    _add_limits(parser)
+    return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    models, usual = parser.add_argument_group("models"), ServerOptions()
     models.add_argument(
         "--model",
-        metavar="M",
+        metavar="NAME",
         action="append",
         default=[],
         help="a short name (2b 4b 8b 32b 30b 235b), a folder, a .gguf file or a hub id; repeatable, the first is "
         "loaded at once",
     )
     models.add_argument("--mmproj", metavar="FILE", type=Path, help="projector of a GGUF model (default: beside it)")
-    models.add_argument("--models-dir", metavar="DIR", type=Path, help="offer the models in this folder too")
+    models.add_argument("--models-dir", metavar="FOLDER", type=Path, help="offer the models in this folder too")
     models.add_argument(
         "--alias",
-        metavar="NAME=M",
+        metavar="NAME=MODEL",
         action="append",
         default=[],
-        help="another name for a model; '*=M' takes every unknown name",
+        help="another name for a model; '*=MODEL' takes every unknown name",
     )
-    models.add_argument("--resident", metavar="N", type=int, default=1, help="models in memory at a time (1)")
-    models.add_argument("--keep-alive", metavar="S", type=float, help="unload a model unused for S seconds (never)")
+    models.add_argument(
+        "--resident",
+        metavar="N",
+        type=int,
+        default=usual.resident,
+        help="models in memory at a time (default: %(default)s)",
+    )
+    models.add_argument(
+        "--keep-alive", metavar="S", type=float, help="unload a model unused for S seconds (default: never)"
+    )
     models.add_argument(
         "--context",
         metavar="N",
         type=token_count,
-        help="most tokens of prompt and answer, such as 32k (the model's; up to four times that, by YaRN)",
+        help="most tokens of prompt and answer, such as 32k (default: the model's; up to four times that, by YaRN)",
     )
-    models.add_argument("--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (16)")
-    models.add_argument("--draft", metavar="M", help="a small model of the same vocabulary that guesses tokens ahead")
+    models.add_argument(
+        "--kv-bits", metavar="8|4", type=int, choices=(8, 4), help="bits of keys and values (default: 16)"
+    )
+    models.add_argument(
+        "--draft", metavar="NAME", help="a small model of the same vocabulary that guesses tokens ahead"
+    )
     models.add_argument("--no-speculate", dest="speculates", action="store_false", help="one token a step, no guesses")
-    models.add_argument("--rows", metavar="N", type=int, default=16, help="requests that run at a time (16)")
-    models.add_argument("--keep-folder", metavar="DIR", type=Path, help="keep finished turns on disk here")
-    _add_access_options(parser)
-    _add_limits(parser)
-    return parser
+    models.add_argument(
+        "--rows", metavar="N", type=int, default=usual.rows, help="requests that run at a time (default: %(default)s)"
+    )
+    models.add_argument("--keep-folder", metavar="FOLDER", type=Path, help="keep finished turns on disk here")
 
 
 def _add_access_options(parser: argparse.ArgumentParser) -> None:
-    access = parser.add_argument_group("who may call")
-    access.add_argument("--host", metavar="H", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    access.add_argument("--port", metavar="N", type=int, default=8080, help="port (8080); 0 takes a free one")
+    access, usual = parser.add_argument_group("who may call"), ServerOptions()
+    access.add_argument("--host", metavar="H", default=usual.host, help="address to listen on (default: %(default)s)")
     access.add_argument(
-        "--api-key", metavar="KEY", action="append", default=[], help="clients must send it; repeatable; EDGE_API_KEY"
+        "--port", metavar="N", type=int, default=usual.port, help="port (default: %(default)s); 0 takes a free one"
+    )
+    access.add_argument(
+        "--api-key",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="clients must send it; repeatable (default: $EDGE_API_KEY, else none)",
     )
     access.add_argument(
         "--allow-host", metavar="NAME", action="append", default=[], help="a name clients may call this computer by"
@@ -290,7 +314,7 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
     access.add_argument(
         "--allow-origin", metavar="ORIGIN", action="append", default=[], help="a web page's origin that may call"
     )
-    access.add_argument("--media-root", metavar="DIR", type=Path, help="let clients name files below this folder")
+    access.add_argument("--media-root", metavar="FOLDER", type=Path, help="let clients name files below this folder")
     access.add_argument(
         "--allow-remote-media", action="store_true", help="fetch pictures and videos from public http(s) addresses"
     )
@@ -298,15 +322,26 @@ def _add_access_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    limits, most = parser.add_argument_group("limits"), ServerLimits()
+    limits, usual = parser.add_argument_group("limits"), ServerOptions()
+    most = usual.limits
     for name, default, text in (
-        ("--max-tokens", None, "most tokens of one answer (the context)"),
-        ("--max-visual-tokens", None, "most tokens of the pictures and videos of a request (no limit)"),
-        ("--max-pictures", most.pictures, "most pictures and videos of a request (%(default)s)"),
-        ("--max-body-mb", most.body_bytes >> 20, "most MiB of a request (%(default)s)"),
-        ("--max-waiting", most.waiting, "most requests that wait (%(default)s)"),
-        ("--max-per-client", most.per_client, "most requests of one client at a time (%(default)s)"),
-        ("--max-connections", most.connections, "most open connections (%(default)s)"),
+        ("--max-tokens", most.answer_tokens, "most tokens of one answer (default: the context)"),
+        (
+            "--max-visual-tokens",
+            most.visual_tokens,
+            "most tokens of the pictures and videos of a request (default: no limit)",
+        ),
+        ("--max-pictures", most.pictures, "most pictures and videos of a request (default: %(default)s)"),
+        ("--max-body-mb", most.body_bytes >> 20, "most MiB of a request (default: %(default)s)"),
+        ("--max-waiting", most.waiting, "most requests that wait (default: %(default)s)"),
+        ("--max-per-client", most.per_client, "most requests of one client at a time (default: %(default)s)"),
+        ("--max-connections", most.connections, "most open connections (default: %(default)s)"),
     ):
         limits.add_argument(name, metavar="N", type=int, default=default, help=text)
-    limits.add_argument("--grace", metavar="S", type=float, default=10.0, help="seconds for answers at SIGTERM (10)")
+    limits.add_argument(
+        "--grace",
+        metavar="S",
+        type=float,
+        default=usual.grace_s,
+        help="seconds for answers at SIGTERM (default: %(default)g)",
+    )

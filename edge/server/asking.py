@@ -22,10 +22,12 @@ from typing import Self, TypeVar
 from starlette.requests import Request as HttpRequest
 
 from edge.engine import Engine
+from edge.errors import EdgeError
 from edge.events import Event, FinishEvent
 from edge.request import Request
-from edge.server.errors import ClientGone
+from edge.server.errors import ApiError, ClientGone, to_api_error
 from edge.server.models import Resident
+from edge.server.places import in_places
 from edge.server.run import Run
 from edge.server.serving import record_of, serving_of
 
@@ -130,7 +132,9 @@ class Asking:
             self._record.setdefault("finish", "cancelled")
 
 
-async def begin(http: HttpRequest, name: str | None, make: Make, *, keep_alive_s: float | None = None) -> Asking:
+async def begin(
+    http: HttpRequest, name: str | None, make: Make, *, keep_alive_s: float | None = None, places: Sequence[str] = ()
+) -> Asking:
     """Let a request in and start its runs; returns when their prompts are accepted, or after a while.
 
     Args:
@@ -138,6 +142,7 @@ async def begin(http: HttpRequest, name: str | None, make: Make, *, keep_alive_s
         name: The model, as the client wrote it.
         make: Builds the requests, one for each answer; called on a worker thread.
         keep_alive_s: How long the model stays in memory afterwards; None leaves that as it is.
+        places: Where the messages stand in what the client sent, for errors.
 
     Raises:
         EdgeError: The request is refused.
@@ -146,13 +151,15 @@ async def begin(http: HttpRequest, name: str | None, make: Make, *, keep_alive_s
     asking = Asking(http)
     try:
         await until_gone(http, asking.open(name, make, keep_alive_s=keep_alive_s))
-    except BaseException:
+    except BaseException as error:
         await asking.close()
+        if isinstance(error, ApiError):
+            raise in_places(error, places) from None
         raise
     return asking
 
 
-async def count_tokens(http: HttpRequest, name: str | None, make: Make) -> int:
+async def count_tokens(http: HttpRequest, name: str | None, make: Make, *, places: Sequence[str] = ()) -> int:
     """Count the tokens of a request's prompt, those of pictures included, without running it; as `begin`."""
     async with Asking(http) as asking:
 
@@ -160,7 +167,10 @@ async def count_tokens(http: HttpRequest, name: str | None, make: Make) -> int:
             requests = await asking.prepare(name, make)
             return await asyncio.to_thread(asking.engine.count_tokens, requests[0])
 
-        return await until_gone(http, count())
+        try:
+            return await until_gone(http, count())
+        except EdgeError as error:
+            raise in_places(to_api_error(error), places) from None
 
 
 async def until_gone(http: HttpRequest, work: Awaitable[T]) -> T:

@@ -15,13 +15,16 @@ SYSTEM_ROLES = ("system", "developer")
 
 def join_leading(messages: Sequence[Json]) -> list[Json]:
     """Join the system messages at the start into one."""
-    count = 0
-    while count < len(messages) and _is_system(messages[count]):
-        count += 1
+    count = count_leading(messages)
     if count < 2:
         return list(messages)
     contents = [message["content"] for message in messages[:count] if message.get("content")]
     return [{"role": "system", "content": _joined(contents)}, *messages[count:]]
+
+
+def count_leading(messages: Sequence[Json]) -> int:
+    """Count the system messages at the start."""
+    return next((place for place, message in enumerate(messages) if not _is_system(message)), len(messages))
 
 
 def _is_system(message: Json) -> bool:

@@ -52,7 +52,8 @@ def sampling(name: str, *, low: float | None = None) -> dict[str, Json]:
     """
     bounds = SAMPLING_BOUNDS[name]
     described: dict[str, Json] = {"type": ["integer" if bounds.is_whole else "number", "null"]}
-    described["exclusiveMinimum" if bounds.is_low_open else "minimum"] = bounds.low if low is None else low
+    is_open = bounds.is_low_open and low is None
+    described["exclusiveMinimum" if is_open else "minimum"] = bounds.low if low is None else low
     return described if bounds.high == math.inf else {**described, "maximum": bounds.high}
 
 

@@ -54,6 +54,7 @@ class ApiError(EdgeError):
         param: The request's field that is wrong, in the protocol's spelling.
         code: A word that programs test, such as "model_not_found"; None where there is none.
         retry_s: Seconds after which a second try makes sense; None says that it makes none.
+        allow: Methods that the path takes, where another was found.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ApiError(EdgeError):
         param: str | None = None,
         code: str | None = None,
         retry_s: float | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message, field=param)
         self.kind: Kind = kind
@@ -72,6 +74,7 @@ class ApiError(EdgeError):
         self.param = param
         self.code = code
         self.retry_s = retry_s
+        self.allow = allow
 
     @property
     def message(self) -> str:
@@ -82,7 +85,7 @@ class ApiError(EdgeError):
     def headers(self) -> dict[str, str]:
         """Headers that tell clients whether to try again; official clients retry on some statuses by themselves."""
         if self.retry_s is None:
-            return {"x-should-retry": "false"}
+            return {"x-should-retry": "false", **({"allow": self.allow} if self.allow else {})}
         return {"retry-after": str(max(1, round(self.retry_s)))}
 
 

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
@@ -67,6 +67,7 @@ class Guard:
         started = time.perf_counter()
         request_id = f"req_{uuid.uuid4().hex[:24]}"
         REQUEST_ID.set(request_id)
+        target_host = _take_host(scope)
         record: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:200], "status": 499}
         scope["edge.record"] = record
         headers = Headers(scope=scope)
@@ -85,7 +86,7 @@ class Guard:
             await send(message)
 
         try:
-            preflight = self._check(scope, headers)
+            preflight = self._check(scope, headers, target_host)
             await (preflight or self._app)(scope, receive, tell)
         except ClientGone:
             record["status"] = 499
@@ -107,12 +108,13 @@ class Guard:
         """Write an error down as the path's protocol does."""
         return JsonBody(self._error_body(path, error), status_code=error.status, headers=error.headers)
 
-    def _check(self, scope: Scope, headers: Headers) -> Response | None:
+    def _check(self, scope: Scope, headers: Headers, target_host: str | None) -> Response | None:
         """Refuse what may not come in; answer what a browser asks beforehand."""
-        if len(headers.getlist("host")) != 1 or not self._knows_host(headers["host"]):
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not all(map(self._knows_host, (*hosts, *([target_host] if target_host else [])))):
             raise ApiError(
                 "permission",
-                f"The Host header {headers.get('host', '')[:80]!r} does not name this computer. "
+                f"The Host header {(target_host or headers.get('host', ''))[:80]!r} does not name this computer. "
                 "Use localhost, or start the server with --allow-host NAME.",
                 code="unknown_host",
             )
@@ -168,7 +170,7 @@ class Guard:
     def _check_body(self, headers: Headers) -> None:
         if "transfer-encoding" in headers and "content-length" in headers:
             raise ApiError("invalid_request", "The request has both Transfer-Encoding and Content-Length.")
-        if headers.get("content-encoding", "identity") != "identity":
+        if headers.get("content-encoding", "identity").lower() != "identity":
             raise ApiError("invalid_request", "Compressed bodies are not read. Send the body as it is.", status=415)
         length = headers.get("content-length")
         if length == "0" or (length is None and "transfer-encoding" not in headers):
@@ -183,6 +185,18 @@ class Guard:
                 status=415,
                 code="content_type",
             )
+
+
+def _take_host(scope: Scope) -> str | None:
+    """Take the host out of a target that is a whole address, as programs behind a proxy's setting send it."""
+    target: str = scope["raw_path"].decode("latin-1")
+    scheme, _, rest = target.partition("://")
+    if scheme.lower() not in ("http", "https") or not rest:
+        return None
+    host, slash, path = rest.partition("/")
+    scope["raw_path"] = f"/{path}".encode("latin-1")
+    scope["path"] = unquote(f"{slash or '/'}{path}")
+    return host
 
 
 def _preflight(headers: Headers) -> Response:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from edge.errors import EdgeError
 from edge.prompt.media.pdf import draw_pages
+from edge.prompt.media.source import read_bytes
 from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS
 from edge.server.arguments import ServerOptions
 from edge.server.errors import ApiError
@@ -184,18 +185,33 @@ class MediaDoor:
             raise refusal from None
 
     def _file_parts(self, part: Mapping[str, Json], where: str) -> list[Json]:
-        """Open a file part: a PDF becomes one picture a page."""
+        """Open a file part: a PDF becomes one picture a page, text stays text, its name before it."""
         inner = part.get("file") if isinstance(part.get("file"), Mapping) else part
         assert isinstance(inner, Mapping)
         source = inner.get("file_data") or inner.get("file_url")
         if source is None:
             raise _wrong(where, "expected file_data with a data URL; uploaded files (file_id) are not kept here")
         data = self.open_source(source, where)
+        name = str(inner.get("filename") or "file")[:80]
         try:
-            pages = draw_pages(data, label=str(inner.get("filename") or "file")[:80], max_pages=self._max_media)
+            content = read_bytes(data, label=name, allow_files=False)
+            text = _plain_text(content)
+            if text is not None:
+                return [{"type": "text", "text": f"{name}:\n{text}\n"}]
+            pages = draw_pages(content, label=name, max_pages=self._max_media)
         except EdgeError as error:
-            raise _wrong(where, str(error)) from None
+            raise ApiError("invalid_request", f"{where}: {error}", param=where) from None
         return [{"type": "image", "image": page} for page in pages]
+
+
+def _plain_text(content: bytes) -> str | None:
+    """Return a file's text; None for a PDF, which says so near its start, and for what is no text."""
+    if b"%PDF-" in content[:1024] or b"\0" in content:
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
 
 
 def _kind_of(part: Json) -> Json:

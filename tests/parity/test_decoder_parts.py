@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from edge.kv.plain import PlainMemory
-from edge.model.rope import attention_scale, make_rope, turn_heads
+from edge.model.rope import attention_scale, make_rope, turn_heads, weight_halves
 from edge.model.text import Decoder
 from tests.parity.cases import Picture, make_case
 from tests.parity.reference import KINDS, Kind, TorchModel, loaded_model, reference_model, relative_error
@@ -50,7 +50,8 @@ def test_rope_equals_the_reference(positions: np.ndarray, is_yarn: bool) -> None
     config = loaded_model("moe", is_yarn=is_yarn).config.text
     factor = (attention_scale(config.rope, 24) * 24**0.5) ** 0.5  # YaRN's, which is kept in the attention scale here
     rope = make_rope(positions, config=config.rope, head_dim=24)
-    found = turn_heads(rope, mx.array(heads), weight=mx.ones((4, 24)), raw=mx.array(heads), num_turned=4) * factor
+    ones = weight_halves(mx.ones((4, 24)))
+    found = turn_heads(rope, mx.array(heads), weights=ones, raw=mx.array(heads), num_turned=4) * factor
     assert relative_error(found, expected) <= TOLERANCE
 
 

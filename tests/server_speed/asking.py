@@ -29,12 +29,14 @@ class Answered:
         arrivals_s: When each piece of it came.
         num_tokens: Its tokens, as the server counts them; pieces where it does not.
         prompt_tokens: Tokens of its prompt, as the server counts them.
+        worked_s: Seconds of the server's processor at each piece, where its process was given.
     """
 
     started_s: float
     arrivals_s: Sequence[float]
     num_tokens: int
     prompt_tokens: int
+    worked_s: Sequence[float] = ()
 
     @property
     def first_s(self) -> float:
@@ -79,10 +81,18 @@ class Rate:
         )
 
 
-def ask(address: str, body: Json, *, path: str = "/v1/chat/completions", key: str = "none") -> Answered:
+def ask(
+    address: str,
+    body: Json,
+    *,
+    path: str = "/v1/chat/completions",
+    key: str = "none",
+    process: psutil.Process | None = None,
+) -> Answered:
     """Stream one chat completion to its end."""
     started = time.monotonic()
     arrivals: list[float] = []
+    worked: list[float] = []
     usage: Json = {}
     connection = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
@@ -100,11 +110,12 @@ def ask(address: str, body: Json, *, path: str = "/v1/chat/completions", key: st
             deltas = [choice["delta"] for choice in chunk.get("choices") or []]
             if any(delta.get(name) for delta in deltas for name in ("content", "reasoning_content", "reasoning")):
                 arrivals.append(time.monotonic())
+                worked += [_cpu_s(process)] if process else []
     finally:
         connection.close()
     tokens = usage.get("completion_tokens") or usage.get("output_tokens") or len(arrivals)
     prompt_tokens = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
-    return Answered(started, arrivals, tokens, prompt_tokens)
+    return Answered(started, arrivals, tokens, prompt_tokens, worked)
 
 
 def ask_together(address: str, bodies: Sequence[Json], *, process: psutil.Process) -> Rate:

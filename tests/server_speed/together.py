@@ -7,7 +7,9 @@ import io
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import psutil
@@ -63,10 +65,10 @@ def throughput(server: ServerProcess) -> tuple[Rate, Rate]:
 
 def gaps(server: ServerProcess) -> Iterator[str]:
     """Stream one answer while something large comes in, and tell how long its tokens stood still."""
-    address = server.url.removeprefix("http://")
+    address, process = server.url.removeprefix("http://"), psutil.Process(server.process.pid)
     ask(address, question(0))
     for name, body in (("nothing", None), ("a prompt of thousands of tokens", _long()), ("a picture", _picture())):
-        yield _disturbed(address, name, body)
+        yield _disturbed(address, process, name, body)
 
 
 def fairness(server: ServerProcess) -> str:
@@ -88,24 +90,31 @@ def fairness(server: ServerProcess) -> str:
     return f"of 12 questions of another client that were there before, {done.index(KEYS[1])} were answered first"
 
 
-def _disturbed(address: str, name: str, body: Json) -> str:
+def _disturbed(address: str, process: psutil.Process, name: str, body: Json) -> str:
     found: list[Answered] = []
-    listener = threading.Thread(target=lambda: found.append(ask(address, question(7, tokens=200))))
+    asking = partial(ask, address, question(7, tokens=200), process=process)
+    listener = threading.Thread(target=lambda: found.append(asking()))
     listener.start()
     time.sleep(1.0)
-    other = ask(address, body) if body else None
+    other = ask(address, body, process=process) if body else None
     listener.join()
     (answer,) = found
     if other is None:
-        own = answer.gaps_s
-        return f"{name}: median gap {statistics.median(own):.3f} s, longest {max(own):.3f} s"
-    pairs = zip(answer.arrivals_s, answer.arrivals_s[1:], strict=False)
-    during = [after - before for before, after in pairs if other.started_s <= after <= other.arrivals_s[0]]
-    longest = max(during, default=0.0)
+        own, work = answer.gaps_s, _steps(answer.worked_s)
+        return f"{name}: median gap {statistics.median(own):.3f} s, {statistics.median(work):.3f} s of the processor"
+    is_during = [other.started_s <= at <= other.arrivals_s[0] for at in answer.arrivals_s]
+    first, last = is_during.index(True), len(is_during) - 1 - is_during[::-1].index(True)
+    clock, work = _steps(answer.arrivals_s[first : last + 1]), _steps(answer.worked_s[first : last + 1])
+    total = other.worked_s[0] - answer.worked_s[first]
     return (
-        f"{name} ({other.prompt_tokens} tokens): first token after {other.first_s:.1f} s; meanwhile {len(during)} "
-        f"pieces of the other answer, longest gap {longest:.3f} s, {longest / other.first_s:.0%} of that time"
+        f"{name} ({other.prompt_tokens} tokens): first token after {other.first_s:.1f} s; meanwhile {last - first + 1} "
+        f"pieces of the other answer; longest gap {max(clock):.3f} s on the clock; of the processor {max(work):.3f} s, "
+        f"median {statistics.median(work):.3f} s, {max(work) / total:.0%} of all {total:.1f} s"
     )
+
+
+def _steps(marks: Sequence[float]) -> list[float]:
+    return [after - before for before, after in pairwise(marks)]
 
 
 def _long() -> Json:

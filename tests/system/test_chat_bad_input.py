@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.system.chat_here import run_chat_here
 from tests.system.chat_process import environment, run_chat
 from tests.system.folders import edit_config
 
@@ -21,7 +22,7 @@ FAILURE, USAGE = 1, 2
 
 
 def check_one_line(arguments: list[str | Path], *, data: Path, code: int, message: str, stdin: str = "") -> None:
-    done = run_chat(arguments, data=data, stdin=stdin)
+    done = run_chat_here(arguments, data=data, stdin=stdin)
     assert (done.code, done.out) == (code, ""), done.err
     assert done.err.count("\n") == 1, done.err
     assert done.err.startswith("edge.chat: ")
@@ -197,7 +198,10 @@ def test_wrong_usage_exits_with_2_before_anything_is_loaded(
 
 @pytest.mark.parametrize("model", ["nowhere", "./nowhere", "org/never-downloaded"])
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, model: str) -> None:
-    check_one_line(["--model", model, "Hi"], data=tmp_path, code=FAILURE, message=model)
+    done = run_chat(["--model", model, "Hi"], data=tmp_path)  # a process: the hub's library reads HF_HUB_OFFLINE once
+    assert (done.code, done.out, done.err.count("\n")) == (FAILURE, "", 1)
+    assert done.err.startswith("edge.chat: ")
+    assert model in done.err
 
 
 def test_a_name_that_is_not_utf8_works_as_a_picture_and_in_a_message(tiny_folder: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.chat_here import run_chat_here
 from tests.system.chat_process import run_chat, start_chat
 
 GREEDY = ("--temperature", "0", "--max-tokens", "12")
@@ -28,7 +29,7 @@ def test_piped_text_is_the_prompt(tiny_folder: Path, tmp_path: Path) -> None:
 def test_json_holds_answer_usage_and_finish_reason(tiny_folder: Path, picture: Path, tmp_path: Path) -> None:
     done = run_chat(["--model", tiny_folder, "--image", picture, "--json", *GREEDY, "What?"], data=tmp_path)
     found = json.loads(done.out)
-    plain = run_chat(["--model", tiny_folder, "--image", picture, *GREEDY, "What?"], data=tmp_path)
+    plain = run_chat_here(["--model", tiny_folder, "--image", picture, *GREEDY, "What?"], data=tmp_path)
     assert found["answer"].strip() == plain.out.strip()
     assert found["finish_reason"] == "length"
     assert found["usage"]["completion_tokens"] == 12
@@ -48,21 +49,21 @@ def test_a_thought_goes_to_stderr_apart_from_the_answer(thinking_folder: Path, t
         "5",
         "Why?",
     ]
-    shown = run_chat(arguments, data=tmp_path)
-    hidden = run_chat(["--no-reasoning", *arguments], data=tmp_path)
+    shown = run_chat_here(arguments, data=tmp_path)
+    hidden = run_chat_here(["--no-reasoning", *arguments], data=tmp_path)
     assert shown.out == hidden.out
     assert len(shown.out.strip()) > 0
     assert len(shown.err) > len(hidden.err)
 
 
 def test_a_thought_that_would_take_all_tokens_is_closed_for_an_answer(thinking_folder: Path, tmp_path: Path) -> None:
-    done = run_chat(["--model", thinking_folder, "--no-reasoning", *GREEDY, "Why?"], data=tmp_path)
+    done = run_chat_here(["--model", thinking_folder, "--no-reasoning", *GREEDY, "Why?"], data=tmp_path)
     assert done.out.strip() != ""
     assert "went into the thought" not in done.err
 
 
 def test_stats_name_tokens_speeds_and_memory(tiny_folder: Path, picture: Path, tmp_path: Path) -> None:
-    done = run_chat(["--model", tiny_folder, "--image", picture, "--stats", *GREEDY, "What?"], data=tmp_path)
+    done = run_chat_here(["--model", tiny_folder, "--image", picture, "--stats", *GREEDY, "What?"], data=tmp_path)
     assert "48x32 -> 48x32 pixels, 24 tokens" in done.err
     assert "tokens/s" in done.err
     assert "peak" in done.err
@@ -72,14 +73,14 @@ def test_a_picture_made_smaller_by_a_limit_is_said_without_being_asked(
     tiny_folder: Path, picture: Path, tmp_path: Path
 ) -> None:
     arguments: list[str | Path] = ["--model", tiny_folder, "--image", picture, *GREEDY, "What?"]
-    assert "48x32" not in run_chat(arguments, data=tmp_path).err
-    smaller = run_chat(["--max-pixels", "512", *arguments], data=tmp_path).err
+    assert "48x32" not in run_chat_here(arguments, data=tmp_path).err
+    smaller = run_chat_here(["--max-pixels", "512", *arguments], data=tmp_path).err
     assert "48x32 -> 24x16 pixels, 6 tokens (limit: --max-pixels 512)" in smaller
 
 
 def test_the_same_seed_gives_the_same_answer(tiny_folder: Path, tmp_path: Path) -> None:
     arguments: list[str | Path] = ["--model", tiny_folder, "--temperature", "1.5", "--max-tokens", "20", "Hi"]
-    first, again, other = (run_chat(["--seed", seed, *arguments], data=tmp_path).out for seed in ("1", "1", "2"))
+    first, again, other = (run_chat_here(["--seed", seed, *arguments], data=tmp_path).out for seed in ("1", "1", "2"))
     assert first == again != other
 
 
@@ -88,7 +89,7 @@ def test_a_video_is_answered(tiny_folder: Path, tmp_path: Path) -> None:
 
     frames = [Image.new("RGB", (32, 48), (40 * i, 0, 0)) for i in range(5)]
     frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:], duration=500)
-    done = run_chat(["--model", tiny_folder, "--video", tmp_path / "film.gif", *GREEDY, "What?"], data=tmp_path)
+    done = run_chat_here(["--model", tiny_folder, "--video", tmp_path / "film.gif", *GREEDY, "What?"], data=tmp_path)
     assert done.code == 0
 
 
@@ -118,7 +119,7 @@ def test_a_reader_that_goes_away_is_no_crash(tiny_folder: Path, tmp_path: Path, 
 
 
 def test_piped_text_is_joined_to_the_question(tiny_folder: Path, tmp_path: Path) -> None:
-    joined = run_chat(["--model", tiny_folder, *GREEDY, "--json", "Hello\n\nthere"], data=tmp_path)
+    joined = run_chat_here(["--model", tiny_folder, *GREEDY, "--json", "Hello\n\nthere"], data=tmp_path)
     piped = run_chat(["--model", tiny_folder, *GREEDY, "--json", "Hello"], data=tmp_path, stdin="there\n")
     assert json.loads(piped.out)["answer"] == json.loads(joined.out)["answer"]
 
@@ -149,18 +150,18 @@ def test_json_events_are_lines_that_join_to_the_answer(thinking_folder: Path, pi
         "--think",
         "5",
     ]
-    done = run_chat([*arguments, "--image", picture, "--json-events", "Why?"], data=tmp_path)
+    done = run_chat_here([*arguments, "--image", picture, "--json-events", "Why?"], data=tmp_path)
     events = [json.loads(line) for line in done.out.splitlines()]
     assert [events[0]["event"], events[-1]["event"]] == ["prompt", "finish"]
     assert events[0]["media"][0]["tokens"] == 24
-    whole = json.loads(run_chat([*arguments, "--image", picture, "--json", "Why?"], data=tmp_path).out)
+    whole = json.loads(run_chat_here([*arguments, "--image", picture, "--json", "Why?"], data=tmp_path).out)
     assert "".join(event["text"] for event in events if event["event"] == "text") == whole["answer"]
     assert "".join(event["text"] for event in events if event["event"] == "reasoning") == whole["reasoning"]
 
 
 def test_a_thinking_model_leaves_room_for_an_answer_by_itself(thinking_folder: Path, tmp_path: Path) -> None:
     for max_tokens in ("1", "12", "80"):
-        done = run_chat(
+        done = run_chat_here(
             ["--model", thinking_folder, "--temperature", "0", "--max-tokens", max_tokens, "Why?"], data=tmp_path
         )
         assert len(done.out.strip()) > 0
@@ -174,7 +175,7 @@ def test_a_schema_holds_the_answer(tmp_path: Path) -> None:
         "additionalProperties": False,
     }
     (tmp_path / "s.json").write_text(json.dumps(schema))
-    done = run_chat(["--schema", tmp_path / "s.json", "--think", "off", "How many?"], data=tmp_path)
+    done = run_chat_here(["--schema", tmp_path / "s.json", "--think", "off", "How many?"], data=tmp_path)
     assert isinstance(json.loads(done.out)["n"], int)
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from convert.__main__ import main
 from convert.final import partial_path
 from tests.system.convert_process import run_convert, start_convert, wait_for_pieces
 from tests.system.folders import write_tiny_folder
+from tests.system.in_process import run_here
 from tests.unit.checkpoint.checkpoints import write_config
 from tests.unit.convert.mlx.conversion import files_of, group_config_json, write_source
 
@@ -142,10 +144,10 @@ def test_wrong_input_is_one_line(source: Path, tmp_path: Path, words: list[str],
     (tmp_path / "empty").mkdir()
     write_config(tmp_path / "broken", group_config_json())
     places = {"SOURCE": source, "OUT": tmp_path / "out", "EMPTY": tmp_path / "empty", "BROKEN": tmp_path / "broken"}
-    result = run_convert(*(places.get(word, word) for word in words))
-    assert result.returncode == code, result.stderr
-    assert message in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    done = run_here(lambda: main(["mlx", *(str(places.get(word, word)) for word in words)]), environment={})
+    assert done.code == code, done.err
+    assert message in done.err
+    assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
     assert not partial_path(tmp_path / "out").exists()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from functools import cache
@@ -12,15 +14,36 @@ from pathlib import Path
 
 import pytest
 
+from edge.server.arguments import ServerOptions
+from edge.server.running import BackgroundServer
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A block of commands behind this mark needs no weights but the demo's; README's two blocks have marks of their own.
-MARK = re.compile(r"<!-- no weights(?P<torch>, needs torch)? -->\n```sh\n(?P<block>.*?)```", re.S)
+MARK = re.compile(
+    r"<!-- no weights(?P<torch>, needs torch)?(?P<server>, asks a server)?(?P<long>, takes minutes)? -->\n"
+    r"```sh\n(?P<block>.*?)```",
+    re.S,
+)
 BLOCKS = [
-    pytest.param(found["block"], bool(found["torch"]), id=f"{page.name}-{number}")
+    pytest.param(
+        found["block"],
+        found["torch"],
+        id=f"{page.name}-{number}",
+        marks=[pytest.mark.long] if found["long"] else [],
+    )
     for page in PAGES
     for number, found in enumerate(MARK.finditer(page.read_text(encoding="utf-8")), start=1)
+    if not found["server"]
 ]
+ASKING = [
+    found["block"] for page in PAGES for found in MARK.finditer(page.read_text(encoding="utf-8")) if found["server"]
+]
+# Why a block has no mark; a block of commands with neither is an oversight.
+UNTYPED = re.compile(
+    r"<!-- newcomer: |--model |\./my-model|Qwen/|pre-commit|pytest -n auto|my_tools\.py|pip install 'qwen3vl-edge"
+)
+SERVER_PORT = 8080
 
 
 def _run(block: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -43,12 +66,42 @@ def _run(block: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("block", "needs_torch"), BLOCKS)
-def test_commands_work_as_they_stand(block: str, needs_torch: bool, tmp_path: Path) -> None:
+def test_commands_work_as_they_stand(block: str, needs_torch: str | None, tmp_path: Path) -> None:
     if needs_torch:
         pytest.importorskip("torch")
     done = _run(block, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
+@pytest.mark.parametrize("block", ASKING)
+def test_commands_for_a_running_server_work_as_they_stand(block: str, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", SERVER_PORT)) == 0:
+            pytest.skip(f"something else listens on port {SERVER_PORT}")
+    with BackgroundServer(ServerOptions(port=SERVER_PORT, models=("demo",))):
+        done = _run(block, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('"finish_reason":"stop"') == 2, done.stdout
+
+
+def _shell_blocks(text: str) -> list[str]:
+    """Return blocks of commands with the line before each; a fence without a language counts as one of commands."""
+    blocks = re.findall(r"([^\n]*)\n```([a-z]*)\n(.*?)```(?=\n|$)", text, re.S)
+    return [f"{before}\n{block}" for before, language, block in blocks if language in ("", "sh", "bash", "console")]
+
+
+def test_every_block_of_commands_is_typed_or_cannot_be() -> None:
+    blocks = [(page.name, block) for page in PAGES for block in _shell_blocks(page.read_text(encoding="utf-8"))]
+    bare = [
+        (name, block)
+        for name, block in blocks
+        if name != "architecture.md" and not block.startswith("<!-- no weights") and not UNTYPED.search(block)
+    ]
+    assert len(blocks) > 10
+    assert not bare, f"mark these with <!-- no weights --> so that they are typed: {bare}"
 
 
 def test_a_block_with_a_wrong_command_fails(tmp_path: Path) -> None:

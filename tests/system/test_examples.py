@@ -1,19 +1,27 @@
-"""The programs of examples/ print what their docstrings show, and an app outside the checkout is type-checked."""
+"""The programs of examples/ print what their docstrings show, and an app outside the checkout is type-checked.
+
+They run in this process: a second start of Python and a second import for each would cost more than their work.
+"""
 
 from __future__ import annotations
 
 import ast
 import os
 import re
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
+from contextlib import chdir
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import edge
+from tests.system.in_process import run_here
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [
@@ -26,6 +34,10 @@ def source(name: str) -> str:
     return (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
 
 
+def run_program(path: str) -> None:
+    runpy.run_path(path, run_name="__main__")
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_program_prints_what_its_docstring_shows(name: str, tmp_path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(source(name))) or ""
@@ -33,16 +45,11 @@ def test_a_program_prints_what_its_docstring_shows(name: str, tmp_path: Path) ->
     assert shown, "the docstring shows no output"
     for command, output in shown:  # those of one program run in one folder, one after the other
         arguments = [str(ROOT / part) if part.startswith("examples/") else part for part in shlex.split(command)]
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.split() == output.split()  # long lines are broken in the docstring
+        program = partial(run_program, arguments[0])
+        with chdir(tmp_path):
+            done = run_here(program, words=arguments[1:], environment={})
+        assert (done.code, done.err) == (0, "")
+        assert done.out.split() == output.split()  # long lines are broken in the docstring
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -80,9 +87,18 @@ def clean_environment() -> dict[str, str]:
 
 
 def check_types(python: Path, folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
-    mypy = ["-m", "mypy", "--strict", "--python-executable", str(python), "--cache-dir", str(python.parent / "cache")]
+    """Run mypy, strict; what it found out about the packages in the checkout before spares most of the time."""
+    kept, cache = ROOT / ".mypy_cache", python.parent / "cache"
+    if kept.is_dir():
+        shutil.copytree(kept, cache)
+    mypy = ["-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--python-executable", str(python)]
     return subprocess.run(
-        [python, *mypy, *files], capture_output=True, text=True, cwd=folder, env=clean_environment(), timeout=600
+        [python, *mypy, "--cache-dir", str(cache), *files],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=clean_environment(),
+        timeout=600,
     )
 
 

@@ -121,8 +121,11 @@ def test_a_picture_is_described_and_two_are_compared(client: Client) -> None:
 
 
 def test_a_video_is_taken(client: Client) -> None:
-    frames = {"type": "video", "video": [picture_url(color) for color in ("red", "green", "blue", "red")], "fps": 2}
-    assert ask(client, frames, "What happens?").usage.prompt_tokens > 10
+    pictures = [picture_url(color) for color in ("red", "green", "blue", "red")]
+    still = ask(client, "What happens?", max_completion_tokens=1).usage.prompt_tokens
+    videos = [{"type": "video", "video": pictures[:count], "fps": 2} for count in (2, 4)]
+    shorter, longer = (ask(client, video, "What happens?").usage.prompt_tokens for video in videos)
+    assert still + 4 < shorter < longer  # each pair of frames has a time and tokens of its own
 
 
 def test_tools_lead_to_a_final_answer(client: Client) -> None:

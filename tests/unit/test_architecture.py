@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
+from functools import cache
 
-import pytest
+from tests.house import PRODUCT, File, files
+from tests.imports import ROOT, imports, read, runtime_imports
 
-from tests.imports import ROOT, imports, module_name, read, runtime_imports
-
-FILES = sorted(path for folder in ("edge", "convert", "tests", "examples") for path in (ROOT / folder).rglob("*.py"))
-PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("edge", "convert")]
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
-# A function compiled by numba is one loop nest: calls inside its loops would keep them from running in parallel lanes.
-MAX_KERNEL_LINES = 100
 
 # A module may import from its own layer and from lower ones (a smaller number).
 LAYERS = {
@@ -104,47 +99,60 @@ def _layer(module: str) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_and_functions_stay_small(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= MAX_FILE_LINES, f"{lines} lines, at most {MAX_FILE_LINES}: move one idea into a file of its own"
-    functions = [node for node in ast.walk(read(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > _most_lines(node)]
+@cache
+def _files() -> list[File]:
+    """Read everything once."""
+    return files()
+
+
+def _product() -> list[File]:
+    return [file for file in _files() if file.folder in PRODUCT]
+
+
+def imports_from_above(file: File) -> set[str]:
+    """Return the modules of this repository that a file imports from a higher layer than its own."""
+    own = _layer(file.module)
+    assert own is not None, f"{file.module} has no layer: give it a row in LAYERS of this file, above what it imports"
+    return {name for name in file.imports if (_layer(name) or 0) > own and name.split(".")[0] in LAYERS}
+
+
+def test_files_stay_small() -> None:
+    long = [f"{file.name} ({file.num_lines} lines)" for file in _files() if file.num_lines > MAX_FILE_LINES]
+    assert not long, f"over {MAX_FILE_LINES} lines: {', '.join(long)}. Move one idea into a file of its own"
+
+
+def test_functions_stay_small() -> None:
+    found = [(file, function) for file in _files() for function in file.functions]
+    long = [f"{function.name} in {file.name}" for file, function in found if function.num_lines > MAX_FUNCTION_LINES]
     assert not long, f"over {MAX_FUNCTION_LINES} lines: {', '.join(long)}. Give a part that has a name its own function"
 
 
-def _most_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    is_kernel = any(ast.unparse(decorator).startswith("njit(") for decorator in function.decorator_list)
-    return MAX_KERNEL_LINES if is_kernel else MAX_FUNCTION_LINES
-
-
-@pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_import_only_from_their_layer_or_lower(path: Path) -> None:
-    module = module_name(path)
-    own = _layer(module)
-    assert own is not None, f"{module} has no layer: give it a row in LAYERS of this file, above what it imports"
-    above = {name for name in imports(read(path)) if (_layer(name) or 0) > own and name.split(".")[0] in LAYERS}
-    assert not above, f"{module} (layer {own}) imports from higher layers: {above}. Move it down, or hand it in"
+def test_modules_import_only_from_their_layer_or_lower() -> None:
+    above = {file.module: found for file in _product() if (found := imports_from_above(file))}
+    assert not above, f"imports from higher layers: {above}. Move the module down, or hand in what it needs"
 
 
 def test_there_are_no_import_cycles_lazy_ones_included() -> None:
-    assert _find_cycle({module_name(path): runtime_imports(read(path)) for path in PRODUCT}) is None
+    assert _find_cycle({file.module: runtime_imports(read(ROOT / file.name)) for file in _product()}) is None
 
 
-CALIBRATED_TOWER = ("convert", "calibration", "vision.py")
+def test_torch_and_transformers_are_imported_only_by_verify_and_calibrate() -> None:
+    allowed = ("convert/verify/", "convert/calibration/vision.py")
+    heavy = {
+        file.name: found
+        for file in _product()
+        if not file.name.startswith(allowed)
+        and (found := {name for name in file.imports if name.split(".")[0] in ("torch", "transformers", "torchvision")})
+    }
+    assert not heavy, f"{heavy}: torch and transformers belong to {allowed} alone"
 
 
-@pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
-def test_torch_and_transformers_are_imported_only_by_verify_and_calibrate(path: Path) -> None:
-    if path.relative_to(ROOT).parts[:2] == ("convert", "verify") or path.relative_to(ROOT).parts == CALIBRATED_TOWER:
-        return
-    heavy = {name for name in imports(read(path)) if name.split(".")[0] in ("torch", "transformers", "torchvision")}
-    assert not heavy, "torch and transformers belong to convert/verify and convert/calibration/vision.py alone"
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "edge").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_edge_never_imports_convert(path: Path) -> None:
-    above = {name for name in imports(read(path)) if name.split(".")[0] == "convert"}
+def test_edge_never_imports_convert() -> None:
+    above = {
+        file.name: found
+        for file in _files()
+        if file.folder == "edge" and (found := {name for name in file.imports if name.split(".")[0] == "convert"})
+    }
     assert not above, f"{above}: edge never imports convert. What both need lives in edge"
 
 
@@ -162,29 +170,43 @@ def _self_assignments(function: ast.FunctionDef) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "edge" / "model").glob("*.py")), ids=lambda path: path.name)
-def test_model_modules_assign_to_self_only_in_init(path: Path) -> None:
+MODEL_FILES = sorted((ROOT / "edge" / "model").glob("*.py"))
+
+
+def test_model_modules_assign_to_self_only_in_init() -> None:
     methods = [
-        method
+        (path.name, method)
+        for path in MODEL_FILES
         for node in ast.walk(read(path))
         if isinstance(node, ast.ClassDef)
         for method in node.body
         if isinstance(method, ast.FunctionDef) and method.name != "__init__"
     ]
-    kept = {method.name: found for method in methods if (found := _self_assignments(method))}
+    kept = {(file, method.name): found for file, method in methods if (found := _self_assignments(method))}
+    assert methods
     assert not kept, f"{kept}: a module keeps no state. Hand it in as an argument, and return what changes"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "edge" / "model").glob("*.py")), ids=lambda path: path.name)
-def test_model_modules_never_wait_for_the_device(path: Path) -> None:
-    names = {node.attr for node in ast.walk(read(path)) if isinstance(node, ast.Attribute)}
-    waiting = names & {"item", "tolist", "eval", "async_eval", "synchronize"}
+def test_model_modules_never_wait_for_the_device() -> None:
+    names = {
+        (path.name, node.attr)
+        for path in MODEL_FILES
+        for node in ast.walk(read(path))
+        if isinstance(node, ast.Attribute)
+    }
+    waiting = {(file, name) for file, name in names if name in ("item", "tolist", "eval", "async_eval", "synchronize")}
+    assert names
     assert not waiting, f"{waiting} wait for the device in the middle of a forward. Decide by shapes, or before it"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_is_named_for_being_a_heap(path: Path) -> None:
-    assert path.stem not in ("utils", "common", "helpers", "misc"), "name the file for its one idea"
+def test_no_file_is_named_for_being_a_heap() -> None:
+    heaps = [file.name for file in _files() if file.module.rpartition(".")[2] in ("utils", "common", "helpers", "misc")]
+    assert not heaps, f"{heaps}: name a file for its one idea"
+
+
+def test_all_folders_are_read() -> None:
+    assert {file.folder for file in _files()} == {"edge", "convert", "tests", "examples"}
+    assert len(_files()) > 900
 
 
 def test_a_planted_cycle_and_a_planted_assignment_are_seen() -> None:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
 
-from tests.imports import ROOT, read
-from tests.nearest import main, named_tests, nearest, own_test
+from tests.imports import ROOT
+from tests.nearest import main, named_tests, nearest, own_test, untested
 
-MOST_STEPS = 2
 MODULES = sorted(
     path for half in ("edge", "convert") for path in (ROOT / half).rglob("*.py") if not path.stem.startswith("__")
 )
 
 
-def _has_behaviour(path: Path) -> bool:
-    """Tell whether a module has functions; types and texts alone have nothing to test."""
-    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(read(path)))
-
-
 def test_every_module_has_a_test_file_of_its_name_or_is_tested_through_what_imports_it() -> None:
-    asked = [path for path in MODULES if _has_behaviour(path) and not own_test(path).is_file()]
-    far = [str(path.relative_to(ROOT)) for path in asked if not nearest(path, most_steps=MOST_STEPS)]
-    assert not far, f"no test is near: {', '.join(far)}. Write {own_test(ROOT / far[0]).relative_to(ROOT)}"
+    far = untested()
+    assert not far, f"no test is near {far}: write {[own_test(path) for path in far]}"
 
 
 def test_the_test_file_of_the_same_name_comes_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from itertools import groupby
 import mlx.core as mx
 
 from edge.checkpoint.names.hub import expected_parameters, packed_targets
-from edge.checkpoint.names.ops import Join, Op, Shape, Spread
+from edge.checkpoint.names.ops import Join, Op, Shape, Split, Spread
 from edge.checkpoint.names.table import Rule, Target
 from edge.config import LayerQuantization, ModelConfig
 from edge.records import dataclass
@@ -25,7 +25,7 @@ JOINED = {
     "mlp.switch_mlp.gate_up_proj": ("mlp.switch_mlp.gate_proj", "mlp.switch_mlp.up_proj"),
 }
 NORMS = ("self_attn.q_norm.weight", "self_attn.k_norm.weight")
-JOINED_NORM = "self_attn.qk_norm_weight"
+JOINED_NORM = "self_attn.qk_norm_halves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +109,7 @@ def _join_rules(place: str, parts: Mapping[str, Shape], form: LayerQuantization 
 
 def _norm_rule(config: ModelConfig, layer: str) -> Rule:
     counts = (config.text.num_heads, 2 * config.text.num_kv_heads)  # the values' rows are not used
-    target = Target(f"{layer}.{JOINED_NORM}", (sum(counts), config.text.head_dim))
-    return Rule(tuple(f"{layer}.{name}" for name in NORMS), (target,), (Spread(counts), Join(axis=0, sizes=counts)))
+    shape = (sum(counts), 1, 1, config.text.head_dim // 2)
+    halves = tuple(Target(f"{layer}.{JOINED_NORM}.{index}", shape) for index in (0, 1))
+    ops = (Spread(counts, unit_axes=2), Join(axis=0, sizes=counts), Split(axis=-1))
+    return Rule(tuple(f"{layer}.{name}" for name in NORMS), halves, ops)

@@ -104,21 +104,26 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Repeat each array along a new first axis, `counts` times each; the inverse takes the first."""
+    """Repeat each array along a new first axis, `counts` times each; the inverse takes the first.
+
+    `unit_axes` of length one come between the new axis and the array's own.
+    """
 
     counts: tuple[int, ...]
+    unit_axes: int = 0
 
     def apply(self, arrays: Arrays) -> Arrays:
         """Repeat."""
-        return tuple(mx.repeat(array[None], count, axis=0) for array, count in zip(arrays, self.counts, strict=True))
+        lead = (None,) * (1 + self.unit_axes)
+        return tuple(mx.repeat(array[lead], count, axis=0) for array, count in zip(arrays, self.counts, strict=True))
 
     def inverse(self, arrays: Arrays) -> Arrays:
         """Take the first of each."""
-        return tuple(array[0] for array in arrays)
+        return tuple(array[(0,) * (1 + self.unit_axes)] for array in arrays)
 
     def source_shapes(self, shapes: Shapes) -> Shapes:
-        """Drop the axis."""
-        return tuple(shape[1:] for shape in shapes)
+        """Drop the axes."""
+        return tuple(shape[1 + self.unit_axes :] for shape in shapes)
 
 
 @dataclass(frozen=True, slots=True)

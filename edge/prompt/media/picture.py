@@ -32,9 +32,11 @@ MAX_SOURCE_PIXELS = 178_956_970
 QUICK_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")
 OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "MPO", "JPEG2000", "ICO", "TGA", "QOI", "DIB", "ICNS", "PCX", "SGI", "DDS")
 # Bytes a pixel that decoding takes at its peak, measured with Pillow 11 and 12 on pictures of 20 megapixels.
-DECODING_BYTES = {"WEBP": 16.5, "JPEG2000": 20.0, "AVIF": 10.0, "HEIF": 12.0, "QOI": 7.5, "TIFF": 8.5}
-COEFFICIENT_BYTES = 2.1
-"""Of a progressive JPEG all coefficients are held until the last scan, two bytes each, beside the decoded pixels."""
+DECODING_BYTES = {"WEBP": 16.5, "AVIF": 10.0, "HEIF": 12.0, "QOI": 7.5, "TIFF": 8.5}
+# Bytes of a band of a pixel, beside the pixel itself: a progressive JPEG's coefficients until the last scan, and the
+# whole numbers that a JPEG 2000 is computed in.
+PROGRESSIVE_BAND_BYTES = 2.1
+JPEG2000_BAND_BYTES = 5.3
 # Files of pixels as they are; their decoders take the file whole once more (measured with 60 megapixels).
 RAW_FORMATS = ("BMP", "DIB", "PPM", "TGA", "SGI", "DDS", "TIFF")
 OTHER_BYTES = 4.5
@@ -118,8 +120,11 @@ def decode_peak_bytes(picture: Image) -> int:
     file_bytes = _num_file_bytes(picture) * (2 if picture.format in RAW_FORMATS else 1)
     stored = 1.5 if picture.mode in ("1", "L", "P") else OTHER_BYTES
     decoding = DECODING_BYTES.get(picture.format or "", stored)
+    num_bands = len(picture.getbands())
     if picture.format in ("JPEG", "MPO") and picture.info.get("progressive"):
-        decoding = COEFFICIENT_BYTES * len(picture.getbands()) + stored
+        decoding = PROGRESSIVE_BAND_BYTES * num_bands + stored
+    elif picture.format == "JPEG2000":
+        decoding = JPEG2000_BAND_BYTES * num_bands + stored
     return round(pixels * max(decoding, stored + RGB_BYTES)) + file_bytes
 
 

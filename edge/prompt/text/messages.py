@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from edge.errors import PromptError
+from edge.prompt.text.results import order_results
 from edge.prompt.text.shield import Shield
 from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS, MediaItem, MediaKind
 from edge.records import dataclass
@@ -70,7 +71,7 @@ def normalise_messages(messages: Sequence[Mapping[str, Json]], *, shield: Shield
         raise PromptError(f"Messages should be a list of messages, found {type(messages).__name__}.")
     if not messages:
         raise PromptError("The list of messages is empty. Give at least one user message.")
-    return _Normaliser(shield).run(messages)
+    return _Normaliser(shield).run(order_results(messages))
 
 
 def normalise_tools(tools: Sequence[Mapping[str, Json]] | None, *, shield: Shield) -> list[Json] | None:
@@ -211,7 +212,7 @@ class _Normaliser:
                 raise PromptError(f"{where}[{i}]: expected a function with a name and arguments.")
             if not isinstance(function.get("arguments"), str | Mapping):
                 raise PromptError(f"{where}[{i}]: arguments should be a JSON object or its text.")
-        return [self.plain(call, f"{where}[{i}]") for i, call in enumerate(calls)]
+        return [self.plain(_with_arguments(call), f"{where}[{i}]") for i, call in enumerate(calls)]
 
     def _guard(self, text: str, where: str) -> str:
         return self._shield.guard([text], where)[0]
@@ -241,6 +242,15 @@ class _Normaliser:
                 item["text"] = self._shield.add_witness(item["text"], number)
                 return True
         return False
+
+
+def _with_arguments(call: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Write no arguments as an empty object: some programs send empty text, which would leave a call without any."""
+    function = call.get("function", call)
+    if function["arguments"] != "":
+        return call
+    filled = {**function, "arguments": "{}"}
+    return {**call, "function": filled} if "function" in call else filled
 
 
 def _refuse_unknown(item: Mapping[str, Json], known: Collection[str], where: str) -> None:

@@ -23,17 +23,25 @@ BLOCKS: Mapping[str, tuple[str, ...]] = {
     "tool_result": ("tool_use_id", "content", "is_error"),
     "thinking": ("thinking", "signature"),
     "redacted_thinking": ("data",),
+    "search_result": ("source", "title", "content", "citations"),
+    "tool_reference": ("tool_name",),
 }
 """Kinds of blocks, and what stands in each beside `type` and `cache_control`; other keys have no effect."""
+CITABLE = ("document", "search_result")
+ELSEWHERE = ("redacted_thinking", "container_upload", "mcp_tool_listing", "fallback")
+"""What answers of Anthropic's servers hold beside calls of their own tools; left out of a history, and named."""
 
 
-def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dict[str, Json]]:
+def to_messages(
+    system: Json, messages: Json, *, ignored: list[str], places: list[str] | None = None
+) -> list[dict[str, Json]]:
     """Rewrite a conversation.
 
     Args:
         system: Text, text blocks, or None.
         messages: As the client wrote them.
         ignored: What could not be used is added here.
+        places: Where each message of the result stands is added here.
 
     Raises:
         ApiError: Something has another shape, or the last message is an answer to be continued.
@@ -42,6 +50,8 @@ def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dic
         raise _wrong("messages", "expected a list with at least one message")
     text = _system_text(system)
     rewritten: list[dict[str, Json]] = [{"role": "system", "content": text}] if text else []
+    places = [] if places is None else places
+    places += ["system"] * len(rewritten)
     names: dict[str, str] = {}
     for place, message in enumerate(messages):
         where = f"messages[{place}]"
@@ -56,6 +66,7 @@ def to_messages(system: Json, messages: Json, *, ignored: list[str]) -> list[dic
             rewritten.append(_assistant(blocks, f"{where}.content", names, ignored))
         else:
             rewritten += _user(role, blocks, f"{where}.content", names)
+        places += [where] * (len(rewritten) - len(places))
     if rewritten[-1]["role"] == "assistant":
         raise _wrong(f"messages[{len(messages) - 1}]", "an answer that was begun is not continued here; end with user")
     return rewritten
@@ -81,7 +92,7 @@ def _without_effect(blocks: Sequence[Json], where: str) -> list[str]:
 
 def _wants_citations(block: Mapping[str, Json]) -> bool:
     citations = block.get("citations")
-    return block.get("type") == "document" and isinstance(citations, Mapping) and citations.get("enabled") is True
+    return block.get("type") in CITABLE and isinstance(citations, Mapping) and citations.get("enabled") is True
 
 
 def _system_text(system: Json) -> str:
@@ -116,11 +127,13 @@ def _assistant(
             texts.append(_text(block, here))
         elif kind == "thinking":  # its signature says nothing here: any is taken, none is checked
             thoughts.append(_text(block, here, key="thinking"))
-        elif kind == "redacted_thinking":
-            ignored.append(f"{here} (redacted_thinking)")
         elif kind == "tool_use":
             calls.append(_call(block, here))
             names[calls[-1]["id"]] = calls[-1]["function"]["name"]
+        elif kind == "compaction" and isinstance(block.get("content"), str):
+            texts.append(_text(block, here, key="content"))
+        elif kind in ELSEWHERE or str(kind).endswith(("_tool_use", "_tool_result")):
+            ignored.append(f"{here} ({str(kind)[:40]})")
         else:
             raise _wrong(here, f"an answer holds text, thinking and tool_use, found {str(kind)[:40]!r}")
     message: dict[str, Json] = {"role": "assistant", "content": "".join(texts)}
@@ -161,6 +174,10 @@ def _parts(block: Mapping[str, Json], where: str) -> list[Json]:
         return [{"type": "image", "image": _source(block.get("source"), f"{where}.source", "image/png")}]
     if kind == "document":
         return _document(block, where)
+    if kind == "search_result":
+        return _search_result(block, where)
+    if kind == "tool_reference":
+        return [{"type": "text", "text": _text(block, where, key="tool_name")}]
     raise _wrong(where, f"expected a block of type text, image, document or tool_result, found {str(kind)[:40]!r}")
 
 
@@ -177,6 +194,14 @@ def _document(block: Mapping[str, Json], where: str) -> list[Json]:
         return [*before, *(part for one in inner for part in _parts(one, f"{where}.source.content"))]
     data = _source(source, f"{where}.source", "application/pdf")
     return [*before, {"type": "file", "file": {"file_data": data, "filename": title or "document"}}]
+
+
+def _search_result(block: Mapping[str, Json], where: str) -> list[Json]:
+    """Turn a found page into its title, its address and its text."""
+    head = "\n".join(_text(block, where, key=key) for key in ("title", "source"))
+    inner = _blocks(block.get("content"), f"{where}.content")
+    texts = [_text(one, f"{where}.content[{place}]") for place, one in enumerate(inner)]
+    return [{"type": "text", "text": "\n".join((head, *texts)) + "\n"}]
 
 
 def _source(source: Json, where: str, default_type: str) -> str:

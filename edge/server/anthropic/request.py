@@ -20,8 +20,9 @@ from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
-from edge.server.openai.sampling import Sampling
+from edge.server.openai.sampling import Sampling, read_top_p
 from edge.server.openai.tools import ToolUse
+from edge.server.places import joined_places
 from edge.server.room import fit_to_context
 
 Json = Any
@@ -44,6 +45,7 @@ class MessagesRequest:
         thinking: What was said about the thought.
         tools: Declared tools and how they may be used.
         ignored: Fields without effect.
+        places: Where the messages stand in the client's, those of the system joined.
     """
 
     model: str | None
@@ -56,6 +58,7 @@ class MessagesRequest:
     thinking: Thinking
     tools: ToolUse
     ignored: tuple[str, ...]
+    places: tuple[str, ...]
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's request.
@@ -91,7 +94,8 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
     """
     fields = Fields(body)
     ignored: list[str] = []
-    messages = to_messages(fields.any("system"), fields.any("messages"), ignored=ignored)
+    places: list[str] = []
+    messages = to_messages(fields.any("system"), fields.any("messages"), ignored=ignored, places=places)
     max_tokens = fields.whole("max_tokens")
     if max_tokens is None:
         max_tokens = limits.answer_tokens
@@ -110,6 +114,7 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
         thinking=read_thinking(fields, output, max_tokens=max_tokens),
         tools=tools,
         ignored=(),
+        places=joined_places(messages, places),
     )
     fields.ignore(*NO_EFFECT)
     return replace(request, ignored=(*fields.left, *output.left, *request.thinking.ignored, *tools.ignored, *ignored))
@@ -124,7 +129,7 @@ def _read_stop(fields: Fields) -> tuple[str, ...]:
 
 
 def _read_sampling(fields: Fields) -> Sampling:
-    given: dict[str, Any] = {"temperature": fields.number("temperature"), "top_p": fields.number("top_p")}
+    given: dict[str, Any] = {"temperature": fields.number("temperature"), "top_p": read_top_p(fields)}
     given["top_k"] = fields.whole("top_k")
     return Sampling({name: value for name, value in given.items() if value is not None})
 

@@ -47,7 +47,7 @@ def picture_parts(images: Json, where: str) -> list[dict[str, Json]]:
         return []
     if not isinstance(images, list) or not all(isinstance(one, str) and one for one in images):
         raise _wrong(where, "expected a list of pictures in base64")
-    return [{"type": "image", "image": one if one[:5] == "data:" else f"data:;base64,{one}"} for one in images]
+    return [{"type": "image", "image": one if one[:5].lower() == "data:" else f"data:;base64,{one}"} for one in images]
 
 
 def _message(message: Mapping[str, Json], where: str) -> dict[str, Json]:

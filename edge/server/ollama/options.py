@@ -11,11 +11,10 @@ from edge.server.arguments import ServerLimits
 from edge.server.errors import ApiError
 from edge.server.fields import Fields
 from edge.server.openai.chat_request import read_stop
-from edge.server.openai.sampling import Sampling
+from edge.server.openai.sampling import Sampling, read_top_p
 
 NUMBERS = {
     "temperature": "temperature",
-    "top_p": "top_p",
     "min_p": "min_p",
     "repeat_penalty": "repetition_penalty",
     "presence_penalty": "presence_penalty",
@@ -53,6 +52,7 @@ def read_options(fields: Fields, *, limits: ServerLimits) -> Options:
     """
     options = fields.inner("options")
     given: dict[str, Any] = {ours: options.number(theirs) for theirs, ours in NUMBERS.items()}  # Any: types differ
+    given["top_p"] = read_top_p(options)
     top_k, seed = options.whole("top_k"), options.whole("seed")
     given["top_k"] = None if top_k is None else max(0, top_k)  # zero and below keep all
     given["seed"] = None if seed is None or seed < 0 else seed % (1 << 64)  # below zero: any
@@ -68,12 +68,11 @@ def read_options(fields: Fields, *, limits: ServerLimits) -> Options:
 
 
 def _read_num_predict(options: Fields, limits: ServerLimits) -> int | None:
-    """Take the most tokens of an answer; -1 and -2 go on until the context is full."""
+    """Take the most tokens of an answer; 0 and below set no limit, as with Ollama."""
     count = options.whole("num_predict")
-    if count in (None, -1, -2):
+    if count is None or count < 1:
         return limits.answer_tokens
-    assert count is not None
-    if count < 1 or count > (limits.answer_tokens or count):
+    if count > (limits.answer_tokens or count):
         raise options.wrong("num_predict", f"-1, or 1 to {limits.answer_tokens or 'the context'}", count)
     return count
 

@@ -21,6 +21,7 @@ from edge.server.ollama.messages import picture_parts, to_messages
 from edge.server.ollama.options import Options, read_options
 from edge.server.ollama.thinking import Think, check_think, read_think
 from edge.server.openai.tools import ToolUse, read_tools
+from edge.server.places import joined_places
 from edge.server.room import fit_to_context
 
 Json = Any
@@ -42,6 +43,7 @@ class OllamaRequest:
         tools: Declared tools.
         top_logprobs: Most likely tokens beside each; None sends no logprobs.
         ignored: Fields without effect.
+        places: Where the messages stand in the client's, those of the system joined.
     """
 
     model: str | None
@@ -55,6 +57,7 @@ class OllamaRequest:
     tools: ToolUse
     top_logprobs: int | None
     ignored: tuple[str, ...]
+    places: tuple[str, ...]
 
     @property
     def is_load(self) -> bool:
@@ -99,7 +102,9 @@ def read_chat(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaReques
     fields = Fields(body)
     ignored: list[str] = []
     messages = to_messages(fields.items("messages"), ignored=ignored)
-    return _read(fields, limits, messages=messages, raw_prompt=None, tools=read_tools(fields), ignored=ignored)
+    places = joined_places(messages, [f"messages[{place}]" for place in range(len(messages))])
+    tools = read_tools(fields)
+    return _read(fields, limits, messages=messages, raw_prompt=None, tools=tools, ignored=ignored, places=places)
 
 
 def read_generate(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaRequest:
@@ -124,7 +129,8 @@ def read_generate(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaRe
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": [*parts, {"type": "text", "text": prompt}]})
     raw_prompt = prompt if is_raw and prompt else None
-    return _read(fields, limits, messages=messages, raw_prompt=raw_prompt, tools=ToolUse(), ignored=[])
+    places = ("system", "prompt")[-len(messages) :]
+    return _read(fields, limits, messages=messages, raw_prompt=raw_prompt, tools=ToolUse(), ignored=[], places=places)
 
 
 def _read(
@@ -135,6 +141,7 @@ def _read(
     raw_prompt: str | None,
     tools: ToolUse,
     ignored: list[str],
+    places: tuple[str, ...],
 ) -> OllamaRequest:
     """Take what both endpoints have."""
     has_logprobs, top_logprobs = fields.flag("logprobs"), fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
@@ -154,6 +161,7 @@ def _read(
         tools=tools,
         top_logprobs=(top_logprobs or 0) if has_logprobs or top_logprobs else None,
         ignored=(*fields.left, *options.ignored, *tools.ignored, *ignored),
+        places=places,
     )
 
 

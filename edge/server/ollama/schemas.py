@@ -29,7 +29,7 @@ _OPTIONS: Json = {
         "num_predict": {"type": ["integer", "null"], "description": "-1: until the context is full."},
         "temperature": sampling("temperature"),
         "top_k": {"type": ["integer", "null"]},
-        "top_p": sampling("top_p"),
+        "top_p": sampling("top_p", low=0),
         "min_p": sampling("min_p"),
         "repeat_penalty": sampling("repetition_penalty"),
         "presence_penalty": sampling("presence_penalty"),

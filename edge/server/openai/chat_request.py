@@ -23,6 +23,7 @@ from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
 from edge.server.openai.sampling import Sampling, read_sampling
 from edge.server.openai.thinking import Thinking, read_thinking
 from edge.server.openai.tools import ToolUse, read_tools
+from edge.server.places import joined_places
 
 Json = Any
 NO_EFFECT = (
@@ -75,6 +76,11 @@ class ChatRequest:
     tools: ToolUse
     media: Mapping[str, Mapping[str, Json]]
     ignored: tuple[str, ...]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the messages of the engine's requests stand in the client's."""
+        return joined_places(self.messages, [f"messages[{place}]" for place in range(len(self.messages))])
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's requests, one for each choice; pictures that are named are fetched here.
@@ -148,7 +154,14 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     )
     fields.ignore(*NO_EFFECT)
     refuse_elsewhere(fields, CHAT)
-    return replace(request, ignored=(*fields.left, *options.left, *tools.ignored))
+    ignored = (*fields.left, *options.left, *request.thinking.ignored, *tools.ignored, *_names_of(messages))
+    return replace(request, ignored=ignored)
+
+
+def _names_of(messages: Sequence[Json]) -> list[str]:
+    """Say where somebody who speaks has a name: templates leave it out."""
+    named = [isinstance(one, Mapping) and one.get("role") != "tool" and bool(one.get("name")) for one in messages]
+    return [f"messages[{place}].name" for place, has_name in enumerate(named) if has_name]
 
 
 def read_stop(fields: Fields) -> tuple[str, ...]:

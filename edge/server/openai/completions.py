@@ -159,7 +159,8 @@ async def stream_completion(asking: Asking, request: CompletionRequest) -> Async
             elif isinstance(event, FinishEvent):
                 usages.append(event.usage)
                 more = warnings.body if len(usages) == len(asking.runs) else {}
-                yield sse(chunk([_choice(place, "", None, ending_of(event))], **more))
+                rest = _logprobs(asking.engine, tokens[place], offset=offsets[place])  # of text that a stop string took
+                yield sse(chunk([_choice(place, "", rest, ending_of(event))], **more))
     except ApiError as error:
         yield sse(error_body(error))
         return

@@ -24,7 +24,9 @@ async def list_models(http: Request) -> Response:
 
 
 async def get_model(http: Request) -> Response:
-    """Describe one model."""
+    """Describe one model; no name at all, behind a slash, asks for the list."""
+    if not http.path_params["name"]:
+        return await list_models(http)
     shelf = serving_of(http).models
     return JsonBody(_model_body(shelf.find(http.path_params["name"]), shelf))
 

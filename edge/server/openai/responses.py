@@ -16,10 +16,12 @@ from edge.server.body import read_json
 from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import ChatRequest
+from edge.server.openai.references import resolve_references
 from edge.server.openai.responses_answer import Builder, stream_response
 from edge.server.openai.responses_request import ResponsesRequest, read_responses_request
 from edge.server.openai.responses_store import ResponseStore, StoredResponse
 from edge.server.openai.said import ignored_headers
+from edge.server.places import joined_places
 from edge.server.serving import serving_of
 from edge.server.streams import ServerSentEvents
 
@@ -29,7 +31,7 @@ Json = Any
 async def create_response(http: Request) -> Response:
     """Answer a list of items."""
     request, messages = await _read(http)
-    asking = await begin(http, request.chat.model, _make_of(http, request.chat))
+    asking = await begin(http, request.chat.model, _make_of(http, request.chat), places=_places(request))
     builder = Builder(asking, echo=request.echo, has_logprobs=request.chat.has_logprobs)
     keep = partial(_keep, http, request, messages, builder)
     headers = ignored_headers(request.chat.ignored)
@@ -59,7 +61,7 @@ async def delete_response(http: Request) -> Response:
 async def count_input_tokens(http: Request) -> Response:
     """Count the tokens of a request without running it."""
     request, _ = await _read(http)
-    count = await count_tokens(http, request.chat.model, _make_of(http, request.chat))
+    count = await count_tokens(http, request.chat.model, _make_of(http, request.chat), places=_places(request))
     return JsonBody({"object": "response.input_tokens", "input_tokens": count})
 
 
@@ -76,13 +78,22 @@ def store_of(http: Request) -> ResponseStore:
 async def _read(http: Request) -> tuple[ResponsesRequest, list[Json]]:
     """Read a request and put the conversation before it; the messages are those without instructions."""
     limits = serving_of(http).options.limits
-    request = read_responses_request(await read_json(http), limits=limits)
+    body = resolve_references(await read_json(http), store=store_of(http), owner=client_of(http))
+    request = read_responses_request(body, limits=limits)
     messages = list(request.chat.messages)
     if request.previous_id is not None:
         before = store_of(http).get(request.previous_id, owner=client_of(http), param="previous_response_id")
         messages = [*before.messages, *messages]
     first = [] if request.instructions is None else [{"role": "system", "content": request.instructions}]
     return replace(request, chat=replace(request.chat, messages=[*first, *messages])), messages
+
+
+def _places(request: ResponsesRequest) -> tuple[str, ...]:
+    """Return where the messages stand: before those of `input` are the instructions and an earlier conversation."""
+    before = len(request.chat.messages) - len(request.places)
+    has_instructions = request.instructions is not None
+    earlier = ["instructions"] * has_instructions + ["previous_response_id"] * (before - has_instructions)
+    return joined_places(request.chat.messages, [*earlier, *request.places])
 
 
 def _make_of(http: Request, chat: ChatRequest) -> partial[list[EngineRequest]]:

@@ -36,6 +36,7 @@ class ResponsesRequest:
         is_stored: Whether the response is kept for later ones.
         instructions: Text that stands before everything, for this request only.
         echo: Fields that the answer repeats.
+        places: Where the chat's messages stand in `input`.
     """
 
     chat: ChatRequest
@@ -43,6 +44,7 @@ class ResponsesRequest:
     is_stored: bool
     instructions: str | None
     echo: Mapping[str, Json]
+    places: tuple[str, ...]
 
 
 def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) -> ResponsesRequest:
@@ -56,7 +58,9 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         if value := fields.any(name):
             raise fields.wrong(name, "nothing: this is not kept here", value)
     instructions = fields.text("instructions")
-    messages, skipped = read_items(fields)
+    previous_id = fields.text("previous_response_id")
+    places: list[str] = []
+    messages, skipped = read_items(fields, may_lack=previous_id is not None, places=places)
     max_tokens = fields.whole("max_output_tokens")
     if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
         raise fields.wrong("max_output_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
@@ -66,13 +70,13 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
     top_logprobs = fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     model, is_stream = fields.text("model"), fields.flag("stream")
     sampling, media = read_sampling(fields), read_media_limits(fields)
-    previous_id, is_stored = fields.text("previous_response_id"), fields.flag("store", default=True)
+    is_stored = fields.flag("store", default=True)
     thinking = read_thinking(fields)
     speculate = fields.wish("speculate")
     metadata = fields.object("metadata") or {}
     truncation = fields.choice("truncation", ("auto", "disabled"))
     fields.ignore(*NO_EFFECT)
-    ignored = (*fields.left, *text_left, *tools.ignored, *skipped)
+    ignored = (*fields.left, *text_left, *thinking.ignored, *tools.ignored, *skipped)
     if truncation == "auto":
         ignored = (*ignored, "truncation=auto")
     chat = ChatRequest(
@@ -102,7 +106,7 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         "previous_response_id": previous_id,
         "store": is_stored,
     }
-    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo)
+    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo, tuple(places))
 
 
 def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
@@ -118,16 +122,29 @@ def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def read_items(fields: Fields) -> tuple[list[Json], list[str]]:
-    """Take `input`; return messages, and the items that were left out."""
+def read_items(
+    fields: Fields, *, may_lack: bool = False, places: list[str] | None = None
+) -> tuple[list[Json], list[str]]:
+    """Take `input`; return messages, and the items that were left out.
+
+    Args:
+        fields: The request's.
+        may_lack: Whether there may be none, behind an earlier answer.
+        places: Gets the place of each message's first item.
+    """
+    places = [] if places is None else places
     given = fields.any("input")
+    if may_lack and (given is None or given == []):
+        return [], []
     if isinstance(given, str) and given:
+        places.append("input")
         return [{"role": "user", "content": given}], []
     if not isinstance(given, list) or not given:
         raise fields.wrong("input", "text, or a list with at least one item", given)
     reader = _ItemReader(fields)
     for place, item in enumerate(given):
         reader.read(item, f"input[{place}]")
+        places += [f"input[{place}]"] * (len(reader.messages) - len(places))
     return reader.messages, reader.skipped
 
 

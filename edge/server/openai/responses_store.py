@@ -65,6 +65,11 @@ class ResponseStore:
         self._entries.move_to_end(response_id)
         return found[0]
 
+    def items(self, *, owner: str) -> dict[str, Mapping[str, Json]]:
+        """Return the items of all answers that are kept for a client, by their ids."""
+        kept = [response.body for response, _ in self._entries.values() if response.owner == owner]
+        return {item["id"]: item for body in kept for item in body.get("output", ())}
+
     def delete(self, response_id: str, *, owner: str) -> None:
         """Forget a client's response; raises as `get`."""
         self.get(response_id, owner=owner)

@@ -11,7 +11,11 @@ from edge.records import dataclass
 from edge.run.sample import SamplingParams
 from edge.server.fields import Fields
 
-NUMBERS = ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
+NUMBERS = ("temperature", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
+
+
+LEAST_TOP_P = 1e-6
+"""What 0 becomes, which all protocols allow: the likeliest token alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ def read_sampling(fields: Fields) -> Sampling:
         ApiError: One is of the wrong type.
     """
     given: dict[str, Any] = {name: fields.number(name) for name in NUMBERS}
+    given["top_p"] = read_top_p(fields)
     repeat = fields.number("repeat_penalty")  # llama.cpp's word
     if given["repetition_penalty"] is None:
         given["repetition_penalty"] = repeat
@@ -45,6 +50,12 @@ def read_sampling(fields: Fields) -> Sampling:
     given["seed"] = None if seed is None else seed % (1 << 64)  # OpenAI allows negative ones
     given["logit_bias"] = _read_bias(fields)
     return Sampling({name: value for name, value in given.items() if value is not None})
+
+
+def read_top_p(fields: Fields) -> float | None:
+    """Take `top_p`; 0 keeps the likeliest token."""
+    top_p = fields.number("top_p")
+    return LEAST_TOP_P if top_p == 0 else top_p
 
 
 def _read_bias(fields: Fields) -> dict[int, float] | None:

@@ -25,9 +25,10 @@ Json = Any
 _SAMPLING: dict[str, Json] = {
     **{
         name: sampling(name)
-        for name in ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
+        for name in ("temperature", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
     },
     "top_k": sampling("top_k", low=-1),  # all tokens
+    "top_p": sampling("top_p", low=0),  # the likeliest token
     "seed": {"type": ["integer", "null"]},
     "logit_bias": {
         "type": ["object", "null"],
@@ -52,6 +53,9 @@ _USAGE: Json = object_of(
 _TOKEN: Json = object_of({"token": TEXT, "logprob": {"type": "number"}, "bytes": list_of(WHOLE)})
 _LOGPROBS: Json = either(NULL, object_of({"content": list_of(_TOKEN)}))
 _REASON: Json = {"enum": ["stop", "length", "tool_calls"]}
+
+_ASKED: Json = {"required": ["input"], "properties": {"input": {"type": ["string", "array"], "minItems": 1}}}
+_CONTINUED: Json = {"required": ["previous_response_id"], "properties": {"previous_response_id": {"type": "string"}}}
 
 SCHEMAS: dict[str, Json] = {
     "Error": object_of(
@@ -153,9 +157,11 @@ SCHEMAS: dict[str, Json] = {
         usage=_USAGE,
         warnings=WARNINGS,
     ),
-    "ResponseRequest": object_of(
-        {"input": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": OBJECT}]}},
+    "ResponseRequest": {"anyOf": [_ASKED, _CONTINUED]}
+    | object_of(
+        {},
         **_COMMON,
+        input=either({"type": "string", "minLength": 1}, list_of(OBJECT), NULL),
         instructions=either(NULL, TEXT),
         max_output_tokens={"type": ["integer", "null"], "minimum": 1},
         previous_response_id=either(NULL, TEXT),

@@ -30,11 +30,13 @@ class Thinking:
         budget: Most tokens of it; None sets no limit.
         is_exact: Whether the client named the number itself.
         template_variables: Variables for the chat template.
+        ignored: Fields that were not understood.
     """
 
     budget: int | None = None
     is_exact: bool = False
     template_variables: Mapping[str, Any] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
     def budget_for(self, max_tokens: int | None) -> int | None:
         """Return the budget of an answer with so many tokens; an effort leaves half of them to the answer."""
@@ -52,15 +54,18 @@ def read_thinking(fields: Fields) -> Thinking:
     effort = fields.choice("reasoning_effort", tuple(EFFORT_TOKENS))
     reasoning = fields.inner("reasoning")
     effort = reasoning.choice("effort", tuple(EFFORT_TOKENS)) or effort
+    reasoning.ignore("summary", "generate_summary")  # there is one kind of summary here: the thought
     budget = EFFORT_TOKENS[effort] if effort else None
     is_exact = False
     variables = fields.object("chat_template_kwargs") or {}
     switch = fields.inner("thinking")
     kind = switch.choice("type", ("enabled", "disabled", "auto", "adaptive"))
-    enabled = fields.any("enable_thinking")
-    if kind == "disabled" or enabled is False or variables.get("enable_thinking") is False:
+    enabled = fields.wish("enable_thinking")
+    if kind == "disabled" or False in (enabled, reasoning.wish("enabled")) or variables.get("enable_thinking") is False:
         budget = 0
-    exact = switch.whole("budget_tokens")
+    exact = reasoning.whole("max_tokens")  # as OpenRouter's clients write it
+    given = switch.whole("budget_tokens")
+    exact = exact if given is None else given
     for name in ("thinking_budget", "thinking_budget_tokens", "reasoning_budget"):
         given = fields.whole(name)
         exact = given if given is not None and given >= 0 else exact
@@ -68,4 +73,4 @@ def read_thinking(fields: Fields) -> Thinking:
         budget, is_exact = exact, True
     if enabled is not None:
         variables = {**variables, "enable_thinking": enabled}
-    return Thinking(budget, is_exact, variables)
+    return Thinking(budget, is_exact, variables, (*reasoning.left, *switch.left))

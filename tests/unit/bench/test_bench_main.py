@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import edge.bench.__main__ as program
-from edge.bench import measures
+from edge.bench import device_check, measures
 from edge.bench.figures import Figure
 
 SHORT = ["--repeats", "1", "--depths", "48", "--rows", "1,2", "--pictures", "64x32", "--tokens", "3"]
@@ -41,12 +41,24 @@ def test_everything_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "## demo" in (tmp_path / "card").read_text()
 
 
-@pytest.mark.long
-def test_the_device_check_runs_a_tiny_model_without_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
-    assert program.main(["--device-check", "--layers", "2"]) == 0
-    said = capsys.readouterr().out
-    assert "There is no GPU here" in said
-    assert "decode" in said
+@pytest.mark.skipif(device_check.has_gpu(), reason="there is a GPU: it would measure the 30B")
+def test_the_device_check_runs_a_tiny_model_without_a_gpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert program.main(["--device-check", "--layers", "1", "--json", str(tmp_path / "a.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == device_check.TINY_NOTE, "the reader knows it before any figure"
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert (report["complete"], report["model"]) == (True, "tiny random model")
+    figures = {figure["what"]: figure["value"] for figure in report["figures"]}
+    assert figures.keys() >= {
+        "compute type", "same first token", "prefill", "decode", "host time a token", "peak beside weights",
+        "picture tower",
+    }  # fmt: skip
+    assert (figures["launches a layer"], figures["launches outside"]) == (17, 6), "the embedding is packed"
+
+
+def test_a_slice_at_real_widths_is_not_called_tiny() -> None:
+    config = device_check.check_config(2, is_large=True)
+    assert (device_check.check_name(config), config.text.num_layers) == ("random 30B", 2)
 
 
 def interrupted(*_: object) -> Iterator[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
 
@@ -29,3 +30,12 @@ def test_fused_kernels_are_one_operation_each_and_come_back_afterwards() -> None
         found = launches(trace(lambda x: mx.fast.rms_norm(x, weight, 1e-6), mx.zeros((2, 4))))
     assert found == Counter({"norm": 1})
     assert mx.fast.rms_norm is original
+
+
+def test_an_unpacked_row_is_one_kernel_behind_its_parts() -> None:
+    embedding = nn.QuantizedEmbedding(8, 64, group_size=32, bits=4)
+    mx.eval(embedding.parameters())
+    with gpu_kernels():
+        operations = trace(embedding, mx.zeros((1, 1), dtype=mx.int32))
+    assert launches(operations) == Counter({"Gather": 3, "dequantize": 1})
+    assert operations[-1].shapes == (embedding(mx.zeros((1, 1), dtype=mx.int32)).shape,)

@@ -90,8 +90,8 @@ def test_the_bfloat16_graph_has_no_float32_result(config: ModelConfig) -> None:
 
 
 def test_a_float32_rotation_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wide(rope: Rope, normed: mx.array, *, weight: mx.array, raw: mx.array, num_turned: int) -> mx.array:
-        return turn_heads(rope, normed, weight=weight, raw=raw.astype(mx.float32), num_turned=num_turned)
+    def wide(rope: Rope, normed: mx.array, *, weights: list[mx.array], raw: mx.array, num_turned: int) -> mx.array:
+        return turn_heads(rope, normed, weights=weights, raw=raw.astype(mx.float32), num_turned=num_turned)
 
     monkeypatch.setattr(edge.model.attention, "turn_heads", wide)
     with gpu_kernels():

@@ -49,7 +49,7 @@ def test_packed_experts_equal_their_unpacked_matrices(setting: LayerQuantization
         glu[name].weight = unpack(packed, setting)
         packed_glu[name].update(dict(zip(("weight", "scales", "biases"), packed, strict=False)))
     rows = mx.random.normal((num_rows, 1, 64), key=mx.random.key(1))
-    experts = mx.random.randint(0, 5, (num_rows, 2), key=mx.random.key(2)).astype(mx.uint32)
+    experts = mx.random.randint(0, 5, (num_rows, 1, 2), key=mx.random.key(2)).astype(mx.uint32)
     found, expected = packed_glu(rows, experts), glu(rows, experts)
     assert isinstance(packed_glu.gate_up_proj, QuantizedSwitchLinear)
     assert found.shape == (num_rows, 2, 64)
@@ -71,7 +71,7 @@ def test_a_packed_embedding_gives_the_compute_type(setting: LayerQuantization) -
 def test_a_projection_in_parts_gives_the_outputs_of_one_matrix() -> None:
     mlp, switch = MLP(64, 96), SwitchGLU(64, 96, 5)
     rows = mx.random.normal((7, 1, 64), key=mx.random.key(1))
-    experts = mx.random.randint(0, 5, (7, 2), key=mx.random.key(2)).astype(mx.uint32)
+    experts = mx.random.randint(0, 5, (7, 1, 2), key=mx.random.key(2)).astype(mx.uint32)
     runs: list[tuple[MLP | SwitchGLU, Callable[[], mx.array]]] = [
         (mlp, lambda: mlp(rows, residual=mx.zeros_like(rows))),
         (switch, lambda: switch(rows, experts)),

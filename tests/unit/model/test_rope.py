@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.config import RopeConfig
-from edge.model.rope import attention_scale, frequency_axes, make_rope, rope_frequencies, turn_heads
+from edge.model.rope import attention_scale, frequency_axes, make_rope, rope_frequencies, turn_heads, weight_halves
 
 PLAIN = RopeConfig(theta=60.0, mrope_section=(6, 3, 3))
 YARN = RopeConfig(
@@ -19,7 +19,7 @@ def turned(positions: np.ndarray, heads: mx.array, *, weight: mx.array | None = 
     """Rotate two heads."""
     rope = make_rope(positions, config=PLAIN, head_dim=24)
     weight = mx.ones((heads.shape[1], 24)) if weight is None else weight
-    return turn_heads(rope, heads, weight=weight, raw=10 * heads, num_turned=num_turned)
+    return turn_heads(rope, heads, weights=weight_halves(weight), raw=10 * heads, num_turned=num_turned)
 
 
 def heads(batch: int, length: int) -> mx.array:

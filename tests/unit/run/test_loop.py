@@ -137,6 +137,23 @@ def test_decoding_rows_get_a_token_in_every_turn_of_a_long_prefill() -> None:
     assert set(gaps) == {1}
 
 
+def test_a_prompt_alone_is_read_in_long_slices_and_beside_others_in_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.run.loop.SHARED_CHUNK_TOKENS", 5)
+    long = prompt_of([40 - place % 40 for place in range(43)])
+    turns = []
+    for neighbours in (0, 1):
+        loop = make_loop_of_tiny(chunk_tokens=20)
+        others = [Outlet.of(loop, TALK, max_tokens=100) for _ in range(neighbours)]
+        while not all(one.tokens for one in others):
+            loop.turn()
+        read = Outlet.of(loop, long, max_tokens=2)
+        turns.append(0)
+        while not read.tokens:
+            loop.turn()
+            turns[-1] += 1
+    assert turns == [3, 9]  # 43 tokens, 20 at a time and 5 at a time
+
+
 def test_a_failing_row_ends_alone() -> None:
     loop = make_loop_of_tiny()
     good = Outlet.of(loop, TALK, max_tokens=10)

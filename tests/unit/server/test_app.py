@@ -65,3 +65,11 @@ def test_a_wrong_method_is_told_the_right_one(caller: Caller) -> None:
 def test_an_unknown_path_has_an_error_of_the_protocol(caller: Caller) -> None:
     reply = caller.get("/v1/nothing")
     assert (reply.status, reply.json["error"]["type"]) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"), [("GET", "/v1/messages", "POST"), ("PUT", "/health", "GET, HEAD")]
+)
+def test_another_method_is_told_which_are_taken(caller: Caller, method: str, path: str, allowed: str) -> None:
+    reply = caller.send(method, path)
+    assert (reply.status, reply.headers["allow"]) == (405, allowed)

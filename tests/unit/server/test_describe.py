@@ -39,3 +39,5 @@ def test_the_document_takes_what_the_engine_takes_and_nothing_else(name: str) ->
 def test_a_protocol_may_give_a_lower_number_a_meaning() -> None:
     validator = jsonschema.Draft202012Validator(sampling("top_k", low=-1))
     assert [validator.is_valid(value) for value in (-2, -1, 0)] == [False, True, True]
+    validator = jsonschema.Draft202012Validator(sampling("top_p", low=0))
+    assert [validator.is_valid(value) for value in (-0.1, 0, 1, 1.1)] == [False, True, True, False]

@@ -191,3 +191,16 @@ def test_heads_that_two_servers_could_read_differently_are_refused(keyed: Caller
     assert received.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501")) or received == b""
     assert b"HTTP/1.1 200" not in received
     assert b"HTTP/1.1 5" not in received.replace(b"HTTP/1.1 501", b"")
+
+
+@pytest.mark.parametrize("target", ["http://localhost:1/health?x=1", "HTTP://127.0.0.1/health", "https://[::1]/health"])
+def test_a_whole_address_in_the_request_line_is_the_path_in_it(keyed: Caller, target: str) -> None:
+    data = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    assert b'"status":"ok"' in raw(keyed, data)
+
+
+def test_a_whole_address_of_another_host_is_refused_whatever_the_header_says(keyed: Caller) -> None:
+    data = b"GET http://evil.example/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    reply = raw(keyed, data)
+    assert b" 403 " in reply.split(b"\r\n")[0]
+    assert b"evil.example" in reply

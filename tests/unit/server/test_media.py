@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,20 @@ def test_all_addresses_of_a_request_have_a_bound_together(monkeypatch: pytest.Mo
     with pytest.raises(ApiError, match="addresses of one request"):
         door.open_source("https://example.org/a.png", "here")
     assert len(asked) == 3
+
+
+def test_a_file_of_text_is_its_text_under_its_name() -> None:
+    encoded = base64.b64encode("\ufeffa café\n".encode()).decode()
+    part = {
+        "type": "input_file",
+        "filename": "notes.md",
+        "file_data": f"data:application/octet-stream;base64,{encoded}",
+    }
+    assert opened(part) == [{"type": "text", "text": "notes.md:\na café\n\n"}]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00x", b"%PDF-1.7 broken", b"PK\x03\x04\xff"])
+def test_a_file_of_another_kind_is_refused_in_one_sentence(content: bytes) -> None:
+    source = "data:text/plain;base64," + base64.b64encode(content).decode()
+    with pytest.raises(ApiError, match=r"^messages\[0\]\.content\[0\]: f\.txt: the PDF cannot be read .*[^.]\.$"):
+        opened({"type": "file", "file": {"filename": "f.txt", "file_data": source}})

@@ -2,7 +2,7 @@
 
 import { MarkedPicture, findMarks } from "./boxes.js";
 import { picturesBefore } from "./conversation.js";
-import { button, el } from "./dom.js";
+import { button, canCopy, el } from "./dom.js";
 import { showMarkdown } from "./markdown.js";
 import { kinds, readMedium } from "./media.js";
 import { coupleWords, pickWords } from "./words.js";
@@ -25,6 +25,7 @@ export class AnswerView {
     this.versions = versions;
     this.picture = null;
     this.isPictureAsked = false;
+    this.form = null;
     this.summary = el("summary");
     this.thoughtText = el("div", { class: "thought-text" });
     this.thought = el("details", { class: "thought" }, this.summary, this.thoughtText);
@@ -102,7 +103,10 @@ export class AnswerView {
       ),
     );
     const isOpen = this.chat.conversation.leaf === node.id && node.state === "done";
-    this.calls.replaceChildren(...cards, ...(isOpen ? [this.resultForm()] : []));
+    this.form = isOpen ? (this.form ?? this.resultForm()) : null; // what is written in it stays
+    const kept = [...this.calls.children].slice(0, cards.length);
+    const isSame = kept.length === cards.length && this.calls.children[cards.length] === (this.form ?? undefined);
+    if (!isSame || node.state === "running") this.calls.replaceChildren(...[...cards, this.form].filter(Boolean));
   }
 
   /** Let the visitor play the tools: this page runs none itself. */
@@ -123,7 +127,7 @@ export class AnswerView {
     if (!chat.isAnswering) {
       const copy = () => navigator.clipboard.writeText(node.text);
       const hint = "Go on from here in a new conversation";
-      actions.push(button("Copy", copy, { class: "quiet" }));
+      if (canCopy()) actions.push(button("Copy", copy, { class: "quiet" }));
       actions.push(button("Retry", () => chat.retry(node), { class: "quiet" }));
       actions.push(button("Branch", () => chat.branch(node), { class: "quiet", title: hint }));
     }
@@ -134,7 +138,7 @@ export class AnswerView {
 
 function statsText(node) {
   const parts = [];
-  if (node.usage) {
+  if (node.usage?.completion_tokens !== undefined) {
     const { prompt_tokens: prompt, completion_tokens: completion } = node.usage;
     const cached = node.usage.prompt_tokens_details?.cached_tokens ?? 0;
     parts.push(`${prompt} + ${completion} tokens${cached ? ` (${cached} kept)` : ""}`);

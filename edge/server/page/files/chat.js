@@ -1,6 +1,6 @@
 // Ask and answer: what the visitor can do with a conversation. Answers go on when another conversation is shown.
 
-import { addNode, goTo, newConversation, pathOf, requestMessages } from "./conversation.js";
+import { addNode, goTo, newConversation, pathOf, requestMessages, takeOver } from "./conversation.js";
 import { announce, newId } from "./dom.js";
 import { mediumPart } from "./media.js";
 import { requestFields } from "./settings.js";
@@ -15,11 +15,16 @@ export class Chat {
    * @param {object} hooks
    * @param {() => void} hooks.onChange Messages came, went or ended.
    * @param {(node: object) => void} hooks.onGrow The last answer of the shown conversation grew.
+   * @param {() => void} hooks.onElsewhere Something happened to conversations that are not shown.
+   * @param {(text: string) => void} hooks.onTrouble Something could not be kept.
    * @param {() => string} hooks.model The chosen model.
    */
-  constructor({ onChange, onGrow, model }) {
+  constructor({ onChange, onGrow, onElsewhere, onTrouble, model }) {
     this.onChange = onChange;
     this.onGrow = onGrow;
+    this.onElsewhere = onElsewhere;
+    this.onTrouble = onTrouble;
+    this.forgotten = new Set(); // ids of deleted conversations
     this.model = model;
     this.conversation = newConversation();
     this.running = new Map(); // conversation id -> {conversation, controller}
@@ -40,7 +45,9 @@ export class Chat {
     const conversation = this.running.get(id)?.conversation ?? (await loadConversation(id));
     if (!conversation) return false;
     for (const node of Object.values(conversation.nodes)) {
-      if (node.state === "running" && !this.running.has(id)) node.state = "stopped"; // the page was closed meanwhile
+      if (node.state !== "running" || this.running.has(id)) continue;
+      node.state = "stopped"; // the page was closed meanwhile
+      if (node.thought && !node.text) node.thought_ms ??= conversation.updated_ms - node.thought_began_ms;
     }
     this.conversation = conversation;
     this.onChange();
@@ -84,15 +91,36 @@ export class Chat {
 
   /** Go on in a new conversation with everything up to a message; media are copied. */
   async branch(node) {
-    const copy = { ...newConversation(), title: `${this.conversation.title} (branch)` };
+    const copy = { ...newConversation(), title: `${this.conversation.title.replace(/ \(branch\)$/, "")} (branch)` };
     let parent = null;
-    for (const one of pathOf(this.conversation, node.id)) {
-      const media = await Promise.all(one.media.map(copyMedium));
-      parent = addNode(copy, parent, { ...structuredClone(one), id: newId(), parent, media }).id;
+    try {
+      for (const one of pathOf(this.conversation, node.id)) {
+        const media = await Promise.all(one.media.map(copyMedium));
+        parent = addNode(copy, parent, { ...structuredClone(one), id: newId(), parent, media }).id;
+      }
+    } catch (error) {
+      this.onTrouble(`The branch could not be kept: ${reasonOf(error)}`);
+      return;
     }
     this.conversation = copy;
     await this.save();
     this.onChange();
+  }
+
+  /** Let go of a conversation that was deleted, here or in another window. */
+  forget(id) {
+    this.forgotten.add(id);
+    this.running.get(id)?.controller.abort();
+    if (this.conversation.id === id) this.start();
+  }
+
+  /** Take over what another window did to a conversation. */
+  async refresh(id) {
+    if (id !== this.conversation.id) return this.onElsewhere();
+    const other = await loadConversation(id);
+    if (!other || id !== this.conversation.id) return undefined;
+    takeOver(this.conversation, other, !this.isAnswering);
+    return this.onChange();
   }
 
   /** End the answer under way; what has come stays. */
@@ -101,22 +129,25 @@ export class Chat {
   }
 
   async save(conversation = this.conversation) {
+    if (this.forgotten.has(conversation.id)) return;
     try {
       await saveConversation(conversation);
     } catch (error) {
-      announce(`The conversation could not be kept: ${error.message}`);
+      this.onTrouble(`The conversation could not be kept: ${reasonOf(error)}`);
     }
   }
 
   async answer() {
     const conversation = this.conversation;
     const path = pathOf(conversation);
-    const node = addNode(conversation, conversation.leaf, { role: "assistant", model: this.model(), state: "running" });
+    const fields = { role: "assistant", model: this.model(), state: "running", revision: 0 };
+    const node = addNode(conversation, conversation.leaf, fields);
     const controller = new AbortController();
     this.running.set(conversation.id, { conversation, controller });
     this.onChange();
     announce("The model is answering.");
     await this.save(conversation);
+    this.onElsewhere(); // a first message makes a conversation that is kept
     try {
       await this.receive(conversation, node, path, controller.signal);
       node.state = "done";
@@ -128,11 +159,11 @@ export class Chat {
     node.total_ms = Date.now() - node.created_ms;
     this.running.delete(conversation.id);
     conversation.updated_ms = Date.now();
+    node.revision += 1;
     await this.save(conversation);
-    if (this.conversation === conversation) {
-      announce(node.error ?? (node.state === "stopped" ? "Stopped." : `Answer: ${node.text.slice(0, 500)}`));
-    }
-    this.onChange();
+    if (this.conversation !== conversation) return this.onElsewhere();
+    announce(node.error ?? (node.state === "stopped" ? "Stopped." : `Answer: ${node.text.slice(0, 500)}`));
+    return this.onChange();
   }
 
   async receive(conversation, node, path, signal) {
@@ -144,6 +175,8 @@ export class Chat {
       if (this.conversation === conversation) this.onGrow(node);
       if (Date.now() - savedAt > SAVE_MS) {
         savedAt = Date.now();
+        conversation.updated_ms = savedAt;
+        node.revision += 1;
         this.save(conversation);
       }
     }
@@ -175,6 +208,10 @@ function takePiece(node, piece) {
 
 function endThought(node) {
   if (node.thought && node.thought_ms === undefined) node.thought_ms = Date.now() - node.thought_began_ms;
+}
+
+function reasonOf(error) {
+  return error.name === "QuotaExceededError" ? "this browser's storage is full. Delete conversations." : error.message;
 }
 
 async function copyMedium(id) {

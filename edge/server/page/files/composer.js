@@ -1,7 +1,7 @@
 // Where messages are written: text, and pictures dropped, pasted, chosen or taken.
 
 import { announce, button, byId, el } from "./dom.js";
-import { hasCamera, mediumElement, takeFile, takePicture } from "./media.js";
+import { dropMedium, hasCamera, mediumElement, takeFile, takePicture } from "./media.js";
 
 /** The form below the conversation. */
 export class Composer {
@@ -51,7 +51,7 @@ export class Composer {
     this.listenForDrops();
     document.addEventListener("paste", (event) => {
       const pasted = event.clipboardData?.files ?? [];
-      if (!pasted.length) return;
+      if (!pasted.length || isWriting(event.clipboardData)) return;
       event.preventDefault();
       this.take(pasted);
     });
@@ -81,7 +81,9 @@ export class Composer {
       try {
         medium = await takeFile(file);
       } catch (error) {
-        this.tell(`${file.name} could not be kept: ${error.message}`);
+        const isFull = error.name === "QuotaExceededError";
+        const reason = isFull ? "this browser's storage is full. Delete conversations." : error.message;
+        this.tell(`${file.name} could not be kept: ${reason}`);
         continue;
       }
       if (medium) this.media.push(medium.id);
@@ -105,6 +107,8 @@ export class Composer {
       const remove = () => {
         this.media = this.media.filter((other) => other !== id);
         this.showMedia();
+        this.area.focus();
+        dropMedium(id).catch(() => {});
       };
       return el("li", {}, mediumElement(id), button("Remove", remove, { sign: "✕", class: "icon remove" }));
     });
@@ -129,4 +133,9 @@ export class Composer {
     byId("trouble").hidden = !text;
     if (text) announce(text);
   }
+}
+
+/** Whether text was copied, of which word processors and spreadsheets give a picture too. */
+function isWriting(data) {
+  return data.types.includes("text/html") && Boolean(data.getData("text/plain").trim());
 }

@@ -22,6 +22,35 @@ export function addNode(conversation, parent, fields) {
   return node;
 }
 
+/**
+ * Put the messages of two states of one conversation together: of each message the one that was written more often.
+ * @param {object|undefined} earlier As it was kept, perhaps by another window.
+ * @param {object} later Its title and place count.
+ */
+export function merged(earlier, later) {
+  const nodes = { ...earlier?.nodes, ...later.nodes };
+  for (const [id, node] of Object.entries(earlier?.nodes ?? {})) {
+    if ((node.revision ?? 0) > (nodes[id].revision ?? 0)) nodes[id] = node;
+  }
+  return { ...later, nodes };
+}
+
+/**
+ * Take over what another window added; messages that are here stay the same objects.
+ * @param {object} conversation
+ * @param {object} other The same conversation as the other window kept it.
+ * @param {boolean} isFollowing Whether to go on to the end of the other window's path, if ours leads there.
+ */
+export function takeOver(conversation, other, isFollowing) {
+  for (const [id, node] of Object.entries(other.nodes)) {
+    const ours = conversation.nodes[id];
+    if (!ours) conversation.nodes[id] = node;
+    else if ((node.revision ?? 0) > (ours.revision ?? 0)) Object.assign(ours, node);
+  }
+  const leads = pathOf(other).some((node) => node.id === conversation.leaf);
+  if (isFollowing && leads) conversation.leaf = other.leaf;
+}
+
 /** Return the shown messages, from the first to the last. */
 export function pathOf(conversation, leaf = conversation.leaf) {
   const path = [];

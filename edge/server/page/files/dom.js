@@ -37,6 +37,11 @@ export function announce(text) {
   byId("announcer").textContent = text;
 }
 
+/** Whether this browser lets a page copy: on this computer, and over https. */
+export function canCopy() {
+  return Boolean(navigator.clipboard?.writeText);
+}
+
 /** Give a file to the visitor. */
 export function download(name, blob) {
   const url = URL.createObjectURL(blob);

@@ -2,7 +2,7 @@
 // of other places are shown as links, so that reading an answer asks nobody anything.
 
 import { parseBlocks } from "./blocks.js";
-import { button, el } from "./dom.js";
+import { button, canCopy, el } from "./dom.js";
 
 const MAX_DEPTH = 8;
 const LINK_TEXT = String.raw`!?\[((?:[^[\]\\]|\\.){0,500})\]`;
@@ -43,7 +43,7 @@ function blockElement(block) {
     case "rule":
       return el("hr");
     case "quote":
-      return el("blockquote", {}, ...block.blocks.map(blockElement));
+      return el("blockquote", { dir: "auto" }, ...block.blocks.map(blockElement));
     case "list":
       return listElement(block);
     case "table":
@@ -59,7 +59,7 @@ function codeElement(block) {
     copy.textContent = "Copied";
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   });
-  const bar = el("div", { class: "code-bar" }, el("span", { text: block.language || "text" }), copy);
+  const bar = el("div", { class: "code-bar" }, el("span", { text: block.language || "text" }), canCopy() ? copy : null);
   // Scrollable regions must be reachable by keyboard.
   const label = `Code${block.language ? ` in ${block.language}` : ""}`;
   const pre = el("pre", { tabindex: "0", role: "region", "aria-label": label }, el("code", { text: block.text }));
@@ -72,13 +72,14 @@ function listElement(block) {
     const lead = isPlain ? inline(blocks[0].text) : [];
     return el("li", {}, ...lead, ...blocks.slice(isPlain ? 1 : 0).map(blockElement));
   });
-  return el(block.isOrdered ? "ol" : "ul", { start: block.start === 1 ? null : block.start }, ...items);
+  const start = block.start === 1 ? null : block.start;
+  return el(block.isOrdered ? "ol" : "ul", { start, dir: "auto" }, ...items);
 }
 
 function tableElement(block) {
   const head = el("tr", {}, ...block.head.map((cell) => el("th", { scope: "col" }, ...inline(cell))));
   const rows = block.rows.map((row) => el("tr", {}, ...row.map((cell) => el("td", {}, ...inline(cell)))));
-  const table = el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
+  const table = el("table", { dir: "auto" }, el("thead", {}, head), el("tbody", {}, ...rows));
   return el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, table);
 }
 

@@ -1,7 +1,7 @@
 // Pictures, videos and files of messages: take them in, show them, and write them into requests.
 
 import { byId, button, el, newId } from "./dom.js";
-import { loadMedium, saveMedium } from "./store.js";
+import { deleteMedium, loadMedium, saveMedium } from "./store.js";
 
 const KINDS = [
   ["image", /^image\//, /\.(png|jpe?g|webp|gif|bmp|tiff?|avif|heic|heif)$/i],
@@ -22,6 +22,13 @@ export async function takeFile(file) {
   await saveMedium(medium);
   kinds.set(medium.id, medium.kind);
   return medium;
+}
+
+/** Forget a medium that was attached and not sent. */
+export async function dropMedium(id) {
+  URL.revokeObjectURL(urls.get(id));
+  urls.delete(id);
+  await deleteMedium(id);
 }
 
 /** Read a medium. */

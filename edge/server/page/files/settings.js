@@ -1,6 +1,7 @@
 // How answers are asked for: a dialog of fields, kept in this browser.
 
 import { button, byId, el } from "./dom.js";
+import { keepText, kept } from "./kept.js";
 
 const KEPT_AS = "edge.settings";
 const AS_MODEL = "the model's own";
@@ -138,8 +139,8 @@ function fault(field, text) {
 
 function read() {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEPT_AS) ?? "{}");
-    return Object.fromEntries(Object.entries(kept).filter(([, value]) => typeof value === "string"));
+    const entries = Object.entries(JSON.parse(kept(KEPT_AS) || "{}"));
+    return Object.fromEntries(entries.filter(([, value]) => typeof value === "string"));
   } catch {
     return {};
   }
@@ -147,5 +148,5 @@ function read() {
 
 function keep(changed) {
   values = changed;
-  localStorage.setItem(KEPT_AS, JSON.stringify(values));
+  keepText(KEPT_AS, JSON.stringify(values));
 }

@@ -30,7 +30,12 @@ export class Sidebar {
 
   /** Show the conversations that are kept now. */
   async update() {
-    const all = await listConversations();
+    let all = [];
+    try {
+      all = await listConversations();
+    } catch (error) {
+      this.tell(`This browser keeps no conversations: ${error.message}`);
+    }
     this.list.replaceChildren(...all.map((one) => this.item(one)));
   }
 
@@ -64,10 +69,7 @@ export class Sidebar {
 
   async remove(conversation, title) {
     if (!window.confirm(`Delete "${title}" and its pictures from this browser?`)) return;
-    if (conversation.id === this.chat.conversation.id) {
-      this.chat.stop();
-      this.chat.start();
-    }
+    this.chat.forget(conversation.id);
     await deleteConversation(conversation);
     await this.update();
   }

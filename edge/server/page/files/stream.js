@@ -1,5 +1,7 @@
 // Talk to the server: list its models, and stream answers.
 
+const ENDED_EARLY = "The connection ended before the answer did. Try again.";
+
 /** What the server refused, or could not do. */
 export class ServerError extends Error {}
 
@@ -23,14 +25,14 @@ export async function* streamAnswer(body, { key, signal }) {
     signal,
   });
   let hasEnded = false;
-  for await (const data of readEvents(response.body)) {
+  for await (const data of readEvents(response.body, signal)) {
     hasEnded ||= data === "[DONE]";
     if (hasEnded) continue; // up to the end of the body, so that the connection can be used again
     const chunk = JSON.parse(data);
     if (chunk.error) throw new ServerError(chunk.error.message);
     yield readChunk(chunk);
   }
-  if (!hasEnded) throw new ServerError("The connection ended before the answer did. Try again.");
+  if (!hasEnded) throw new ServerError(ENDED_EARLY);
 }
 
 function readChunk(chunk) {
@@ -46,7 +48,7 @@ function readChunk(chunk) {
   };
 }
 
-async function* readEvents(body) {
+async function* readEvents(body, signal) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let waiting = "";
   try {
@@ -60,6 +62,8 @@ async function* readEvents(body) {
         if (lines.length) yield lines.map((line) => line.slice(5).trimStart()).join("\n");
       }
     }
+  } catch (error) {
+    throw signal.aborted ? error : new ServerError(ENDED_EARLY); // browsers only say "network error"
   } finally {
     await reader.cancel().catch(() => {}); // leaving early tells the server to stop
   }

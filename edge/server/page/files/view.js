@@ -1,39 +1,75 @@
-// Show a conversation: its messages, and what can be done with each.
+// Show a conversation: its messages, in views that stay as long as their messages are shown.
 
-import { pathOf, versionsOf } from "./conversation.js";
 import { AnswerView } from "./answer.js";
-import { button, el } from "./dom.js";
-import { mediumElement } from "./media.js";
+import { pathOf, versionsOf } from "./conversation.js";
+import { button, byId, el } from "./dom.js";
+import { QuestionView, ResultView } from "./question.js";
+
+const FRAME_MS = 17;
+const SHARE = 4; // times as long as showing a piece took, the page does nothing of the kind
+const MAX_WAIT_MS = 2000;
 
 /** The list of messages. */
 export class ConversationView {
   constructor(container, chat) {
     this.container = container;
     this.chat = chat;
-    this.answers = new Map(); // node id -> AnswerView
+    this.views = new Map(); // node id -> view
+    this.end = null; // the last message shown
     this.due = null;
+    this.cost_ms = 0; // of showing the last piece
     this.isFollowing = true; // pictures come after their messages: stay at the end unless the visitor went up
     const scroller = container.parentElement;
     scroller.addEventListener("scroll", () => (this.isFollowing = this.isAtEnd()));
     new ResizeObserver(() => this.isFollowing && this.scrollDown()).observe(container);
   }
 
-  /** Show all messages anew. */
+  /** Show the messages as they are now; where the end is another one, go there. */
   show() {
-    const { conversation } = this.chat;
-    this.answers.clear();
-    const path = pathOf(conversation);
-    this.container.replaceChildren(...path.map((node) => this.messageElement(node)));
-    this.isFollowing = true;
-    this.scrollDown();
+    const path = pathOf(this.chat.conversation);
+    const focus = this.focusPlace();
+    this.views = new Map(path.map((node) => [node.id, this.viewOf(node)]));
+    const elements = path.map((node) => this.views.get(node.id).element);
+    elements.forEach((one, place) => {
+      const there = this.container.children[place] ?? null;
+      if (there !== one) this.container.insertBefore(one, there); // those that stay are not touched: a video plays on
+    });
+    while (this.container.children.length > elements.length) this.container.lastChild.remove();
+    const end = path[path.length - 1] ?? null;
+    if (end !== this.end) this.isFollowing = true;
+    this.end = end;
+    if (this.isFollowing) this.scrollDown();
+    if (focus) this.giveFocus(focus);
   }
 
-  /** Show what came to an answer, at most once a frame. */
+  /** Return where the keyboard is, if it is on a button here: {place of the message, name of the button}. */
+  focusPlace() {
+    const active = document.activeElement;
+    const message = active?.closest("#messages > article");
+    if (!message || active.tagName !== "BUTTON" || !active.matches(":focus-visible")) return null;
+    return { place: [...this.container.children].indexOf(message), name: nameOf(active), active };
+  }
+
+  /** Keep the keyboard on a button that was made anew; where it is gone, the question is next. */
+  giveFocus({ place, name, active }) {
+    if (active.isConnected) return;
+    const buttons = [...(this.container.children[place]?.querySelectorAll("button:not(:disabled)") ?? [])];
+    (buttons.find((one) => nameOf(one) === name) ?? byId("question")).focus();
+  }
+
+  /** Show what came to an answer: once a frame, and less often where that takes long, so that keys are heard. */
   grow(node) {
-    this.due ??= requestAnimationFrame(() => {
+    if (this.due) return;
+    const show = () => {
       this.due = null;
-      this.answers.get(node.id)?.update();
-    });
+      const started = performance.now();
+      this.views.get(node.id)?.update();
+      this.container.getBoundingClientRect(); // makes the layout now: it counts too
+      this.cost_ms = performance.now() - started;
+    };
+    const wait_ms = Math.min(MAX_WAIT_MS, SHARE * this.cost_ms);
+    if (wait_ms < FRAME_MS) this.due = requestAnimationFrame(show);
+    else this.due = setTimeout(show, wait_ms);
   }
 
   isAtEnd() {
@@ -46,40 +82,16 @@ export class ConversationView {
     scroller.scrollTop = scroller.scrollHeight;
   }
 
-  messageElement(node) {
-    if (node.role === "assistant") {
-      const view = new AnswerView(node, this.chat, () => this.versionsElement(node));
-      this.answers.set(node.id, view);
-      return view.element;
+  /** Return a message's view: the one that shows it already, or a new one. */
+  viewOf(node) {
+    const shown = this.views.get(node.id);
+    if (shown?.node === node) {
+      shown.update();
+      return shown;
     }
-    return node.role === "tool" ? toolElement(node) : this.questionElement(node);
-  }
-
-  questionElement(node) {
-    const text = el("div", { class: "text", text: node.text });
-    const actions = el("div", { class: "actions" }, this.versionsElement(node));
-    const article = el("article", { class: "message user", "aria-label": "You" });
-    const edit = () => article.replaceChildren(this.editor(node));
-    if (!this.chat.isAnswering) actions.append(button("Edit", edit, { class: "quiet" }));
-    const media = node.media.length ? el("div", { class: "media" }, ...node.media.map(mediumElement)) : null;
-    article.append(...[media, node.text ? text : null, actions].filter(Boolean));
-    return article;
-  }
-
-  editor(node) {
-    const area = el("textarea", { "aria-label": "Edit the message", rows: "3" });
-    area.value = node.text;
-    const send = () => this.chat.edit(node, area.value);
-    area.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.show();
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-        event.preventDefault();
-        send();
-      }
-    });
-    setTimeout(() => area.focus());
-    const buttons = [button("Send", send, { class: "main" }), button("Cancel", () => this.show())];
-    return el("div", { class: "editor" }, area, el("div", { class: "bar" }, ...buttons));
+    if (node.role === "tool") return new ResultView(node);
+    const View = node.role === "assistant" ? AnswerView : QuestionView;
+    return new View(node, this.chat, () => this.versionsElement(node));
   }
 
   versionsElement(node) {
@@ -101,9 +113,6 @@ export class ConversationView {
   }
 }
 
-function toolElement(node) {
-  const name = `Result of ${node.name}`;
-  const result = el("pre", { tabindex: "0", role: "region", "aria-label": "Result", text: node.text });
-  const title = el("div", { class: "call-name", text: name });
-  return el("article", { class: "message tool", "aria-label": name }, title, result);
+function nameOf(one) {
+  return one.getAttribute("aria-label") ?? one.textContent;
 }

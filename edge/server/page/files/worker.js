@@ -5,8 +5,8 @@ const KEPT = "edge-page-1";
 const PAGE = "/";
 const FILES = [
   "answer.js", "app.js", "app.webmanifest", "blocks.js", "boxes.js", "chat.js", "composer.js", "conversation.js",
-  "dom.js", "icon.png", "icon.svg", "markdown.js", "media.js", "settings.js", "sidebar.js", "store.js", "stream.js",
-  "style.css", "transfer.js", "view.js", "words.js",
+  "dom.js", "icon.png", "icon.svg", "kept.js", "markdown.js", "media.js", "question.js", "settings.js", "sidebar.js",
+  "store.js", "stream.js", "style.css", "transfer.js", "view.js", "words.js",
 ].map((name) => `/page/${name}`);
 
 self.addEventListener("install", (event) => {

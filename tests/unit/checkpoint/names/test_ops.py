@@ -41,12 +41,13 @@ def test_join_predicts_the_shapes_of_its_parts() -> None:
     assert Join(axis=-2, sizes=(4, 3)).source_shapes(((2, 7, 3),)) == ((2, 4, 3), (2, 3, 3))
 
 
-def test_spread_repeats_each_array_and_its_inverse_takes_one() -> None:
-    op, arrays = Spread((3, 2)), (numbers(4), numbers(4) + 1)
+@pytest.mark.parametrize("unit_axes", [0, 2])
+def test_spread_repeats_each_array_and_its_inverse_takes_one(unit_axes: int) -> None:
+    op, arrays = Spread((3, 2), unit_axes), (numbers(4), numbers(4) + 1)
     first, second = op.apply(arrays)
-    assert (first.shape, second.shape) == ((3, 4), (2, 4))
+    assert (first.shape, second.shape) == ((3, *[1] * unit_axes, 4), (2, *[1] * unit_axes, 4))
     assert op.source_shapes((first.shape, second.shape)) == ((4,), (4,))
-    assert all(mx.array_equal(row, arrays[1]) for row in second)
+    assert all(mx.array_equal(row.flatten(), arrays[1]) for row in second)
     assert all(mx.array_equal(a, b) for a, b in zip(op.inverse((first, second)), arrays, strict=True))
 
 

@@ -160,3 +160,15 @@ def test_tools_are_objects() -> None:
         normalise_tools("f", shield=Shield(SPECIALS))  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(PromptError, match=r"tools\[0\]: expected JSON, found object"):
         normalise_tools([{"name": object()}], shield=Shield(SPECIALS))
+
+
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_no_arguments_are_an_empty_object(is_flat: bool) -> None:
+    function = {"name": "f", "arguments": ""}
+    call = function if is_flat else {"type": "function", "function": function}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    (written,) = normalise({"role": "user", "content": "hi"}, said).messages[1]["tool_calls"]
+    assert written == (
+        {**function, "arguments": "{}"} if is_flat else {**call, "function": {**function, "arguments": "{}"}}
+    )
+    assert function["arguments"] == ""

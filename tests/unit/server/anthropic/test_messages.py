@@ -117,3 +117,33 @@ def test_keys_of_blocks_that_change_nothing_are_named() -> None:
     ignored: list[str] = []
     to_messages(None, [{"role": "user", "content": blocks}], ignored=ignored)
     assert ignored == ["messages[0].content[0].future", "messages[0].content[1].content[0].color"]
+
+
+def test_what_anthropics_own_servers_did_is_left_out_and_named() -> None:
+    said = [
+        {"type": "text", "text": "I look. "},
+        *({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, {"type": "fallback"}),
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+        {"type": "mcp_tool_use", "id": "m", "name": "x", "server_name": "y", "input": {}},
+        {"type": "compaction", "content": "Before: much."},
+    ]
+    ignored: list[str] = []
+    messages = [*user({"type": "text", "text": "q"}), {"role": "assistant", "content": said}, *user()]
+    assert to_messages(None, messages, ignored=ignored)[1] == {"role": "assistant", "content": "I look. Before: much."}
+    assert [name.split("(")[1] for name in ignored if "(" in name] == [
+        *("server_tool_use)", "fallback)", "web_search_tool_result)", "mcp_tool_use)"),
+    ]
+
+
+def test_pages_that_were_found_are_text_in_questions_and_results() -> None:
+    page = {"type": "search_result", "source": "https://x/y", "title": "T", "content": [{"type": "text", "text": "w"}]}
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "a",
+        "content": [page, {"type": "tool_reference", "tool_name": "f"}],
+    }
+    ignored: list[str] = []
+    asked = to_messages(None, user({**page, "citations": {"enabled": True}}, result), ignored=ignored)
+    shown = {"type": "text", "text": "T\nhttps://x/y\nw\n"}
+    assert [message["content"] for message in asked] == [[shown], f"{shown['text']}f"]
+    assert ignored == ["messages[0].content[0].citations"]

@@ -12,7 +12,7 @@ def test_a_tool_loop_with_a_picture_is_rewritten() -> None:
     ignored: list[str] = []
     call = {"function": {"name": "f", "arguments": {"a": 1}, "index": 0}, "id": "c1"}
     messages = [
-        {"role": "user", "content": "look", "images": ["AAAA", "data:image/png;base64,BBBB"], "tool_calls": None},
+        {"role": "user", "content": "look", "images": ["AAAA", "DATA:image/png;base64,BBBB"], "tool_calls": None},
         {"role": "assistant", "content": "", "thinking": "hm", "tool_calls": [call], "odd": 1},
         {"role": "tool", "tool_name": "f", "content": "ok"},
     ]
@@ -21,7 +21,7 @@ def test_a_tool_loop_with_a_picture_is_rewritten() -> None:
             "role": "user",
             "content": [
                 {"type": "image", "image": "data:;base64,AAAA"},
-                {"type": "image", "image": "data:image/png;base64,BBBB"},
+                {"type": "image", "image": "DATA:image/png;base64,BBBB"},
                 {"type": "text", "text": "look"},
             ],
         },

@@ -42,15 +42,16 @@ def test_a_negative_seed_is_any_and_a_negative_top_k_is_all() -> None:
     assert read(seed=-1, top_k=-1).sampling.params(SamplingParams(top_k=9, seed=4)) == SamplingParams(seed=4)
 
 
-@pytest.mark.parametrize(("given", "limit", "found"), [(5, None, 5), (-1, None, None), (-2, 9, 9), (None, 9, 9)])
+@pytest.mark.parametrize(
+    ("given", "limit", "found"), [(5, None, 5), (-1, None, None), (0, None, None), (-2, 9, 9), (-3, 9, 9), (None, 9, 9)]
+)
 def test_num_predict_limits_the_answer(given: int | None, limit: int | None, found: int | None) -> None:
     assert read(ServerLimits(answer_tokens=limit), num_predict=given).max_tokens == found
 
 
-@pytest.mark.parametrize("given", [0, -3, 10])
-def test_num_predict_out_of_range_is_refused(given: int) -> None:
+def test_num_predict_out_of_range_is_refused() -> None:
     with pytest.raises(ApiError, match=r"options\.num_predict: expected -1, or 1 to 9"):
-        read(ServerLimits(answer_tokens=9), num_predict=given)
+        read(ServerLimits(answer_tokens=9), num_predict=10)
 
 
 def test_stop_is_one_text_or_several() -> None:
@@ -78,3 +79,7 @@ def test_a_sampler_that_is_not_had_is_taken_only_when_it_is_off() -> None:
     assert read(mirostat=0, typical_p=1.0, tfs_z=1).ignored == ()
     with pytest.raises(ApiError, match=r"options\.mirostat: expected 0; this sampler"):
         read(mirostat=2)
+
+
+def test_zero_keeps_the_likeliest_token() -> None:
+    assert 0 < read(top_p=0.0).sampling.params(SamplingParams()).top_p < 1e-4

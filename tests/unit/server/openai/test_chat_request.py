@@ -136,3 +136,33 @@ def test_allowed_tools_narrow_the_declared_ones() -> None:
 def test_a_choice_that_names_no_tool_is_refused(choice: Any) -> None:
     with pytest.raises(ApiError, match="tool_choice"):
         read_tools(Fields({"tools": [TOOL], "tool_choice": choice}))
+
+
+def test_zero_keeps_the_likeliest_token_in_all_spellings() -> None:
+    assert 0 < made(top_p=0)[0].sampling.top_p < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"reasoning": {"max_tokens": 7}}, Thinking(7, True)),
+        ({"reasoning": {"max_tokens": 7}, "thinking": {"budget_tokens": 8}}, Thinking(8, True)),
+        ({"reasoning": {"enabled": False}}, Thinking(0)),
+        ({"reasoning": {"summary": "auto", "exclude": True}}, Thinking(ignored=("reasoning.exclude",))),
+        ({"thinking": {"type": "enabled", "odd": 1}}, Thinking(ignored=("thinking.odd",))),
+    ],
+)
+def test_words_of_other_servers_about_the_thought_are_taken_or_named(fields: Any, expected: Thinking) -> None:
+    assert read_thinking(Fields(fields)) == expected
+
+
+def test_a_switch_is_true_or_false() -> None:
+    with pytest.raises(ApiError, match="enable_thinking: expected true or false"):
+        read_thinking(Fields({"enable_thinking": "no"}))
+
+
+def test_what_a_request_says_in_vain_is_named() -> None:
+    messages = [{**MESSAGES[0], "name": "Ann"}, {"role": "tool", "name": "f", "content": "x"}, 3]
+    body = {"messages": messages, "reasoning": {"exclude": True}}
+    request = read_chat_request(body, limits=ServerLimits())
+    assert request.ignored == ("reasoning.exclude", "messages[0].name")

@@ -69,3 +69,14 @@ def test_a_raw_prompt_goes_around_the_template(caller: Caller) -> None:
 )
 def test_what_there_is_not_is_refused(caller: Caller, fields: dict[str, Any]) -> None:
     assert caller.post("/v1/completions", {"max_tokens": 2, **fields}).status == 400
+
+
+def test_logprobs_of_what_a_stop_string_took_come_with_the_end(caller: Caller) -> None:
+    body = {"prompt": "I see a red", "max_tokens": 8, "temperature": 0, "logprobs": 0}
+    text = caller.post("/v1/completions", body).json["choices"][0]["text"]
+    body["stop"] = text[1:]
+    whole = caller.post("/v1/completions", body).json["choices"][0]
+    choices = [one["choices"][0] for one in caller.post("/v1/completions", {**body, "stream": True}).events[:-1]]
+    told = [token for one in choices if one["logprobs"] for token in one["logprobs"]["tokens"]]
+    assert (whole["text"], whole["finish_reason"]) == (text[:1], "stop")
+    assert told == whole["logprobs"]["tokens"]

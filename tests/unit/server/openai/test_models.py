@@ -46,3 +46,7 @@ def test_an_unknown_model_is_a_404_that_lists_the_known_ones(caller: Caller) -> 
     reply = caller.get("/v1/models/nothing")
     assert reply.status == 404
     assert "demo" in reply.json["error"]["message"]
+
+
+def test_a_slash_behind_the_list_changes_nothing(caller: Caller) -> None:
+    assert caller.get("/v1/models/").json == caller.get("/v1/models").json
