@@ -46,6 +46,7 @@ def test_peak_memory_does_not_grow_with_the_number_of_layers(tmp_path: Path) -> 
     small, _ = peak_bytes(tmp_path / "small", num_layers=3)
     large, source_bytes = peak_bytes(tmp_path / "large", num_layers=6)
     assert source_bytes > 700_000_000
-    # What a lane holds at the moment of the peak is chance; a layer has 120 MB.
-    assert large < 1.1 * small + 30_000_000
+    # What a lane holds at the peak is chance (58 MB more were seen on a busy machine); a layer has 120 MB:
+    # so three more that were kept would be 360 MB, and 100 MB in 4 bits.
+    assert large < small + 80_000_000
     assert large < 600_000_000  # 300 MB measured on two cores; four lanes at most

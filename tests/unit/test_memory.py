@@ -170,7 +170,9 @@ def test_a_prefill_stays_within_its_plan(chunk_tokens: int) -> None:
     planned = prefill_bytes(text, precision=CPU, chunk_tokens=chunk_tokens, context_tokens=700)
     # Buffers of keys and values grow by 256 tokens, and are copied when they do.
     planned += 2 * 768 * text.kv_values_per_token * CPU.itemsize
-    assert mx.get_peak_memory() - before <= planned
+    # MLX allocates where an operation is queued, so the peak depends on how far its worker lags behind: 0.93 to 1.03 of
+    # the plan in 80 runs, beside other programs or not.
+    assert mx.get_peak_memory() - before <= 1.05 * planned
 
 
 def test_free_memory_is_measured() -> None:
