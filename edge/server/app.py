@@ -111,7 +111,7 @@ async def _raise_api_error(request: Request, error: HTTPException) -> Response:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         message = f"This path takes {allowed}, found {request.method:.20}."
-        raise ApiError("invalid_request", message, status=405, allow=allowed)
+        raise ApiError("invalid_request", message, status=405, allow=", ".join(sorted(allowed.split(", "))))
     known = {route.path for protocol in PROTOCOLS for route in protocol.routes}
     raise ApiError("not_found", f"There is no such path. {_near(request.url.path, known)}", status=error.status_code)
 
