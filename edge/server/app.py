@@ -109,9 +109,10 @@ async def _sweep(serving: Serving) -> None:
 async def _raise_api_error(request: Request, error: HTTPException) -> Response:
     """Turn starlette's own refusals into ours, which the guard writes down."""
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
+        # starlette takes them out of a set: in another order in every process
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "another method").split(", ")))
         message = f"This path takes {allowed}, found {request.method:.20}."
-        raise ApiError("invalid_request", message, status=405, allow=", ".join(sorted(allowed.split(", "))))
+        raise ApiError("invalid_request", message, status=405, allow=allowed)
     known = {route.path for protocol in PROTOCOLS for route in protocol.routes}
     raise ApiError("not_found", f"There is no such path. {_near(request.url.path, known)}", status=error.status_code)
 

@@ -17,13 +17,14 @@ Json = Any
 _MESSAGE = re.compile(r"messages\[(\d{1,6})\]")
 
 
-def joined_places(messages: Sequence[Json], places: Sequence[str]) -> tuple[str, ...]:
+def joined_places(messages: Sequence[Json], places: Sequence[str] | None = None) -> tuple[str, ...]:
     """Return the places of messages when those of the system at the start are joined into one.
 
     Args:
         messages: Before they are joined.
-        places: Where each stands in what the client sent.
+        places: Where each stands in what the client sent; None where the client sent them as they are.
     """
+    places = [f"messages[{place}]" for place in range(len(messages))] if places is None else places
     count = max(1, count_leading(messages))
     return (*places[:1], *places[count:])
 

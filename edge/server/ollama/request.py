@@ -102,8 +102,7 @@ def read_chat(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaReques
     fields = Fields(body)
     ignored: list[str] = []
     messages = to_messages(fields.items("messages"), ignored=ignored)
-    places = joined_places(messages, [f"messages[{place}]" for place in range(len(messages))])
-    tools = read_tools(fields)
+    places, tools = joined_places(messages), read_tools(fields)
     return _read(fields, limits, messages=messages, raw_prompt=None, tools=tools, ignored=ignored, places=places)
 
 

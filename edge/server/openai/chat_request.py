@@ -80,7 +80,7 @@ class ChatRequest:
     @property
     def places(self) -> tuple[str, ...]:
         """Where the messages of the engine's requests stand in the client's."""
-        return joined_places(self.messages, [f"messages[{place}]" for place in range(len(self.messages))])
+        return joined_places(self.messages)
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's requests, one for each choice; pictures that are named are fetched here.
