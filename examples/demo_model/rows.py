@@ -26,7 +26,7 @@ from .talks.in_a_row import offer, one_call
 from .tasks import Question
 
 LANE_TOKENS = {
-    "image": 128, "sign": 96, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128,
+    "image": 160, "sign": 96, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 160,
     "wide_sign": 96, "lists": 330, "plain": 96, "free_tools": 340, "talk": 256, "refusal": 96, "animation": 128,
     "copying": 192, "offered": 320,
 }  # fmt: skip

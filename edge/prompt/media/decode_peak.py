@@ -29,6 +29,7 @@ AVIF_ANIMATION_COPIES = 11
 AVIF_BORDERS = 0.22
 AVIF_TABLE_BYTES = 0.55
 AVIF_CONFIGURATION = b"av1C"
+AVIF_MOST_ITEMS = 512  # a file that names more is planned as the largest kind
 
 
 @dataclass
@@ -79,17 +80,19 @@ def _avif_decoder_bytes(picture: Image) -> float:
 
 
 def _avif_items(picture: Image) -> list[AvifPlanes]:
-    """Read each configuration of an AVIF, wherever it lies; without one, take the largest kinds that there are."""
+    """Read each configuration of an AVIF, wherever it lies; without one, or with too many, take the largest kinds."""
     stream = getattr(picture, "fp", None)
     data = stream.getvalue() if isinstance(stream, io.BytesIO) else b""
-    found = []
+    found: list[AvifPlanes] = []
     at = data.find(AVIF_CONFIGURATION)
-    while at >= 0:
+    while at >= 0 and len(found) < AVIF_MOST_ITEMS:
         box = data[at + 4 : at + 8]
         if len(box) == 4:
             found.append(AvifPlanes.from_box(box))
         at = data.find(AVIF_CONFIGURATION, at + 4)
-    return found or [AvifPlanes(is_deep=True, num_samples=3.0), AvifPlanes(is_deep=True, num_samples=1.0)]
+    if 0 < len(found) < AVIF_MOST_ITEMS:
+        return found
+    return [AvifPlanes(is_deep=True, num_samples=3.0), AvifPlanes(is_deep=True, num_samples=1.0)]
 
 
 def _num_file_bytes(picture: Image) -> int:

@@ -65,7 +65,9 @@ def test_an_animated_avif_keeps_frames() -> None:
     assert decode_peak_bytes(picture) > 25 * picture.width * picture.height
 
 
-@pytest.mark.parametrize("file", [None, io.BytesIO(b"av1C\x81\x00\x0c"), io.BytesIO()])
+@pytest.mark.parametrize(
+    "file", [None, io.BytesIO(b"av1C\x81\x00\x0c"), io.BytesIO(), io.BytesIO(b"av1C\x81\x00\x0c\x00" * 1_000_000)]
+)
 def test_an_avif_that_cannot_be_looked_at_is_taken_for_the_largest_kind(file: io.BytesIO | None) -> None:
     picture = open_picture(avif("RGB"), label="x")
     picture.fp = file  # type: ignore[attr-defined]  # a file's own
