@@ -170,7 +170,7 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
         elif scene is not None and way < 0.6:
             yield turn(rng, dialogue.picture_call(rng, scene))
         elif missing and way < 0.9:
-            yield turn(rng, dialogue.missing_tool(rng, rng.choice(missing)))
+            yield turn(rng, dialogue.missing_tool(rng, rng.choice(missing), names))
         else:
             yield turn(rng, dialogue.small_talk(rng, has_picture=scene is not None))
 
