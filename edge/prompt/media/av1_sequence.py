@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice, pairwise
 
 from edge.records import dataclass
 
@@ -17,7 +18,8 @@ CONTAINERS = (b"meta", b"moov", b"trak", b"mdia", b"minf", b"stbl")
 SEQUENCE_HEADER = 1
 MAX_HEADER_BYTES = 1000
 # Of a file: animations have a handful a frame.
-MAX_UNITS = 500_000
+MAX_UNITS = 100_000
+MAX_BOXES = 10_000
 MAX_PIXELS = 1 << 28  # the decoder's own limit
 MAX_DEPTH = 8
 SRGB_AS_IS = (1, 13, 0)  # primaries, transfer, matrix: red, green and blue are coded as they are, and not thinned out
@@ -72,7 +74,8 @@ def sequences(data: bytes) -> list[Sequence]:
     found = []
     num_units = 0
     for place in _places(data):
-        if place is None:
+        num_units += 1
+        if place is None or num_units > MAX_UNITS:
             return [HIDDEN]
         for kind, first, last in _units(place):
             num_units += 1
@@ -192,42 +195,43 @@ def _units(place: _Place) -> Iterator[tuple[int, int, int]]:
 
 
 def _places(data: bytes) -> Iterator[_Place | None]:
-    """Give the data of items, and what begins with the chunks of tracks; None where items hold more than the file."""
-    boxes = list(_boxes(data, 0, len(data), 0))
+    """Give the data of items and the chunks of tracks; None where there are too many, or more than the file."""
+    boxes = list(islice(_boxes(data, 0, len(data), 0), MAX_BOXES))
+    if len(boxes) == MAX_BOXES:
+        yield None
     inner = next((start for kind, start, _ in boxes if kind == b"idat"), 0)
     view = memoryview(data)
     num_bytes = 0
+    chunks = {len(data)}
     for kind, start, end in boxes:
-        try:
-            if kind == b"iloc":
-                for extents in _items(data[start:end], inner, len(data)):
-                    num_bytes += sum(max(0, last - first) for first, last in extents)
-                    if num_bytes > 2 * len(data):
-                        yield None
-                        return
-                    parts = [view[first:last] for first, last in extents]
-                    yield _Place(parts[0] if len(parts) == 1 else memoryview(b"".join(parts)), is_whole=True)
-            elif kind in (b"stco", b"co64"):
-                width = 4 if kind == b"stco" else 8
-                (count,) = struct.unpack_from(">I", data, start + 4)
-                for place in range(min(count, (end - start - 8) // width)):
-                    at = start + 8 + place * width
-                    yield _Place(view[int.from_bytes(data[at : at + width], "big") :], is_whole=False)
-        except (struct.error, IndexError):
-            continue
+        if kind == b"iloc":
+            for extents in _items(data[start:end], inner, len(data)):
+                num_bytes += sum(max(0, last - first) for first, last in extents)
+                if num_bytes > 2 * len(data):
+                    yield None
+                parts = [view[first:last] for first, last in extents]
+                yield _Place(parts[0] if len(parts) == 1 else memoryview(b"".join(parts)), is_whole=True)
+        elif kind in (b"stco", b"co64"):
+            width = 4 if kind == b"stco" else 8
+            chunks |= {
+                int.from_bytes(data[at : at + width], "big")
+                for at in range(start + 8, min(end, start + 8 + width * MAX_UNITS), width)
+            }
+    for first, last in pairwise(sorted(chunks)):
+        yield _Place(view[first:last], is_whole=False)
 
 
 def _items(box: bytes, inner: int, end: int) -> Iterator[list[tuple[int, int]]]:
     """Read where each item's extents begin and end."""
+    if len(box) < 8:
+        return
     version, sizes, more = box[0], box[4], box[5]
     offset_size, length_size, base_size = sizes >> 4, sizes & 15, more >> 4
     index_size = more & 15 if version else 0
     at = 6
 
-    def take(size: int) -> int:
+    def take(size: int) -> int:  # what is cut off reads as 0
         nonlocal at
-        if at + size > len(box):
-            raise IndexError
         at += size
         return int.from_bytes(box[at - size : at], "big")
 
@@ -235,9 +239,11 @@ def _items(box: bytes, inner: int, end: int) -> Iterator[list[tuple[int, int]]]:
         take(4 if version == 2 else 2)
         is_inner = version > 0 and take(2) & 15 == 1
         take(2)
+        if at >= len(box):
+            return
         base = take(base_size) + (inner if is_inner else 0)
         extents = []
-        for _ in range(take(2)):
+        for _ in range(min(take(2), len(box) - at)):
             take(index_size)
             start, length = base + take(offset_size), take(length_size)
             extents.append((start, min(end, start + length) if length else end))
