@@ -1,7 +1,7 @@
 """Find things in a picture and draw their boxes into it.
 
 $ python examples/boxes.py examples/images/scene.png "blue square" found.png
-blue square: (184, 184, 323, 323) of 512x512
+blue square: (189, 189, 323, 323) of 512x512
 """
 
 from __future__ import annotations

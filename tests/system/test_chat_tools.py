@@ -83,7 +83,7 @@ def test_a_call_is_asked_about_and_boxes_are_drawn(tmp_path: Path, weather: Path
         terminal.ask(f"{SCENE} Where is the blue square? Answer with bbox_2d JSON.")
         assert "(1 box: /boxes shows it on the picture, in pixels)" in squeezed(terminal.text)
         terminal.ask("/boxes")
-        assert "#1 blue square: box (184, 184) to (323, 323)" in squeezed(terminal.text)
+        assert "#1 blue square: box (189, 189) to (323, 323)" in squeezed(terminal.text)
         (drawn,) = data.glob("talks/*/media/boxes-scene.png")
         with Image.open(drawn) as picture, Image.open(SCENE) as original:
             assert picture.size == (2 * original.width, 2 * original.height)

@@ -46,7 +46,7 @@ def test_every_step_of_a_talk_works_at_this_terminal(walked: Callable[[str], Wal
     assert "I see a red circle at the top left" in talk
     assert talk.count("There is 1 circle.") == 2  # asked, and again
     assert "There is 1 square." in talk
-    assert "box (184, 184) to (323, 323)" in talk
+    assert "box (189, 189) to (323, 323)" in talk
     assert list((walk.folder / "data" / "talks" / "boxes" / "media").glob("boxes-scene*.png"))
     assert 'get_weather {"city": "Paris"}' in tools
     assert "It is sunny in Paris, 21 degrees." in tools
