@@ -49,14 +49,7 @@ def run_candidate(
     """
     store = StateStore(teacher.folder / f"candidate-{candidate.digest}")
     stages = list_stages(candidate.config, has_media=bool(samples.media))
-    errors = []
-    for number, stage in enumerate(stages, start=1):
-        record = store.folder / f"{stage.name}.json"
-        if not record.exists():
-            say(f"{candidate.name}: {stage.label} ({number} of {len(stages) + 1})")
-            write_json(record, asdict(_run_stage(candidate, stage, samples, teacher, store)))
-            candidate.blocks.release()
-        errors.append(_read_record(record))
+    errors = _run_stages(candidate, stages, samples, teacher=teacher, store=store, say=say)
     last = layer_name(candidate.config.text.num_layers - 1)
     if not store.has(SCORES):
         say(f"{candidate.name}: logits ({len(stages) + 1} of {len(stages) + 1})")
@@ -77,6 +70,27 @@ def run_candidate(
         kld=kld_statistics(logits, scores),
         splits=split_scores(samples.samples, scores),
     )
+
+
+def _run_stages(
+    candidate: Candidate,
+    stages: Sequence[Stage],
+    samples: SampleSet,
+    *,
+    teacher: StateStore,
+    store: StateStore,
+    say: Say,
+) -> list[StageError]:
+    """Run all stages that no earlier run has recorded."""
+    errors = []
+    for number, stage in enumerate(stages, start=1):
+        record = store.folder / f"{stage.name}.json"
+        if not record.exists():
+            say(f"{candidate.name}: {stage.label} ({number} of {len(stages) + 1})")
+            write_json(record, asdict(_run_stage(candidate, stage, samples, teacher, store)))
+            candidate.blocks.release()
+        errors.append(_read_record(record))
+    return errors
 
 
 def _run_stage(
