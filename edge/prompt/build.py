@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edge.config import ModelConfig
-from edge.errors import ContextLengthError, PromptError
+from edge.errors import ContextLengthError, MediaError, PromptError
 from edge.prompt.media.prepare import Media
 from edge.prompt.media.sampling import time_label
 from edge.prompt.positions import Span, make_positions
@@ -135,7 +135,7 @@ def build_prompt(
 
     Raises:
         PromptError: Messages, tools or template cannot be made into a prompt, or it is longer than allowed.
-        MediaError: A picture or video cannot be used.
+        MediaError: A picture or video cannot be used; `field` names its message.
     """
     options = options or PromptOptions()
     shield = Shield(tokenizer.special_ids, messages, tools, options.template_variables, template.source)
@@ -146,7 +146,7 @@ def build_prompt(
     text = _render(template, normal, schemas, options, shield)
     _check_placeholders(text, normal.media)
     # Decoding comes after everything that is quick to refuse.
-    media = tuple(prepare(_with_options(item, options)) for item in normal.media)
+    media = tuple(_prepare(item, prepare, options) for item in normal.media)
     check_visual_tokens(media, options.max_visual_tokens)
     text = _expand_videos(text, media)
     token_ids, spans = _tokenize(text, media, tokenizer, config, shield)
@@ -263,6 +263,15 @@ def _check_placeholders(text: str, media: Sequence[MediaItem]) -> None:
             f"The template wrote {len(found)} placeholders for {len(wanted)} pictures and videos; the first that "
             f"differs: {lost}. Put pictures and videos into user messages."
         )
+
+
+def _prepare(item: MediaItem, prepare: Callable[[MediaItem], Media], options: PromptOptions) -> Media:
+    """Prepare a picture or video; an error names the message that it was given in."""
+    try:
+        return prepare(_with_options(item, options))
+    except (MediaError, PromptError) as error:
+        error.field = error.field or item.where or None
+        raise
 
 
 def _with_options(item: MediaItem, options: PromptOptions) -> MediaItem:

@@ -6,6 +6,7 @@ In: errors of the engine and of the server's own checks. Out: `ApiError`s, which
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from edge.errors import (
@@ -43,6 +44,9 @@ STATUS: dict[Kind, int] = {
     "not_supported": 501,
     "overloaded": 503,
 }
+
+
+_PLACE = re.compile(r"((?:messages|tools)\[\d+\][\w.\[\]]*): ")
 
 
 class ApiError(EdgeError):
@@ -98,7 +102,7 @@ def to_api_error(error: BaseException) -> ApiError:
     if isinstance(error, MemoryPlanError):
         return ApiError("invalid_request", str(error), param=error.field, code="insufficient_memory")
     if isinstance(error, RequestError | PromptError | MediaError):
-        return ApiError("invalid_request", str(error), param=error.field, code=_CODES.get(type(error)))
+        return ApiError("invalid_request", str(error), param=error.field or _place_in(error), code=_code_of(error))
     if isinstance(error, ConfigError | WeightError):
         return ApiError("internal", str(error), code="model_broken")
     if isinstance(error, EdgeError):
@@ -106,7 +110,14 @@ def to_api_error(error: BaseException) -> ApiError:
     return ApiError("internal", "Internal error; the server's log has more. Please report it.", code="internal_error")
 
 
-_CODES: dict[type[EdgeError], str] = {MediaError: "invalid_media"}
+def _place_in(error: EdgeError) -> str | None:
+    """Return the place in messages or tools with which an error's text begins, if it does."""
+    found = _PLACE.match(str(error))
+    return None if found is None else found[1]
+
+
+def _code_of(error: EdgeError) -> str | None:
+    return "invalid_media" if isinstance(error, MediaError) else None
 
 
 class ClientGone(Exception):

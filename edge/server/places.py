@@ -30,10 +30,23 @@ def joined_places(messages: Sequence[Json], places: Sequence[str] | None = None)
 
 
 def in_places(error: ApiError, places: Sequence[str]) -> ApiError:
-    """Return an error that names what the client sent, if it begins with the place of a message."""
-    found = _MESSAGE.match(str(error))
-    if found is None or int(found[1]) >= len(places):
+    """Return an error that names what the client sent, where its text or its `param` begins with a message's place.
+
+    A text that does not say which message it speaks of, as of a picture, gets the place: not all protocols have a field
+    for it.
+    """
+    text = _in_places(str(error), places)
+    param = None if error.param is None else _in_places(error.param, places)
+    if param is not None and _MESSAGE.match(error.param or "") and not text.startswith(param):
+        text = f"{param}: {text}"
+    if (text, param) == (str(error), error.param):
         return error
-    text = places[int(found[1])] + str(error)[found.end() :]
-    param = error.param and _MESSAGE.sub(lambda one: places[int(one[1])], error.param, count=1)
-    return ApiError(error.kind, text, status=error.status, param=param, code=error.code, retry_s=error.retry_s)
+    rest: dict[str, Any] = {"status": error.status, "code": error.code, "retry_s": error.retry_s, "allow": error.allow}
+    return ApiError(error.kind, text, param=param, **rest)
+
+
+def _in_places(text: str, places: Sequence[str]) -> str:
+    found = _MESSAGE.match(text)
+    if found is None or int(found[1]) >= len(places):
+        return text
+    return places[int(found[1])] + text[found.end() :]
