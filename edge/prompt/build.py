@@ -194,7 +194,7 @@ def check_length(num_tokens: int, limit_tokens: int) -> None:
         raise ContextLengthError(
             f"The prompt has {num_tokens} tokens, the context holds {limit_tokens}. "
             "Shorten it, or give max_pixels or max_frames to make pictures and videos smaller.",
-            field="max_tokens",
+            field="messages",
         )
 
 

@@ -7,13 +7,14 @@ tools become messages of their own. An error names the message that was made; it
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge.server.conversation import count_leading
 from edge.server.errors import ApiError
 
 Json = Any
+NO_NAMES: Mapping[str, str] = {}
 _MESSAGE = re.compile(r"messages\[(\d{1,6})\]")
 
 
@@ -29,14 +30,22 @@ def joined_places(messages: Sequence[Json], places: Sequence[str] | None = None)
     return (*places[:1], *places[count:])
 
 
-def in_places(error: ApiError, places: Sequence[str]) -> ApiError:
-    """Return an error that names what the client sent, where its text or its `param` begins with a message's place.
+def in_places(error: ApiError, places: Sequence[str], names: Mapping[str, str] = NO_NAMES) -> ApiError:
+    """Return an error that names what the client sent, in its text and in its `param`.
 
     A text that does not say which message it speaks of, as of a picture, gets the place: not all protocols have a field
     for it.
+
+    Args:
+        error: Names messages by their places in the engine's request, and its fields.
+        places: Where each message stands in what the client sent.
+        names: Fields of the engine's request that have another name there.
     """
     text = _in_places(str(error), places)
     param = None if error.param is None else _in_places(error.param, places)
+    if param is not None and param in names:
+        text = names[param] + text.removeprefix(param) if text.startswith(f"{param}:") else text
+        param = names[param]
     if param is not None and _MESSAGE.match(error.param or "") and not text.startswith(param):
         text = f"{param}: {text}"
     if (text, param) == (str(error), error.param):

@@ -156,7 +156,10 @@ def _tool_result(block: Mapping[str, Json], where: str, names: Mapping[str, str]
         raise _wrong(f"{where}.tool_use_id", "expected the id of a tool_use")
     inner = _blocks(block.get("content") or [], f"{where}.content")
     parts = [part for place, one in enumerate(inner) for part in _parts(one, f"{where}.content[{place}]")]
-    if block.get("is_error") is True:  # the template has no place for it, the model reads it
+    is_error = block.get("is_error")
+    if is_error is not None and not isinstance(is_error, bool):
+        raise _wrong(f"{where}.is_error", f"expected true or false, found {str(is_error)[:40]!r}")
+    if is_error:  # the template has no place for it, the model reads it
         parts.insert(0, {"type": "text", "text": "Error: "})
     content: Json = parts
     if all(part["type"] == "text" for part in parts):

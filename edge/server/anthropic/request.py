@@ -41,6 +41,7 @@ class MessagesRequest:
         max_tokens: Most tokens of the answer; None goes on until the context is full.
         stop: Strings that end it.
         schema: What it must obey.
+        schema_name: The field that has it.
         sampling: What was said about sampling.
         thinking: What was said about the thought.
         tools: Declared tools and how they may be used.
@@ -54,11 +55,17 @@ class MessagesRequest:
     max_tokens: int | None
     stop: tuple[str, ...]
     schema: Json
+    schema_name: str
     sampling: Sampling
     thinking: Thinking
     tools: ToolUse
     ignored: tuple[str, ...]
     places: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What fields of the engine's request are called in the client's."""
+        return {"schema": self.schema_name, "thinking_budget": "thinking.budget_tokens", "stop": "stop_sequences"}
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's request.
@@ -102,7 +109,8 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
     elif not 1 <= max_tokens <= (limits.answer_tokens or max_tokens):
         raise fields.wrong("max_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
     output = fields.inner("output_config")
-    tools, schema = read_tools(fields), _read_format(fields, output)
+    tools = read_tools(fields)
+    schema, schema_name = _read_format(fields, output)
     request = MessagesRequest(
         model=fields.text("model"),
         messages=messages,
@@ -110,6 +118,7 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
         max_tokens=max_tokens,
         stop=_read_stop(fields),
         schema=schema,
+        schema_name=schema_name,
         sampling=_read_sampling(fields),
         thinking=read_thinking(fields, output, max_tokens=max_tokens),
         tools=tools,
@@ -134,11 +143,13 @@ def _read_sampling(fields: Fields) -> Sampling:
     return Sampling({name: value for name, value in given.items() if value is not None})
 
 
-def _read_format(fields: Fields, output: Fields) -> Json:
-    """Take the schema that the answer must obey, from its place of now or of the beta."""
-    form = output.object("format") or fields.object("output_format")
+def _read_format(fields: Fields, output: Fields) -> tuple[Json, str]:
+    """Take the schema that the answer must obey, from its place of now or of the beta, and the name of that place."""
+    form, beta = output.object("format"), fields.object("output_format")
+    name = "output_config.format" if form is not None or beta is None else "output_format"
+    form = beta if form is None else form
     if form is None:
-        return None
+        return None, ""
     if form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict):
-        raise output.wrong("format", "type json_schema with a schema", form)
-    return form["schema"]
+        raise fields.wrong(name, "type json_schema with a schema", form)
+    return form["schema"], f"{name}.schema"

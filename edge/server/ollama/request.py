@@ -60,6 +60,12 @@ class OllamaRequest:
     places: tuple[str, ...]
 
     @property
+    def names(self) -> dict[str, str]:
+        """What fields of the engine's request are called in the client's."""
+        prompt = {} if self.places[-1:] != ("prompt",) and self.raw_prompt is None else {"messages": "prompt"}
+        return {"schema": "format", "max_tokens": "options.num_predict", "raw_prompt": "prompt", **prompt}
+
+    @property
     def is_load(self) -> bool:
         """Whether nothing is asked but to have the model in memory, or out of it."""
         return not self.messages and self.raw_prompt is None
@@ -147,6 +153,8 @@ def _read(
     options = read_options(fields, limits=limits)
     model, schema = fields.text("model") or fields.text("name"), _read_format(fields)
     is_stream, think = fields.flag("stream", default=True), read_think(fields)
+    if raw_prompt is not None and think.is_asked:
+        ignored = [*ignored, "think"]  # what begins a thought stands in the prompt, or nowhere
     keep_alive_s = read_keep_alive(fields)
     return OllamaRequest(
         model=model,

@@ -18,8 +18,9 @@ from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
 from edge.server.fields import Fields
-from edge.server.media import MediaDoor
+from edge.server.media import MediaDoor, idle_options
 from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
+from edge.server.openai.formats import Format, read_format
 from edge.server.openai.sampling import Sampling, read_sampling
 from edge.server.openai.thinking import Thinking, read_thinking
 from edge.server.openai.tools import ToolUse, read_tools
@@ -48,9 +49,9 @@ class ChatRequest:
         has_logprobs: Whether logprobs are sent.
         top_logprobs: Most likely tokens beside each.
         max_tokens: Most tokens of the answer.
+        limit_name: The field that says so.
         stop: Strings that end it.
-        schema: What it must obey.
-        grammar: The same as a grammar.
+        format: What it must obey.
         sampling: What was said about sampling.
         thinking: What was said about the thought.
         speculate: Whether tokens are guessed; None as the server does.
@@ -67,9 +68,9 @@ class ChatRequest:
     has_logprobs: bool
     top_logprobs: int
     max_tokens: int | None
+    limit_name: str
     stop: tuple[str, ...]
-    schema: Json
-    grammar: Json
+    format: Format
     sampling: Sampling
     thinking: Thinking
     speculate: bool | None
@@ -81,6 +82,16 @@ class ChatRequest:
     def places(self) -> tuple[str, ...]:
         """Where the messages of the engine's requests stand in the client's."""
         return joined_places(self.messages)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What fields of the engine's requests are called in the client's."""
+        own = {
+            "max_tokens": self.limit_name,
+            "thinking_budget": self.thinking.name,
+            "template_variables": "chat_template_kwargs",
+        }
+        return {**own, **self.format.names, **self.sampling.names}
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's requests, one for each choice; pictures that are named are fetched here.
@@ -94,8 +105,8 @@ class ChatRequest:
             tools=self.tools.declared or None,
             tool_choice=self.tools.choice,
             parallel_tool_calls=self.tools.is_parallel,
-            schema=self.schema,
-            grammar=self.grammar,
+            schema=self.format.schema,
+            grammar=self.format.grammar,
             sampling=self.sampling.params(engine.default_sampling),
             max_tokens=max_tokens,
             stop=self.stop,
@@ -122,17 +133,20 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     messages = fields.any("messages")
     if not isinstance(messages, list) or not messages:
         raise fields.wrong("messages", "a list with at least one message", messages)
-    max_tokens = fields.whole("max_completion_tokens")
-    older = fields.whole("max_tokens")
-    max_tokens = older if max_tokens is None else max_tokens
+    for place, message in enumerate(messages):
+        if not isinstance(message, Mapping):
+            raise fields.wrong(f"messages[{place}]", "an object with role and content", message)
+    given = {name: fields.whole(name) for name in ("max_completion_tokens", "max_tokens")}
+    limit_name = "max_tokens" if given["max_completion_tokens"] is None else "max_completion_tokens"
+    max_tokens = given[limit_name]
     if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
-        raise fields.wrong("max_completion_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
+        raise fields.wrong(limit_name, f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
     choices = fields.between("n", 1, limits.choices)
     options = fields.inner("stream_options")
     has_usage = options.flag("include_usage")
     has_logprobs, top_logprobs = fields.flag("logprobs"), fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     tools = read_tools(fields)
-    schema, grammar = read_format(fields)
+    form = read_format(fields)
     request = ChatRequest(
         model=model,
         messages=messages,
@@ -142,9 +156,9 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
         has_logprobs=has_logprobs or bool(top_logprobs),
         top_logprobs=top_logprobs or 0,
         max_tokens=max_tokens,
+        limit_name=limit_name,
         stop=read_stop(fields),
-        schema=schema,
-        grammar=grammar,
+        format=form,
         sampling=read_sampling(fields),
         thinking=read_thinking(fields),
         speculate=fields.wish("speculate"),
@@ -154,7 +168,8 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     )
     fields.ignore(*NO_EFFECT)
     refuse_elsewhere(fields, CHAT)
-    ignored = (*fields.left, *options.left, *request.thinking.ignored, *tools.ignored, *_names_of(messages))
+    ignored = (*fields.left, *options.left, *form.ignored, *request.thinking.ignored, *tools.ignored)
+    ignored = (*ignored, *_names_of(messages), *idle_options(messages))
     return replace(request, ignored=ignored)
 
 
@@ -173,24 +188,6 @@ def read_stop(fields: Fields) -> tuple[str, ...]:
     return tuple(stops)
 
 
-def read_format(fields: Fields) -> tuple[Json, Json]:
-    """Take what the answer must obey: a schema (or "json"), and a grammar."""
-    form = fields.inner("response_format")
-    kind = form.choice("type", ("text", "json_object", "json_schema", "regex", "lark"))
-    if kind == "json_schema":
-        given = form.inner("json_schema")
-        schema = given.any("schema")
-        if not isinstance(schema, dict | bool):
-            raise given.wrong("schema", "a JSON Schema", schema)
-        return schema, None
-    if kind == "json_object":
-        schema = form.object("schema")  # as llama.cpp takes it
-        return "json" if schema is None else schema, None
-    if kind in ("regex", "lark"):
-        return None, {kind: form.any(kind)}
-    return None, None
-
-
 def read_media_limits(fields: Fields) -> dict[str, dict[str, Json]]:
     """Take limits for all pictures and videos, as vLLM's clients write them."""
     given = fields.object("mm_processor_kwargs") or {}
@@ -199,6 +196,10 @@ def read_media_limits(fields: Fields) -> dict[str, dict[str, Json]]:
     unknown = sorted(set(given) - set(video))
     if unknown:
         raise fields.wrong("mm_processor_kwargs", ", ".join(VIDEO_LIMITS), unknown[0])
+    for key, value in given.items():
+        kinds = int | float if key == "fps" else int
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) or value <= 0):
+            raise fields.wrong(f"mm_processor_kwargs.{key}", "a number over 0", value)
     return {"image": image, "video": video}
 
 

@@ -16,11 +16,16 @@ ODD = {
     "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": ELSEWHERE}}],
 }
 BROKEN = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+TOOL: Json = {"name": "f", "input_schema": {"type": "object"}}
 CALLS = {
     "role": "assistant",
     "tool_calls": [{"id": one, "type": "function", "function": {"name": "f", "arguments": "{}"}} for one in "ab"],
 }
 RESULT_A = {"role": "tool", "tool_call_id": "a", "content": [BROKEN]}
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+PICTURE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL}, "max_pixel": 9}]}
 RESULT_B = {"role": "tool", "tool_call_id": "b", "content": "b"}
 
 
@@ -107,3 +112,84 @@ def test_refusals_of_all_protocols_name_the_clients_own_places(
     error = reply.json["error"]
     assert (error if path.startswith("/api/") else error["message"]).startswith(place)
     assert "param" not in error or (error["param"] and place.startswith(error["param"]))
+
+
+BAD_SCHEMA: Json = {"type": "json_schema", "json_schema": {"schema": {"type": "nothing"}}}
+BAD_REGEX = {"type": "regex", "regex": "("}
+LONG = "word " * 9000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/chat/completions", {"response_format": BAD_SCHEMA}, "response_format.json_schema.schema"),
+        ("/v1/chat/completions", {"response_format": BAD_REGEX}, "response_format.regex"),
+        ("/v1/chat/completions", {"repeat_penalty": 0}, "repeat_penalty"),
+        ("/v1/chat/completions", {"repetition_penalty": 0}, "repetition_penalty"),
+        ("/v1/chat/completions", {"max_tokens": 60, "reasoning": {"max_tokens": 60}}, "reasoning.max_tokens"),
+        ("/v1/chat/completions", {"max_tokens": 60, "thinking": {"budget_tokens": 70}}, "thinking.budget_tokens"),
+        ("/v1/chat/completions", {"max_tokens": 60, "reasoning_budget": 70}, "reasoning_budget"),
+        ("/v1/chat/completions", {"max_tokens": 0}, "max_tokens"),
+        ("/v1/chat/completions", {"max_tokens": 9, "max_completion_tokens": 10**9}, "max_completion_tokens"),
+        ("/v1/chat/completions", {"max_tokens": 10**9}, "max_tokens"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}]}, "messages"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": None}]}, "messages"),
+        ("/v1/chat/completions", {"messages": [None]}, "messages[0]"),
+        ("/v1/chat/completions", {"mm_processor_kwargs": {"max_pixels": -4}}, "mm_processor_kwargs.max_pixels"),
+        ("/v1/chat/completions", {"mm_processor_kwargs": {"fps": "x"}}, "mm_processor_kwargs.fps"),
+        ("/v1/chat/completions", {"continue_final_message": True}, "continue_final_message"),
+        ("/v1/chat/completions/input_tokens", {"messages": [{"role": "user", "content": ""}]}, "messages"),
+        ("/v1/responses", {"text": {"format": {**BAD_SCHEMA, **BAD_SCHEMA["json_schema"]}}}, "text.format.schema"),
+        ("/v1/responses", {"max_output_tokens": 10**9}, "max_output_tokens"),
+        ("/v1/responses", {"input": LONG}, "input"),
+        ("/v1/completions", {"prompt": "\ud800"}, "prompt"),
+        ("/v1/completions", {"prompt": "<|image_pad|>"}, "prompt"),
+        ("/v1/completions", {"response_format": BAD_REGEX}, "response_format.regex"),
+        ("/v1/completions", {"prompt": ["a"] * 9}, "n"),
+    ],
+)
+def test_a_refusal_names_the_field_that_the_client_wrote(caller: Caller, path: str, body: Json, param: str) -> None:
+    least = {"/v1/responses": {"input": "Hi"}, "/v1/completions": {"prompt": "Hi"}}.get(path, {"messages": [USER]})
+    reply = caller.post(path, {**least, **body})
+    assert (reply.status, reply.json["error"]["param"]) == (400, param)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "start"),
+    [
+        ("/v1/messages", {"output_config": {"format": BAD_SCHEMA | BAD_SCHEMA["json_schema"]}}, "output_config.format"),
+        ("/v1/messages", {"output_format": BAD_SCHEMA | BAD_SCHEMA["json_schema"]}, "output_format.schema"),
+        ("/v1/messages", {"tools": [TOOL], "tool_choice": {"name": "f"}}, "tool_choice.type"),
+        (
+            "/v1/messages",
+            {"messages": [{"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "a", "content": "x", "is_error": "yes"}]}]},
+            "messages[0].content[0].is_error",
+        ),
+        ("/api/chat", {"format": {"type": "nothing"}}, "format"),
+        ("/api/generate", {"prompt": "Hi", "format": {"type": "nothing"}}, "format"),
+    ],
+)  # fmt: skip
+def test_protocols_without_a_field_for_it_say_so_in_words(caller: Caller, path: str, body: Json, start: str) -> None:
+    reply = caller.post(path, {"max_tokens": 9, "messages": [USER], **body})
+    error = reply.json["error"]
+    assert (reply.status, (error if path.startswith("/api/") else error["message"]).startswith(start)) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        ("/v1/chat/completions", {"messages": [PICTURE]}, "messages[0].content[0].max_pixel"),
+        ("/v1/chat/completions", {"response_format": {"type": "text", "schema": {}}}, "response_format.schema"),
+        ("/v1/messages", {"tools": [{**TOOL, "parameters": {}}]}, "tools[0].parameters"),
+        ("/v1/messages", {"tools": [TOOL], "tool_choice": {"type": "auto", "parallel": 1}}, "tool_choice.parallel"),
+        ("/v1/responses", {"input": "Hi", "include": ["odd"]}, "include=odd"),
+        ("/api/generate", {"prompt": "Hi", "raw": True, "think": True, "messages": None, "stream": False}, "think"),
+    ],
+)
+def test_what_has_no_effect_is_named(caller: Caller, path: str, body: Json, named: str) -> None:
+    few: Json = {"max_output_tokens": 2} if path == "/v1/responses" else {"max_tokens": 2}
+    few = {"options": {"num_predict": 2}} if path.startswith("/api/") else few
+    messages = {} if path == "/v1/responses" else {"messages": [USER]}
+    reply = caller.post(path, {**few, **messages, **body})
+    assert (reply.status, reply.headers.get("x-ignored-fields")) == (200, named)
