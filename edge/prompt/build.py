@@ -20,6 +20,7 @@ from edge.errors import ContextLengthError, MediaError, PromptError
 from edge.prompt.media.prepare import Media
 from edge.prompt.media.sampling import time_label
 from edge.prompt.positions import Span, make_positions
+from edge.prompt.text.begun import EMPTY_THOUGHT, add_begun, check_begun
 from edge.prompt.text.bound import check_bound
 from edge.prompt.text.messages import (
     NormalMessages,
@@ -40,8 +41,6 @@ __all__ = ["Media", "Prompt", "PromptOptions", "Span", "build_prompt", "check_le
 
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
 PADS = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
-# What follows `<think>` in a thought without words, as templates write it in earlier turns.
-EMPTY_THOUGHT = "\n\n</think>\n\n"
 # Fewer visual tokens than this make boxes inexact (llama.cpp#16842).
 GROUNDING_TOKENS = 1024
 GROUNDING_WORDS = re.compile(
@@ -63,6 +62,7 @@ class PromptOptions:
         max_prompt_tokens: Refuse longer prompts.
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
         skips_thought: Where the template opens a thought, close it at once, in the form it has for an empty one.
+        continues_last: End with the text of the last message, which is the assistant's and is gone on with.
     """
 
     add_generation_prompt: bool = True
@@ -74,6 +74,7 @@ class PromptOptions:
     max_prompt_tokens: int | None = None
     allow_files: bool = True
     skips_thought: bool = False
+    continues_last: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,8 +239,12 @@ def _render(
     variables = guard_json(dict(options.template_variables), "template_variables", shield=shield)
     if options.add_vision_id:
         variables["add_vision_id"] = True
+    messages = normal.messages
+    if options.continues_last:
+        check_begun(messages)
+        *messages, begun = messages
     text = template.render(
-        normal.messages, tools=tools, add_generation_prompt=options.add_generation_prompt, variables=variables
+        messages, tools=tools, add_generation_prompt=options.add_generation_prompt, variables=variables
     )
     lost = sorted(set(normal.witnessed) - shield.find_witnesses(text))
     if lost:
@@ -247,6 +252,8 @@ def _render(
             f"messages[{lost[0]}]: this checkpoint's template leaves out a system message that is not the first. "
             "Move its text into the first message."
         )
+    if options.continues_last:
+        return add_begun(text, begun, opens_thought=_opens_thought(text))
     if options.skips_thought and _opens_thought(text):
         text = text.rstrip() + EMPTY_THOUGHT
     return text

@@ -44,7 +44,7 @@ def to_messages(
         places: Where each message of the result stands is added here.
 
     Raises:
-        ApiError: Something has another shape, or the last message is an answer to be continued.
+        ApiError: Something has another shape.
     """
     if not isinstance(messages, list) or not messages:
         raise _wrong("messages", "expected a list with at least one message")
@@ -67,8 +67,6 @@ def to_messages(
         else:
             rewritten += _user(role, blocks, f"{where}.content", names)
         places += [where] * (len(rewritten) - len(places))
-    if rewritten[-1]["role"] == "assistant":
-        raise _wrong(f"messages[{len(messages) - 1}]", "an answer that was begun is not continued here; end with user")
     return rewritten
 
 

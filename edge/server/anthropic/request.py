@@ -65,7 +65,13 @@ class MessagesRequest:
     @property
     def names(self) -> dict[str, str]:
         """What fields of the engine's request are called in the client's."""
-        return {"schema": self.schema_name, "thinking_budget": "thinking.budget_tokens", "stop": "stop_sequences"}
+        names = {"schema": self.schema_name, "thinking_budget": "thinking.budget_tokens", "stop": "stop_sequences"}
+        return {**names, "continue_last": self.places[-1]}
+
+    @property
+    def continues_last(self) -> bool:
+        """Whether the last message is gone on with, as the protocol has it for one of the assistant."""
+        return bool(self.messages[-1]["role"] == "assistant")
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's request.
@@ -87,6 +93,7 @@ class MessagesRequest:
             max_tokens=self.max_tokens,
             stop=self.stop,
             thinking_budget=self.thinking.budget,
+            continue_last=self.continues_last,
             allow_files=False,
             max_visual_tokens=limits.visual_tokens,
         )
@@ -125,6 +132,8 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
         ignored=(),
         places=joined_places(messages, places),
     )
+    if request.continues_last and request.thinking.is_asked:
+        raise fields.wrong("thinking.type", "no thought before an answer that was begun", "enabled")
     fields.ignore(*NO_EFFECT)
     return replace(request, ignored=(*fields.left, *output.left, *request.thinking.ignored, *tools.ignored, *ignored))
 

@@ -55,6 +55,7 @@ class ChatRequest:
         sampling: What was said about sampling.
         thinking: What was said about the thought.
         speculate: Whether tokens are guessed; None as the server does.
+        continues_last: Whether the last message is gone on with.
         tools: Declared tools and how they may be used.
         media: Limits for pictures and videos.
         ignored: Fields that were not understood.
@@ -74,6 +75,7 @@ class ChatRequest:
     sampling: Sampling
     thinking: Thinking
     speculate: bool | None
+    continues_last: bool
     tools: ToolUse
     media: Mapping[str, Mapping[str, Json]]
     ignored: tuple[str, ...]
@@ -90,6 +92,7 @@ class ChatRequest:
             "max_tokens": self.limit_name,
             "thinking_budget": self.thinking.name,
             "template_variables": "chat_template_kwargs",
+            "continue_last": "continue_final_message",
         }
         return {**own, **self.format.names, **self.sampling.names}
 
@@ -112,6 +115,7 @@ class ChatRequest:
             stop=self.stop,
             thinking_budget=self.thinking.budget_for(max_tokens),
             speculate=self.speculate,
+            continue_last=self.continues_last,
             image=self.media.get("image"),
             video=self.media.get("video"),
             template_variables=self.thinking.template_variables,
@@ -162,6 +166,7 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
         sampling=read_sampling(fields),
         thinking=read_thinking(fields),
         speculate=fields.wish("speculate"),
+        continues_last=_read_continued(fields),
         tools=tools,
         media=read_media_limits(fields),
         ignored=(),
@@ -171,6 +176,17 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     ignored = (*fields.left, *options.left, *form.ignored, *request.thinking.ignored, *tools.ignored)
     ignored = (*ignored, *_names_of(messages), *idle_options(messages))
     return replace(request, ignored=ignored)
+
+
+def _read_continued(fields: Fields) -> bool:
+    """Take whether the last message is gone on with, in vLLM's two words."""
+    is_continued, opens_turn = fields.flag("continue_final_message"), fields.wish("add_generation_prompt")
+    if opens_turn is not None and opens_turn == is_continued:
+        expected = (
+            "false beside continue_final_message" if is_continued else "true, or continue_final_message beside it"
+        )
+        raise fields.wrong("add_generation_prompt", expected, opens_turn)
+    return is_continued
 
 
 def _names_of(messages: Sequence[Json]) -> list[str]:

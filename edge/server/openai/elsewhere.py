@@ -15,7 +15,6 @@ _FORMATS = ("guided_json", "guided_regex", "guided_choice", "guided_grammar", "s
 CHAT = {
     "functions": "tools",
     "audio": "nothing: answers are text",
-    "continue_final_message": "a last message of the user: an answer that was begun is not continued here",
     "grammar": 'response_format {"type": "lark", "lark": ...}',
     **dict.fromkeys(_FORMATS, "response_format"),
 }

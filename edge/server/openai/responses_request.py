@@ -97,6 +97,7 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         sampling=sampling,
         thinking=thinking,
         speculate=speculate,
+        continues_last=False,
         tools=tools,
         media=media,
         ignored=ignored,
