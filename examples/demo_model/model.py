@@ -9,6 +9,7 @@ the cost.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -35,14 +36,20 @@ class Rope:
 
 def rope_table(positions: Tensor) -> Rope:
     """Build the interleaved MRoPE table for positions (3, B, L)."""
-    half = HEAD_DIM // 2
-    inv_freq = THETA ** (-torch.arange(half, dtype=torch.float32) / half)
-    axis = torch.zeros(half, dtype=torch.long)
-    axis[1 : 3 * MROPE[1] : 3] = 1
-    axis[2 : 3 * MROPE[2] : 3] = 2
+    axis, inv_freq = _frequencies(positions.device)
     angles = positions.float()[axis].permute(1, 2, 0) * inv_freq  # (B, L, half)
     angles = torch.cat((angles, angles), dim=-1)[:, None]
     return Rope(angles.cos(), angles.sin())
+
+
+@lru_cache(maxsize=4)
+def _frequencies(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return which of the three positions each pair of a head turns by, and how fast."""
+    half = HEAD_DIM // 2
+    axis = torch.zeros(half, dtype=torch.long)
+    axis[1 : 3 * MROPE[1] : 3] = 1
+    axis[2 : 3 * MROPE[2] : 3] = 2
+    return axis.to(device), (THETA ** (-torch.arange(half, dtype=torch.float32) / half)).to(device)
 
 
 def rotate(x: Tensor, rope: Rope) -> Tensor:
@@ -164,19 +171,18 @@ class LanguageModel(nn.Module):
     def forward(
         self, prefix: Tensor, lanes: Tensor, plan: Plan, visual: Tensor, deepstack: list[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run prefix (B, P, D) and lanes (B*K, L, D); `visual` (B, P) marks the rows that get the DeepStack features.
+        """Run prefix (B, P, D) and lanes (B*K, L, D); `visual` names the rows of (B*P) that get the DeepStack features.
 
         Returns:
             Lanes after the final norm, the prefix after two layers, and the summed load-balance loss.
         """
         early = prefix
         balance = prefix.new_zeros((), dtype=torch.float32)
-        where = visual.flatten().nonzero().squeeze(1)
         for index, layer in enumerate(self.layers):
             prefix, lanes, loss = _run_layer(cast(Layer, layer), prefix, lanes, plan)
             balance = balance + loss
             if index < len(deepstack):
-                flat = prefix.flatten(0, 1).index_add(0, where, deepstack[index].to(prefix.dtype))
+                flat = prefix.flatten(0, 1).index_add(0, visual, deepstack[index].to(prefix.dtype))
                 prefix = flat.view(prefix.shape)
             if index == 1:
                 early = prefix
@@ -271,12 +277,11 @@ class Vision(nn.Module):
         """
         conv = cast(nn.Conv3d, self.patch_embed["proj"])
         x = F.linear(patches, conv.weight.view(V_HIDDEN, -1), conv.bias)
-        order = block_order(grid)
-        x = x + (interpolation(grid)[order] @ self.pos_embed.weight.float()).to(x.dtype)
-        rope = vision_rope(grid, order)
+        tables = vision_tables(grid, x.device)
+        x = x + (tables.interpolation @ self.pos_embed.weight.float()).to(x.dtype)
         deepstack = []
         for index, block in enumerate(self.blocks):
-            x = block(x, rope)
+            x = block(x, tables.rope)
             if index in DEEPSTACK:
                 deepstack.append(self.deepstack_merger_list[DEEPSTACK.index(index)](x))
         return self.merger(x), deepstack
@@ -298,6 +303,29 @@ class DemoModel(nn.Module):
         super().__init__()
         self.model = QwenModel()
         self.lm_head = nn.Linear(HIDDEN, VOCAB, bias=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VisionTables:
+    """What a grid of patches decides: how the position table is sampled, in block order, and the rotary table."""
+
+    interpolation: Tensor
+    rope: Rope
+
+
+@lru_cache(maxsize=64)
+def vision_tables(grid: tuple[int, int], device: torch.device) -> VisionTables:
+    """Make the tables of a grid (rows, columns) on a device."""
+    with device:
+        order = block_order(grid)
+        return VisionTables(interpolation(grid)[order], vision_rope(grid, order))
+
+
+@lru_cache(maxsize=64)
+def block_order_on(grid: tuple[int, int], device: torch.device) -> Tensor:
+    """Return `block_order` as kept on a device."""
+    with device:
+        return block_order(grid)
 
 
 def block_order(grid: tuple[int, int]) -> Tensor:

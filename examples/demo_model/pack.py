@@ -30,7 +30,7 @@ class Batch:
     lane_pos: np.ndarray  # (B, K, L)
     lane_seg: np.ndarray  # (B, K, L), question number, -1 for padding
     labels: np.ndarray  # (B, K, L), id of the next token or -100
-    frames: np.ndarray  # (N, 2, height, width, 3) uint8
+    frames: np.ndarray  # (N, 1 or 2, height, width, 3) uint8; a picture's two frames are the same
     classes: np.ndarray  # (N, 3, patches): glyph or shape, colour, index in reading order
     digits: np.ndarray  # (N, tokens, 8): hundreds and tens of the four box sides, -1 where no thing is centred
     grid: Grid = SQUARE  # rows and columns of patches of every picture
@@ -68,10 +68,13 @@ class Packer:
         prefix_pos = np.zeros((3, rows, longest), np.int64)
         shape = (rows, lanes, LANE_TOKENS[kind])
         patches, tokens, size_px = grid[0] * grid[1], grid[0] * grid[1] // 4, (grid[0] * PATCH_PX, grid[1] * PATCH_PX)
+        frames = [pair for row in made for pair, _ in row.seen]
+        if all(first is second for first, second in frames):
+            frames = [pair[:1] for pair in frames]
         out = Batch(
             kind, prefix_ids, prefix_pos, np.array([len(ids) for ids in prefixes]), np.zeros(shape, np.int64),
             np.zeros(shape, np.int64), np.full(shape, -1, np.int64), np.full(shape, -100, np.int64),
-            np.array([frames for row in made for frames, _ in row.seen], np.uint8).reshape(-1, 2, *size_px, 3),
+            np.array(frames, np.uint8).reshape(-1, len(frames[0]) if frames else 1, *size_px, 3),
             np.array([class_targets(scene, grid) for row in made for _, scene in row.seen]).reshape(-1, 3, patches),
             np.array([digit_targets(scene, grid) for row in made for _, scene in row.seen]).reshape(-1, tokens, 8),
             grid,

@@ -26,7 +26,7 @@ from .talks.in_a_row import offer, one_call
 from .tasks import Question
 
 LANE_TOKENS = {
-    "image": 128, "sign": 96, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 128,
+    "image": 160, "sign": 96, "letters": 0, "things": 0, "pair": 128, "video": 128, "tools": 128, "wide": 160,
     "wide_sign": 96, "lists": 330, "plain": 96, "free_tools": 340, "talk": 256, "refusal": 96, "animation": 128,
     "copying": 192, "offered": 320,
 }  # fmt: skip
@@ -170,7 +170,7 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
         elif scene is not None and way < 0.6:
             yield turn(rng, dialogue.picture_call(rng, scene))
         elif missing and way < 0.9:
-            yield turn(rng, dialogue.missing_tool(rng, rng.choice(missing)))
+            yield turn(rng, dialogue.missing_tool(rng, rng.choice(missing), names))
         else:
             yield turn(rng, dialogue.small_talk(rng, has_picture=scene is not None))
 

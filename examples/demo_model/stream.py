@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing as mp
+import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any  # JSON, and mp.Queue, which is not generic at run time
@@ -16,6 +18,7 @@ from tokenizers import Tokenizer
 from .asked.wordings import Practice
 from .choosing import WEIGHTS
 from .pack import Batch, Packer
+from .rows import LANES
 
 SEED = 1
 AHEAD = 4  # steps that wait in each worker's queue
@@ -40,6 +43,7 @@ MIX: dict[str, Any] = {
     "noise": 0.15,
     "minutes": 0.0,
     "scale": 1,
+    "lanes": 1,
     "rate": 1.0,
     "vision_rate": 0.8,
     "questions": WEIGHTS,
@@ -55,20 +59,27 @@ def stream(folder: Path, *, start: int, workers: int) -> Iterator[list[Batch]]:
         workers: Processes; step n is made by the same seed whatever their number.
     """
     queues: list[Any] = [mp.Queue(maxsize=AHEAD) for _ in range(workers)]
-    for index, queue in enumerate(queues):
-        mp.Process(target=_work, args=(folder, queue, start + index, workers), daemon=True).start()
-    step = start
+    for index, own in enumerate(queues):
+        mp.Process(target=_work, args=(folder, own, start + index, workers), daemon=True).start()
+    ready: queue.Queue[list[Batch]] = queue.Queue(maxsize=AHEAD)
+    threading.Thread(target=_bring, args=(queues, ready), daemon=True).start()
     while True:
-        yield queues[(step - start) % workers].get()
-        step += 1
+        yield ready.get()
 
 
-def _work(folder: Path, queue: Any, step: int, stride: int) -> None:
+def _bring(queues: list[Any], ready: queue.Queue[list[Batch]]) -> None:
+    """Take steps from the workers in turn, beside the training: unpacking one takes some hundredths of a second."""
+    while True:
+        for one in queues:
+            ready.put(one.get())
+
+
+def _work(folder: Path, own: Any, step: int, stride: int) -> None:
     """Put every `stride`-th step's batches on the queue."""
     packer = Packer(Tokenizer.from_file(str(folder / "tokenizer.json")))
     while True:
         read_mix(folder)
-        queue.put(make_step(packer, step))
+        own.put(make_step(packer, step))
         step += stride
 
 
@@ -86,7 +97,7 @@ def make_step(packer: Packer, step: int) -> list[Batch]:
             rows=MIX["scale"] * MIX["pictures" if alone else "rows"][kind],
             noise=MIX["noise"],
             mix=MIX["questions"],
-            lanes=0 if alone else None,
+            lanes=0 if alone else MIX["lanes"] * LANES[kind],
         )
         for kind in kinds
     ]

@@ -28,6 +28,8 @@ from .pack import Batch
 from .stream import MIX, read_mix, stream
 from .trainer import Trainer
 
+SCORED_EVERY = 10  # on a GPU, which would have to be waited for
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -85,7 +87,7 @@ class Scores:
         self.exact: dict[str, float] = {}
         self.losses: dict[str, float] = defaultdict(float)
 
-    def add(self, batch: Batch, hits: Tensor, parts: dict[str, float]) -> None:
+    def add(self, batch: Batch, hits: Tensor, parts: dict[str, Tensor]) -> None:
         """Take the hits of one microbatch into the averages."""
         wanted, hits = batch.labels.flatten() >= 0, hits.cpu()
         segments = batch.lane_seg.flatten()[wanted]
@@ -100,10 +102,10 @@ class Scores:
             self.exact[kind] = self.exact.get(kind, right) * 0.98 + right * 0.02
         self.add_losses(batch, parts)
 
-    def add_losses(self, batch: Batch, parts: dict[str, float]) -> None:
+    def add_losses(self, batch: Batch, parts: dict[str, Tensor]) -> None:
         """Keep the losses of one microbatch."""
         for key, value in parts.items():
-            self.losses[f"{batch.kind}.{key}"] = value
+            self.losses[f"{batch.kind}.{key}"] = value.item()
 
     def line(self) -> str:
         """Return one line for the log."""
@@ -132,7 +134,6 @@ def train(options: Options) -> None:
     read_mix(folder)
     steps = stream(folder, start=step, workers=options.workers)
     ahead = next(steps)  # the workers are forked before a GPU is touched
-    torch.set_default_device(options.device)
     trainer.to(options.device)
     average = {name: value.to(options.device) for name, value in state.get("average", {}).items()}
     opts = optimizers(trainer, options)
@@ -140,11 +141,12 @@ def train(options: Options) -> None:
         opt.load_state_dict({**old, "param_groups": opt.state_dict()["param_groups"]})
     base = [options.muon_lr, options.adam_lr]
     scores, log = Scores(), (folder / "log.txt").open("a", buffering=1)
-    began, saved = time.process_time() - spent, time.time()
+    clock = time.process_time if options.device == "cpu" else time.perf_counter
+    began, saved = clock() - spent, time.time()
     asked_to_stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.set())
     while True:
-        spent = time.process_time() - began
+        spent = clock() - began
         done = spent / ((MIX["minutes"] or options.minutes) * 60)
         if done >= 1 or asked_to_stop.is_set() or (options.stop_after and step >= options.stop_after):
             break
@@ -157,7 +159,8 @@ def train(options: Options) -> None:
             learn_heads(trainer, opts[1], batches, scores, rate=options.adam_lr)
         else:
             wait = step % MIX["tower_every"] != 0 and step >= MIX["pictures_until"]
-            run_step(trainer, opts, batches, scores, wait=wait)
+            told = scores if options.device == "cpu" or step % SCORED_EVERY == 0 else None
+            run_step(trainer, opts, batches, told, wait=wait)
         step += 1
         if step % 10 == 0:
             keep_average(trainer, average)
@@ -203,7 +206,7 @@ def learn_heads(
 
 
 def run_step(
-    trainer: Trainer, opts: list[torch.optim.Optimizer], batches: list[Batch], scores: Scores, *, wait: bool
+    trainer: Trainer, opts: list[torch.optim.Optimizer], batches: list[Batch], scores: Scores | None, *, wait: bool
 ) -> None:
     """Add up the gradients of the microbatches and update; with `wait`, the tower's go on to the next step."""
     total = sum(int((batch.labels >= 0).sum()) for batch in batches)
@@ -211,7 +214,8 @@ def run_step(
         with torch.autocast(trainer.device.type, dtype=torch.bfloat16):
             loss, parts, hits = trainer(batch, total)
         loss.backward()
-        scores.add(batch, hits, parts)
+        if scores is not None:
+            scores.add(batch, hits, parts)
     nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
     kept = {param: param.grad for param in trainer.net.model.visual.parameters()} if wait else {}
     for param in kept:

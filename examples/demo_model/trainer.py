@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .export import IDS
 from .looks.canvas import SQUARE, Grid
-from .model import HIDDEN, DemoModel, Plan, block_order, rope_table
+from .model import HIDDEN, DemoModel, Plan, block_order_on, rope_table
 from .pack import Batch
 
 CLASSES = (42, 9, 6)
@@ -21,9 +21,10 @@ CHANGE_WEIGHT = 8.0  # few fields change
 PADS = (IDS["<|image_pad|>"], IDS["<|video_pad|>"])
 
 
-def tensor(array: np.ndarray) -> Tensor:
-    """Bring an array to the default device."""
-    return torch.from_numpy(array).to(torch.get_default_device())
+def tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    """Bring an array to a device, to a GPU without waiting for what it still has to do."""
+    host = torch.from_numpy(array)
+    return host if device.type == "cpu" else host.pin_memory().to(device, non_blocking=True)
 
 
 class Trainer(nn.Module):
@@ -41,75 +42,82 @@ class Trainer(nn.Module):
         """Where the weights lie."""
         return self.change_head.weight.device
 
-    def forward(self, batch: Batch, total: int) -> tuple[Tensor, dict[str, float], Tensor]:
+    def forward(self, batch: Batch, total: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return the loss of a microbatch, its parts, and which labels were hit; the step has `total` labels."""
         net = self.net.model
         rows, lanes, length = batch.lane_ids.shape
-        prefix_ids = tensor(batch.prefix_ids)
-        prefix = net.language_model.embed_tokens(prefix_ids)
-        visual = torch.zeros(prefix_ids.shape, dtype=torch.bool)
+        prefix = net.language_model.embed_tokens(tensor(batch.prefix_ids, self.device))
+        visual = tensor(np.flatnonzero(np.isin(batch.prefix_ids, PADS)), self.device)
         deepstack: list[Tensor] = []
         aux = prefix.new_zeros(())
         if len(batch.frames):
-            features, deep = net.visual(patchify(tensor(batch.frames), batch.grid), batch.grid)
-            visual = (prefix_ids == PADS[0]) | (prefix_ids == PADS[1])
-            prefix = prefix.masked_scatter(visual[..., None], features.flatten(0, 1).to(prefix.dtype))
+            features, deep = self._see(batch)
+            seen = features.flatten(0, 1).to(prefix.dtype)
+            prefix = prefix.flatten(0, 1).index_copy(0, visual, seen).view(prefix.shape)
             deepstack = [one.flatten(0, 1) for one in deep]
             aux = self._read_off(features, batch)
         if not lanes:
-            return AUX * aux * min(1.0, rows / 10), {"aux": aux.item()}, torch.zeros(0, dtype=torch.bool)
-        embedded = net.language_model.embed_tokens(tensor(batch.lane_ids)).flatten(0, 1)
-        hidden, early, balance = net.language_model(prefix, embedded, make_plan(batch), visual, deepstack)
+            return AUX * aux * min(1.0, rows / 10), {"aux": aux}, torch.zeros(0, dtype=torch.bool)
+        embedded = net.language_model.embed_tokens(tensor(batch.lane_ids, self.device)).flatten(0, 1)
+        hidden, early, balance = net.language_model(prefix, embedded, make_plan(batch, self.device), visual, deepstack)
         if batch.kind in ("pair", "video"):
-            aux = aux + self._tell_changes(early, visual, batch)
-        labels = tensor(batch.labels).flatten()
+            aux = aux + self._tell_changes(early.flatten(0, 1)[visual], batch)
+        labels = tensor(batch.labels, self.device).flatten()
         logits = self.net.lm_head(hidden.flatten(0, 1)).float()
         ce = F.cross_entropy(logits, labels, reduction="sum", ignore_index=-100) / total
         hits = logits.argmax(dim=-1) == labels
         share = rows * lanes * length / 3000
         loss = ce + AUX * aux * min(1.0, len(batch.frames) / 10) + 0.005 * share * balance
-        return loss, {"ce": ce.item(), "aux": aux.item(), "balance": balance.item()}, hits
+        return loss, {"ce": ce, "aux": aux, "balance": balance}, hits
 
-    def read_off(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def read_off(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the heads alone; no gradient reaches the tower."""
         with torch.no_grad():
-            features, _ = self.net.model.visual(patchify(tensor(batch.frames), batch.grid), batch.grid)
+            features, _ = self._see(batch)
         loss = self._read_off(features, batch)
-        return loss, {"aux": loss.item()}
+        return loss, {"aux": loss}
 
-    def _tell_changes(self, early: Tensor, visual: Tensor, batch: Batch) -> Tensor:
-        """Cross entropy of whether a visual token shows something else than the picture before it did there."""
-        real = tensor(changes(batch)).float()
-        row, place = visual.nonzero(as_tuple=True)
-        guess = self.change_head(F.rms_norm(early[row, place], (HIDDEN,))).float().view(real.shape)
-        keep, weight = real >= 0, torch.tensor(CHANGE_WEIGHT)
-        return F.binary_cross_entropy_with_logits(guess[keep], real[keep], pos_weight=weight)
+    def _see(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """Run the tower on a batch's pictures."""
+        patches = patchify(tensor(batch.frames, self.device), batch.grid)
+        seen: tuple[Tensor, list[Tensor]] = self.net.model.visual(patches, batch.grid)
+        return seen
+
+    def _tell_changes(self, early: Tensor, batch: Batch) -> Tensor:
+        """Cross entropy of whether a visual token (N*16, D) shows something else than the picture before it did."""
+        told = changes(batch)
+        keep = tensor(np.flatnonzero(told >= 0), self.device)
+        real = tensor(told, self.device).flatten()[keep].float()
+        guess = self.change_head(F.rms_norm(early, (HIDDEN,))).float().flatten()[keep]
+        weight = torch.full((), CHANGE_WEIGHT, device=self.device)
+        return F.binary_cross_entropy_with_logits(guess, real, pos_weight=weight)
 
     def _read_off(self, features: Tensor, batch: Batch) -> Tensor:
         """Cross entropy of the labels of patches and of box digits."""
         parts = (
             self.patch_head(features).float().view(features.shape[0] * features.shape[1] * 4, -1).split(CLASSES, dim=-1)
         )
-        targets = tensor(batch.classes).transpose(0, 1).flatten(1)
+        targets = tensor(batch.classes, self.device).transpose(0, 1).flatten(1)
         weight = torch.where(targets[0] > 0, 1.0, 0.15)
         loss = features.new_zeros((), dtype=torch.float32)
         for part, target in zip(parts, targets, strict=True):
             loss = loss + (F.cross_entropy(part, target, reduction="none") * weight).sum() / weight.sum()
-        digits = tensor(batch.digits)
-        keep = digits[..., 0] >= 0
-        if not keep.any():
+        centred = np.flatnonzero(batch.digits[..., 0] >= 0)
+        if not len(centred):
             return loss
-        guess = self.digit_head(features)[keep].float().view(-1, 4, 21)
-        real = digits[keep].view(-1, 4, 2)
+        keep = tensor(centred, self.device)
+        guess = self.digit_head(features).flatten(0, 1)[keep].float().view(-1, 4, 21)
+        real = tensor(batch.digits, self.device).flatten(0, 1)[keep].view(-1, 4, 2)
         high = F.cross_entropy(guess[..., :11].flatten(0, 1), real[..., 0].flatten())
         return loss + high + 0.5 * F.cross_entropy(guess[..., 11:].flatten(0, 1), real[..., 1].flatten())
 
 
 def patchify(frames: Tensor, grid: Grid = SQUARE) -> Tensor:
-    """Turn frames (N, 2, height, width, 3) uint8 into patches (N, patches, 1536) in block order, -1 to 1."""
+    """Turn frames (N, 1 or 2, height, width, 3) uint8 into patches (N, patches, 1536) in block order, -1 to 1."""
     rows, cols = grid
+    frames = frames.expand(-1, 2, -1, -1, -1).contiguous()
     x = frames.view(-1, 2, rows, 16, cols, 16, 3).permute(0, 2, 4, 6, 1, 3, 5).reshape(-1, rows * cols, 1536)
-    return x[:, block_order(grid)].float() / 127.5 - 1.0
+    return x[:, block_order_on(grid, x.device)].float() / 127.5 - 1.0
 
 
 def changes(batch: Batch) -> np.ndarray:
@@ -122,21 +130,21 @@ def changes(batch: Batch) -> np.ndarray:
     return out
 
 
-def make_plan(batch: Batch) -> Plan:
+def make_plan(batch: Batch, device: torch.device) -> Plan:
     """Build rope tables and masks: a lane token sees the prefix and the earlier tokens of its own question."""
     _, lanes, length = batch.lane_ids.shape
     size = batch.prefix_ids.shape[1]
-    valid = torch.arange(size) < tensor(batch.prefix_len)[:, None]  # (B, P)
-    causal = torch.ones(size, size, dtype=torch.bool).tril()
-    prefix_mask = (causal & valid[:, None, :] | torch.eye(size, dtype=torch.bool))[:, None]
-    seg = tensor(batch.lane_seg).flatten(0, 1)
-    own = (seg[:, :, None] == seg[:, None, :]) & torch.ones(length, length, dtype=torch.bool).tril()
+    valid = torch.arange(size, device=device) < tensor(batch.prefix_len, device)[:, None]  # (B, P)
+    causal = torch.ones(size, size, dtype=torch.bool, device=device).tril()
+    prefix_mask = (causal & valid[:, None, :] | torch.eye(size, dtype=torch.bool, device=device))[:, None]
+    seg = tensor(batch.lane_seg, device).flatten(0, 1)
+    own = (seg[:, :, None] == seg[:, None, :]) & torch.ones(length, length, dtype=torch.bool, device=device).tril()
     seen = valid.repeat_interleave(lanes, dim=0)[:, None, :].expand(-1, length, -1)
     lane_mask = torch.cat((seen, own), dim=2)[:, None]
-    lane_pos = tensor(batch.lane_pos).flatten(0, 1).expand(3, -1, -1)
-    ropes = rope_table(tensor(batch.prefix_pos)), rope_table(lane_pos)
+    lane_pos = tensor(batch.lane_pos, device).flatten(0, 1).expand(3, -1, -1)
+    ropes = rope_table(tensor(batch.prefix_pos, device)), rope_table(lane_pos)
     return Plan(*ropes, _added(prefix_mask), _added(lane_mask), lanes)
 
 
 def _added(mask: Tensor) -> Tensor:
-    return torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill_(~mask, -1e4)
+    return torch.zeros(mask.shape, dtype=torch.bfloat16, device=mask.device).masked_fill_(~mask, -1e4)

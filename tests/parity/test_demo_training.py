@@ -40,10 +40,10 @@ def packed_logits(batch: pack.Batch) -> Tensor:
     prefix_ids = torch.from_numpy(batch.prefix_ids)
     prefix = net.language_model.embed_tokens(prefix_ids)
     features, deep = net.visual(trainer.patchify(torch.from_numpy(batch.frames), batch.grid), batch.grid)
-    visual = (prefix_ids == trainer.PADS[0]) | (prefix_ids == trainer.PADS[1])
-    prefix = prefix.masked_scatter(visual[..., None], features.flatten(0, 1))
+    visual = torch.from_numpy(np.flatnonzero(np.isin(batch.prefix_ids, trainer.PADS)))
+    prefix = prefix.flatten(0, 1).index_copy(0, visual, features.flatten(0, 1)).view(prefix.shape)
     lanes = net.language_model.embed_tokens(torch.from_numpy(batch.lane_ids)).flatten(0, 1)
-    plan = trainer.make_plan(batch)
+    plan = trainer.make_plan(batch, made.device)
     hidden, _, _ = net.language_model(prefix, lanes, plan, visual, [one.flatten(0, 1) for one in deep])
     logits: Tensor = made.net.lm_head(hidden)
     return logits

@@ -179,9 +179,14 @@ def test_a_careful_thought_goes_through_all_nine_places_before_the_usual_one() -
             which.which_colour,
             "What color is the circle?",
             "I count the circles: red circle 1 at the top left, orange star 1 in the center, blue circle 2 "
-            "at the bottom right. red new, blue new.",
+            "at the bottom right. red circle yes, orange circle no, yellow circle no, green circle no, blue circle "
+            "yes, purple circle no, black circle no, white circle no.",
         ),
-        (which.which_shape, "Which shapes do you see?", "red circle new, orange star new, blue circle again."),
+        (
+            which.which_shape,
+            "Which shapes do you see?",
+            "red circle, orange star, blue circle. circle yes, square no, triangle no, star yes, cross no.",
+        ),
         (
             yes_no.yes_no,
             "Is the red circle at the top left?",

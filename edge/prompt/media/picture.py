@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import MediaError
+from edge.prompt.media.decode_peak import RGB_BYTES, decode_peak_bytes
 from edge.prompt.media.patches import check_sides
 from edge.prompt.media.source import read_bytes, source_label
 from edge.prompt.types import Pixels
@@ -31,16 +32,6 @@ MAX_SOURCE_PIXELS = 178_956_970
 # What PIL may try: no format that runs a program (EPS) or names other files.
 QUICK_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM")
 OTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "MPO", "JPEG2000", "ICO", "TGA", "QOI", "DIB", "ICNS", "PCX", "SGI", "DDS")
-# Bytes a pixel that decoding takes at its peak, measured with Pillow 11 and 12 on pictures of 20 megapixels.
-DECODING_BYTES = {"WEBP": 16.5, "AVIF": 10.0, "HEIF": 12.0, "QOI": 7.5, "TIFF": 8.5}
-# Bytes of a band of a pixel, beside the pixel itself: a progressive JPEG's coefficients until the last scan, and the
-# whole numbers that a JPEG 2000 is computed in.
-PROGRESSIVE_BAND_BYTES = 2.1
-JPEG2000_BAND_BYTES = 5.3
-# Files of pixels as they are; their decoders take the file whole once more (measured with 60 megapixels).
-RAW_FORMATS = ("BMP", "DIB", "PPM", "TGA", "SGI", "DDS", "TIFF")
-OTHER_BYTES = 4.5
-RGB_BYTES = 3
 MAX_DECODE_BYTES = 1_000_000_000
 STRIP_PIXELS = 1 << 20
 EXIF_ORIENTATION = 0x0112
@@ -112,29 +103,6 @@ def decode_still(picture: Image, label: str) -> Pixels:
         return picture_to_rgb(picture, orientation=_orientation(picture, label))
     except DECODER_ERRORS as error:
         raise broken_picture(label, error) from None
-
-
-def decode_peak_bytes(picture: Image) -> int:
-    """Tell from the header how much memory decoding a picture to RGB takes at its peak, its file's bytes among it."""
-    pixels = picture.size[0] * picture.size[1]
-    file_bytes = _num_file_bytes(picture) * (2 if picture.format in RAW_FORMATS else 1)
-    stored = 1.5 if picture.mode in ("1", "L", "P") else OTHER_BYTES
-    decoding = DECODING_BYTES.get(picture.format or "", stored)
-    num_bands = len(picture.getbands())
-    if picture.format in ("JPEG", "MPO") and picture.info.get("progressive"):
-        decoding = PROGRESSIVE_BAND_BYTES * num_bands + stored
-    elif picture.format == "JPEG2000":
-        decoding = JPEG2000_BAND_BYTES * num_bands + stored
-    return round(pixels * max(decoding, stored + RGB_BYTES)) + file_bytes
-
-
-def _num_file_bytes(picture: Image) -> int:
-    """Count the bytes that are held of a picture's file; none for a picture made by a program."""
-    stream = getattr(picture, "fp", None)
-    if not isinstance(stream, io.BytesIO):
-        return 0
-    with stream.getbuffer() as view:
-        return view.nbytes
 
 
 def open_picture(source: object, *, label: str, allow_files: bool = True) -> Image:

@@ -1,14 +1,16 @@
 """Which colour, which shape, what is where.
 
 In: a scene and a seeded `random.Random`. Out: a `Question`; the thought goes through the picture and counts the things
-that matter, or names them all.
+that matter, or names them all; where the answer tells several, it looks for each that there could be.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Collection, Sequence
 
 from .. import tasks
+from ..looks.backdrops import WHITE
 from ..scenes import COLOURS, PLACES, SHAPES, Scene, Thing
 from ..tasks import Question, counting, plural, with_article
 from . import further
@@ -46,6 +48,8 @@ ALL_SHAPES = Wordings(
     further.ALL_SHAPES,
 )  # fmt: skip
 
+ALL = (*COLOURS, WHITE)  # every colour of a thing
+
 
 def which_colour(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
     """Ask for the colour of a shape or of the text, or for all colours."""
@@ -54,21 +58,22 @@ def which_colour(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Q
         text = COLOUR_OF.pick(rng, unseen=unseen, shape=word)
         return Question("colour", text, tasks.sign_thought(scene), f"The {word} is {scene.sign.colour}.")
     if rng.random() < 0.25:
-        text, seen = ALL_COLOURS.pick(rng, unseen=unseen), dict.fromkeys(thing.colour for thing in scene.things)
-        thought = sorted_out([(thing.name, thing.colour) for thing in scene.things])
-        return Question("colour", text, thought, f"I see {joined(list(seen))}.")
+        text, thought = ALL_COLOURS.pick(rng, unseen=unseen), f"{tasks.listing(scene.things)}."
+        seen = {thing.colour for thing in scene.things}
+        return Question("colour", text, f"{thought} {looked_for(ALL, seen)}", f"I see {joined(in_order(ALL, seen))}.")
     shape = rng.choice(SHAPES) if rng.random() < 0.15 else rng.choice(scene.things).shape
     found = [thing for thing in scene.things if thing.shape == shape]
-    seen = dict.fromkeys(thing.colour for thing in found)
-    answer = f"The {plural(shape) if len(found) > 1 else shape} {_are(found)} {joined(list(seen))}."
+    seen = in_order(ALL, {thing.colour for thing in found})
+    answer = f"The {plural(shape) if len(found) > 1 else shape} {_are(found)} {joined(seen)}."
     text = COLOUR_OF.pick(rng, unseen=unseen, shape=plural(shape) if len(found) > 1 and rng.random() < 0.2 else shape)
     text = text.replace(f"is the {plural(shape)}", f"are the {plural(shape)}")
     thought = counting(scene, found, shape)
     if not found:
         return Question("colour", text, thought, f"There is no {shape}.")
-    return Question(
-        "colour", text, f"{thought} {sorted_out([(thing.colour, thing.colour) for thing in found])}", answer
-    )
+    if len(found) > 1:
+        names = [f"{colour} {shape}" for colour in ALL]
+        thought += f" {looked_for(names, {thing.name for thing in found})}"
+    return Question("colour", text, thought, answer)
 
 
 def which_shape(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
@@ -79,10 +84,9 @@ def which_shape(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Qu
         return Question("shape", SHAPE_OF.pick(rng, unseen=unseen, colour=colour), tasks.sign_thought(scene), answer)
     way = rng.random()
     if way < 0.2:
-        text, seen = ALL_SHAPES.pick(rng, unseen=unseen), dict.fromkeys(thing.shape for thing in scene.things)
-        answer = f"I see {joined([with_article(shape) for shape in seen])}."
-        thought = sorted_out([(thing.name, thing.shape) for thing in scene.things])
-        return Question("shape", text, thought, answer)
+        text, seen = ALL_SHAPES.pick(rng, unseen=unseen), {thing.shape for thing in scene.things}
+        answer = f"I see {joined([with_article(shape) for shape in in_order(SHAPES, seen)])}."
+        return Question("shape", text, f"{tasks.listing(scene.things)}. {looked_for(SHAPES, seen)}", answer)
     if way < 0.5:
         place = rng.choice(PLACES) if rng.random() < 0.25 else rng.choice(scene.things).place
         there = next((thing.name for thing in scene.things if thing.place == place), None)
@@ -101,13 +105,15 @@ def joined(words: list[str]) -> str:
     return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1] if words else "nothing"
 
 
-def sorted_out(named: list[tuple[str, str]]) -> str:
-    """Write each name with whether what matters of it is new: the answer tells the new ones."""
-    steps, known = [], set[str]()
-    for name, word in named:
-        steps.append(f"{name} {'again' if word in known else 'new'}")
-        known.add(word)
-    return f"{', '.join(steps) or 'none'}."
+def in_order(words: Sequence[str], seen: Collection[str]) -> list[str]:
+    """Return those of `words` that were seen, in the order of `words`."""
+    return [word for word in words if word in seen]
+
+
+def looked_for(words: Sequence[str], seen: Collection[str]) -> str:
+    """Write the thought that looks for each of `words` in turn: the answer tells those that are there."""
+    steps = [f"{word} yes" if word in seen else f"{word} no" for word in words]
+    return f"{', '.join(steps)}."
 
 
 def _are(found: list[Thing]) -> str:

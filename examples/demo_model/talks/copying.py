@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import random
 
-from ..asked.which import joined, sorted_out
+from ..asked.which import ALL, in_order, joined, looked_for
 from ..asked.wordings import Wordings, choice
 from ..dialogue import CITIES, MESSAGES, PEOPLE
-from ..scenes import COLOURS, SHAPES
+from ..scenes import SHAPES
 from ..tasks import Question, with_article
 from . import further
 from .free_tools import ITEMS, made_up
@@ -56,16 +56,15 @@ def look_up(rng: random.Random, *, unseen: bool = False) -> Question:
 
 
 def sort_out(rng: random.Random) -> Question:
-    """Ask which colours or shapes some named things have, each once: the thought tells new ones from known ones."""
-    colours, shapes = rng.sample(list(COLOURS), rng.randint(1, 4)), rng.sample(list(SHAPES), rng.randint(1, 4))
-    named = [(rng.choice(colours), rng.choice(shapes)) for _ in range(rng.randint(1, 6))]
+    """Ask which colours or shapes some named things have, each once: the thought looks for every one in turn."""
+    colours, shapes = rng.sample(ALL, rng.randint(1, 5)), rng.sample(list(SHAPES), rng.randint(1, 4))
+    named = [f"{rng.choice(colours)} {rng.choice(shapes)}" for _ in range(rng.randint(1, 6))]
     index, asked = rng.choice(((0, "colors"), (1, "shapes")))
-    words = [pair[index] for pair in named]
-    names = [f"{colour} {shape}" for colour, shape in named]
-    thought = sorted_out(list(zip(names if rng.random() < 0.6 else words, words, strict=True)))
-    told = [with_article(word) if index else word for word in dict.fromkeys(words)]
-    text = rng.choice(SORT).format(names=", ".join(names), asked=asked)
-    return Question("sort_out", text, thought, f"I see {joined(told)}.")
+    seen, words = {name.split()[index] for name in named}, (ALL, SHAPES)[index]
+    told = [with_article(word) if index else word for word in in_order(words, seen)]
+    names = ", ".join(named)
+    text = rng.choice(SORT).format(names=names, asked=asked)
+    return Question("sort_out", text, f"{names}. {looked_for(words, seen)}", f"I see {joined(told)}.")
 
 
 def _word(rng: random.Random) -> str:

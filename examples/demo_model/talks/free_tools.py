@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..asked.wordings import Practice, Wordings, choice
 from ..dialogue import CITIES, MESSAGES, PEOPLE, Tool, call_text, call_thought, declare
 from ..tasks import Question
-from . import further
+from . import further, further_tools
 
 Arguments = dict[str, str | int]
 HELD_OUT_CITIES = ("Munich", "Milan", "Lyon", "Bern", "Porto", "Geneva", "Osaka", "Denver")
@@ -64,7 +64,7 @@ FAMILIES = {
         Wordings(("What is the weather in {}?", "How is the weather in {}?", "Tell me the weather in {}.",
                   "Is it raining in {}?", "What's the weather like in {}?", "How warm is it in {}?", "Weather in {}?"),
                  ("Is it sunny in {}?", "Give me the weather for {}.", "How cold is it in {}?"),
-                 further.WEATHER),
+                 further.WEATHER + further_tools.WEATHER),
     ),
     "time": Family(
         ("get_time", "clock", "current_time", "time_in", "get_local_time"),
@@ -73,7 +73,7 @@ FAMILIES = {
         Wordings(("What time is it in {}?", "Tell me the time in {}.", "How late is it in {}?",
                   "What is the time in {}?", "Which time is it in {}?", "Time in {}?"),
                  ("Give me the time in {}.", "What's the local time in {}?"),
-                 further.TIME),
+                 further.TIME + further_tools.TIME),
     ),
     "search": Family(
         ("search", "web_search", "find", "look_up", "search_web"),
@@ -82,7 +82,7 @@ FAMILIES = {
         Wordings(("Search for {}.", "Look up {}.", "Find {} on the web.", "Search the web for {}.",
                   "Please look up {}.", "What does the web say about {}?"),
                  ("Do a search for {}.", "Can you look up {}?"),
-                 further.SEARCH),
+                 further.SEARCH + further_tools.SEARCH),
     ),
     "price": Family(
         ("get_price", "price_of", "lookup_price", "stock_price"),
@@ -91,7 +91,7 @@ FAMILIES = {
         Wordings(("What is the price of {}?", "How much is {}?", "What does {} cost?", "Tell me the price of {}.",
                   "Look up the price of {}.", "Price of {}?"),
                  ("How much does {} cost?", "Get me the price of {}."),
-                 further.PRICE),
+                 further.PRICE + further_tools.PRICE),
     ),
     "timer": Family(
         ("set_timer", "start_timer", "timer"),
@@ -100,7 +100,7 @@ FAMILIES = {
         Wordings(("Set a timer for {} minutes.", "Start a timer of {} minutes.", "Please set a timer for {} minutes.",
                   "Wake me in {} minutes.", "Timer for {} minutes.", "Remind me in {} minutes."),
                  ("I need a timer for {} minutes.", "Count down {} minutes."),
-                 further.TIMER),
+                 further.TIMER + further_tools.TIMER),
     ),
     "message": Family(
         ("send_message", "write_message", "send_text", "message"),
@@ -109,7 +109,7 @@ FAMILIES = {
         Wordings(("Send a message to {}: {}", "Write to {}: {}", "Tell {} this: {}", "Text {}: {}",
                   "Please write {} a message: {}", "Message {}: {}"),
                  ("Let {} know: {}", "Send {} this text: {}"),
-                 further.MESSAGE),
+                 further.MESSAGE + further_tools.MESSAGE),
     ),
     "list": Family(
         ("add_item", "add_to_list", "shopping_list", "put_on_list"),
@@ -118,7 +118,7 @@ FAMILIES = {
         Wordings(("Add {} to the list.", "Put {} on the list.", "Add {} to my shopping list.", "We need {}.",
                   "Write {} on the list.", "Please add {}."),
                  ("I want {} on the list.", "Note {} for shopping."),
-                 further.LIST),
+                 further.LIST + further_tools.LIST),
     ),
     "light": Family(
         ("switch_light", "set_light", "light"),
@@ -127,7 +127,7 @@ FAMILIES = {
         Wordings(("Switch the light in the {} {}.", "Turn the light in the {} {}.", "Light in the {}: {}.",
                   "Please switch the {} light {}.", "Turn the {} light {}.", "Make the light in the {} {}."),
                  ("I want the light in the {} {}.", "Set the {} light to {}."),
-                 further.LIGHT),
+                 further.LIGHT + further_tools.LIGHT),
     ),
 }  # fmt: skip
 

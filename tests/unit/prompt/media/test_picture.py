@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from edge.errors import MediaError
-from edge.prompt.media.picture import decode_peak_bytes, load_image, open_picture
+from edge.prompt.media.picture import load_image
 from edge.prompt.types import Pixels
 from tests.prompt_parts import animation, encode, formula_image
 
@@ -250,28 +250,6 @@ def test_what_takes_too_much_memory_to_decode_is_refused_by_its_header(data: byt
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 20
-
-
-@pytest.mark.parametrize(
-    ("data", "times_file", "bytes_a_pixel"),
-    [
-        (square("PNG", 1000), 1, 4.5),
-        (square("JPEG", 1000), 1, 7.5),
-        (square("JPEG", 1000, progressive=True), 1, 10.8),
-        (encode(Image.new("CMYK", (1000, 1000)), "JPEG", progressive=True), 1, 12.9),
-        (encode(Image.new("RGBA", (1000, 1000)), "JPEG2000"), 1, 25.7),
-        (square("WEBP", 1000), 1, 16.5),
-        (square("BMP", 1000), 2, 7.5),
-        (square("SGI", 1000), 2, 7.5),
-    ],
-)
-def test_the_peak_is_known_from_the_header_and_the_file(data: bytes, times_file: int, bytes_a_pixel: float) -> None:
-    peak = decode_peak_bytes(open_picture(data, label="x"))
-    assert peak == round(bytes_a_pixel * 1_000_000) + times_file * len(data)
-
-
-def test_a_picture_made_by_a_program_has_no_file() -> None:
-    assert decode_peak_bytes(Image.new("RGB", (1000, 1000))) == 7_500_000
 
 
 def test_a_chain_of_pages_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,6 +20,7 @@ SLACK_BYTES = 40_000_000
 
 MEGAPIXELS = (178, 133, 95, 80, 60, 47, 30)
 _WEBP = {"quality": 50, "method": 0}
+_AVIF = {"speed": 10, "quality": 30}
 KINDS: list[tuple[str, str, dict[str, Any]]] = [
     *(("PNG", mode, {}) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")),
     *(("JPEG", mode, {"progressive": slow}) for mode in ("RGB", "L", "CMYK") for slow in (False, True)),
@@ -30,26 +32,48 @@ KINDS: list[tuple[str, str, dict[str, Any]]] = [
     *((name, mode, {}) for name in ("BMP", "PPM", "TGA", "SGI") for mode in ("RGB", "L")),
     *((name, "RGB", {}) for name in ("PCX", "QOI", "DIB")),
     *(("JPEG2000", mode, {}) for mode in ("RGB", "RGBA", "L")),
-    *(("AVIF", mode, {"speed": 10, "quality": 30}) for mode in ("RGB", "RGBA")),
+    *(("AVIF", mode, _AVIF) for mode in ("RGB", "RGBA", "L")),
+    *(("AVIF", mode, {**_AVIF, "subsampling": "4:4:4"}) for mode in ("RGB", "RGBA")),
+    ("AVIF", "RGB", {**_AVIF, "subsampling": "4:2:2"}),
+    ("AVIF", "RGB", {**_AVIF, "subsampling": "4:0:0"}),
+    ("AVIF", "RGB", {**_AVIF, "advanced": {"film-grain-test": "1"}}),
+    ("AVIF", "RGBA", {**_AVIF, "tile_rows": 3, "tile_cols": 3}),
     ("GIF", "P", {}),
     ("DDS", "RGBA", {}),
     ("ICNS", "RGBA", {}),
 ]
 BANDS = {"L": 1, "P": 1, "1": 1, "I;16": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
-CHILD = """
+STILL = """
 import json, sys
 import PIL.Image
 from edge.errors import EdgeError
 from edge.prompt.media import picture
+from edge.prompt.media.decode_peak import decode_peak_bytes
 from tests.peak_memory import peak_rss_bytes
 PIL.Image.init()
 before = peak_rss_bytes()
 try:
-    planned = picture.decode_peak_bytes(picture.open_still(sys.argv[1], label="x"))
+    planned = decode_peak_bytes(picture.open_still(sys.argv[1], label="x"))
     picture.load_image(sys.argv[1])
     print(json.dumps({"planned": planned, "used": peak_rss_bytes() - before}))
 except EdgeError as error:
     print(json.dumps({"refused": str(error), "used": peak_rss_bytes() - before}))
+"""
+
+ANIMATION = """
+import json, sys
+import PIL.Image
+from edge.prompt.media.animation import Animation
+from edge.prompt.media.decode_peak import decode_peak_bytes
+from edge.prompt.media.picture import open_picture
+from tests.peak_memory import peak_rss_bytes
+PIL.Image.init()
+before = peak_rss_bytes()
+picture = open_picture(sys.argv[1], label="x")
+planned = decode_peak_bytes(picture)
+for _ in Animation(picture, "x").read(range(12)):
+    pass
+print(json.dumps({"planned": planned, "used": peak_rss_bytes() - before}))
 """
 
 
@@ -76,6 +100,36 @@ def test_peak_of_the_largest_picture_taken(tmp_path: Path, kind: str, mode: str,
     pytest.fail("no size was taken")
 
 
+@pytest.mark.long
+def test_peak_of_an_avif_of_ten_bits(tmp_path: Path) -> None:
+    path, width, height = tmp_path / "x.avif", 13_000, 4_600
+    planes = np.full((height * 3 // 2, width), 600, np.uint16)
+    planes[:256] = np.random.default_rng(0).integers(0, 1023, (256, width))
+    with av.open(str(path), "w", format="avif") as file:
+        stream = file.add_stream("libsvtav1", rate=1)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p10le"
+        stream.options = {"preset": "12", "crf": "40", "svtav1-params": "avif=1"}
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p10le")))
+        file.mux(stream.encode(None))
+    said = _decode(path)
+    assert said["used"] <= said["planned"] + SLACK_BYTES, said
+    assert said["planned"] <= MAX_DECODE_BYTES
+
+
+@pytest.mark.long
+def test_peak_of_an_animated_avif(tmp_path: Path) -> None:
+    path = tmp_path / "x.avif"
+    values = np.full((3600, 5000, 3), 200, np.uint8)
+    frames = []
+    for frame in range(12):
+        values[frame * 200 :][:256] = np.random.default_rng(frame).integers(0, 255, (256, 5000, 3))
+        frames.append(Image.fromarray(values.copy()))
+    frames[0].save(path, format="AVIF", save_all=True, append_images=frames[1:], duration=100, **_AVIF)
+    said = _decode(path, ANIMATION)
+    assert said["used"] <= said["planned"] + SLACK_BYTES, said
+    assert said["planned"] > 15 * 3600 * 5000  # the references that its decoder keeps are among them
+
+
 def _write(path: Path, kind: str, mode: str, options: dict[str, Any], pixels: int) -> None:
     """Write a picture whose first rows are noise, so that the file is not all of one colour, and cheap to write."""
     width = 16_000 if kind == "WEBP" else 13_000
@@ -90,9 +144,9 @@ def _write(path: Path, kind: str, mode: str, options: dict[str, Any], pixels: in
     picture.save(path, format=kind, **options)
 
 
-def _decode(path: Path) -> dict[str, Any]:
+def _decode(path: Path, program: str = STILL) -> dict[str, Any]:
     """Decode a file in a process of its own; return what it planned and used, or why it refused."""
-    done = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
     path.unlink()
     assert done.returncode == 0, done.stderr[-500:]
     result: dict[str, Any] = json.loads(done.stdout)
