@@ -30,6 +30,23 @@ def joined_places(messages: Sequence[Json], places: Sequence[str] | None = None)
     return (*places[:1], *places[count:])
 
 
+def part_names(messages: Sequence[Json], parts: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Return the names of the parts of messages, once those of the system at the start are joined into one.
+
+    Args:
+        messages: Before they are joined.
+        parts: For each, where the parts of its content stand in what the client sent; none where it has no such parts.
+    """
+    joined = max(1, count_leading(messages))
+    later = enumerate(parts[joined:], start=1)
+    first = [(0, parts[0])] if parts and joined == 1 else []
+    return {
+        f"messages[{place}].content[{index}]": name
+        for place, names in (*first, *later)
+        for index, name in enumerate(names)
+    }
+
+
 def in_places(error: ApiError, places: Sequence[str], names: Mapping[str, str] = NO_NAMES) -> ApiError:
     """Return an error that names what the client sent, in its text and in its `param`.
 
@@ -39,13 +56,15 @@ def in_places(error: ApiError, places: Sequence[str], names: Mapping[str, str] =
     Args:
         error: Names messages by their places in the engine's request, and its fields.
         places: Where each message stands in what the client sent.
-        names: Fields of the engine's request that have another name there.
+        names: Fields of the engine's request that have another name there, parts of messages among them.
     """
-    text = _in_places(str(error), places)
-    param = None if error.param is None else _in_places(error.param, places)
+    text, param = str(error), error.param
     if param is not None and param in names:
         text = names[param] + text.removeprefix(param) if text.startswith(f"{param}:") else text
         param = names[param]
+    else:
+        text = _in_places(text, places)
+        param = None if param is None else _in_places(param, places)
     if param is not None and _MESSAGE.match(error.param or "") and not text.startswith(param):
         text = f"{param}: {text}"
     if (text, param) == (str(error), error.param):

@@ -22,7 +22,7 @@ from edge.server.fields import Fields
 from edge.server.media import MediaDoor
 from edge.server.openai.sampling import Sampling, read_top_p
 from edge.server.openai.tools import ToolUse
-from edge.server.places import joined_places
+from edge.server.places import joined_places, part_names
 from edge.server.room import fit_to_context
 
 Json = Any
@@ -47,6 +47,7 @@ class MessagesRequest:
         tools: Declared tools and how they may be used.
         ignored: Fields without effect.
         places: Where the messages stand in the client's, those of the system joined.
+        parts: Names of the parts of the engine's messages, and where they stand in the client's.
     """
 
     model: str | None
@@ -61,12 +62,13 @@ class MessagesRequest:
     tools: ToolUse
     ignored: tuple[str, ...]
     places: tuple[str, ...]
+    parts: Mapping[str, str]
 
     @property
     def names(self) -> dict[str, str]:
         """What fields of the engine's request are called in the client's."""
         names = {"schema": self.schema_name, "thinking_budget": "thinking.budget_tokens", "stop": "stop_sequences"}
-        return {**names, "continue_last": self.places[-1]}
+        return {**names, **self.parts, "continue_last": self.places[-1]}
 
     @property
     def continues_last(self) -> bool:
@@ -109,7 +111,9 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
     fields = Fields(body)
     ignored: list[str] = []
     places: list[str] = []
-    messages = to_messages(fields.any("system"), fields.any("messages"), ignored=ignored, places=places)
+    parts: list[list[str]] = []
+    given = fields.any("system"), fields.any("messages")
+    messages = to_messages(*given, ignored=ignored, places=places, parts=parts)
     max_tokens = fields.whole("max_tokens")
     if max_tokens is None:
         max_tokens = limits.answer_tokens
@@ -131,6 +135,7 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
         tools=tools,
         ignored=(),
         places=joined_places(messages, places),
+        parts=part_names(messages, parts),
     )
     if request.continues_last and request.thinking.is_asked:
         raise fields.wrong("thinking.type", "no thought before an answer that was begun", "enabled")

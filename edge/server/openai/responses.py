@@ -13,6 +13,7 @@ from starlette.responses import Response
 from edge.request import Request as EngineRequest
 from edge.server.asking import begin, client_of, count_tokens
 from edge.server.body import read_json
+from edge.server.conversation import join_leading
 from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import ChatRequest
@@ -99,7 +100,16 @@ def _places(request: ResponsesRequest) -> tuple[str, ...]:
 
 
 def _names(request: ResponsesRequest) -> dict[str, str]:
-    return {**request.chat.names, "messages": "input"}
+    """Return what fields and parts are called in `input`; the parts of a call's output stand under another key."""
+    messages, places = join_leading(request.chat.messages), _places(request)
+    results = [(place, one["content"]) for place, one in enumerate(messages) if one["role"] == "tool"]
+    outputs = {
+        f"messages[{place}].content[{index}]": f"{places[place]}.output[{index}]"
+        for place, content in results
+        if isinstance(content, list)
+        for index in range(len(content))
+    }
+    return {**request.chat.names, **outputs, "messages": "input"}
 
 
 def _make_of(http: Request, chat: ChatRequest) -> partial[list[EngineRequest]]:

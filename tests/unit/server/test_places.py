@@ -17,6 +17,7 @@ ODD = {
 }
 BROKEN = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 TOOL: Json = {"name": "f", "input_schema": {"type": "object"}}
+REMOTE_BLOCK = {"type": "image", "source": {"type": "url", "url": ELSEWHERE}}
 CALLS = {
     "role": "assistant",
     "tool_calls": [{"id": one, "type": "function", "function": {"name": "f", "arguments": "{}"}} for one in "ab"],
@@ -100,6 +101,30 @@ def test_an_error_names_what_was_sent_and_keeps_the_rest() -> None:
                     {"type": "tool_result", "tool_use_id": "a", "content": [
                         {"type": "image", "source": {"type": "base64", "data": "AAAA"}}]}]}]},
             "messages[1]: image 1: ",
+        ),
+        (
+            "/v1/messages",
+            {"system": "s", "messages": [{"role": "user", "content": [
+                {"type": "text", "text": "x"},
+                {"type": "tool_result", "tool_use_id": "a", "content": [REMOTE_BLOCK]}]}]},
+            "messages[0].content[1].content[0]: addresses",
+        ),
+        (
+            "/v1/messages",
+            {"messages": [SYSTEM, SYSTEM, {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "a", "content": "x"},
+                {"type": "text", "text": "x"},
+                REMOTE_BLOCK]}]},
+            "messages[2].content[2]: addresses",
+        ),
+        (
+            "/v1/responses",
+            {"instructions": "s", "input": [
+                {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "a", "output": [
+                    {"type": "input_text", "text": "x"},
+                    {"type": "input_image", "image_url": ELSEWHERE}]}]},
+            "input[1].output[1]: addresses",
         ),
         ("/api/chat", {"messages": [SYSTEM, SYSTEM, USER, {**USER, "images": ["AAAA"]}]}, "messages[3]: image 1: "),
     ],
