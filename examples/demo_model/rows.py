@@ -21,6 +21,7 @@ from .prompt_text import ASSISTANT, IMAGE, USER, image_text, offer_text, tools_t
 from .row import Mix, Row, clip_prefix
 from .scenes import Scene, letter_scene, random_scene, sign_scene
 from .talk_rows import animation_row, copying_row, free_tools_row, refusal_row, talk_row
+from .talks.declarations import adorned
 from .talks.free_tools import FAMILIES, again, random_use
 from .talks.in_a_row import offer, one_call
 from .tasks import Question
@@ -190,7 +191,7 @@ def _offered_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
             else:
                 yield next(row.questions)
 
-    return Row(offer_text(tools) + row.prefix, row.seen, questions())
+    return Row(offer_text(adorned(rng, tools)) + row.prefix, row.seen, questions())
 
 
 ROWS = {

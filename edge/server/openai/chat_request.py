@@ -140,11 +140,7 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     for place, message in enumerate(messages):
         if not isinstance(message, Mapping):
             raise fields.wrong(f"messages[{place}]", "an object with role and content", message)
-    given = {name: fields.whole(name) for name in ("max_completion_tokens", "max_tokens")}
-    limit_name = "max_tokens" if given["max_completion_tokens"] is None else "max_completion_tokens"
-    max_tokens = given[limit_name]
-    if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
-        raise fields.wrong(limit_name, f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
+    max_tokens, limit_name = read_max_tokens(fields, "max_completion_tokens", "max_tokens", limits=limits)
     choices = fields.between("n", 1, limits.choices)
     options = fields.inner("stream_options")
     has_usage = options.flag("include_usage")
@@ -193,6 +189,16 @@ def _names_of(messages: Sequence[Json]) -> list[str]:
     """Say where somebody who speaks has a name: templates leave it out."""
     named = [isinstance(one, Mapping) and one.get("role") != "tool" and bool(one.get("name")) for one in messages]
     return [f"messages[{place}].name" for place, has_name in enumerate(named) if has_name]
+
+
+def read_max_tokens(fields: Fields, *names: str, limits: ServerLimits) -> tuple[int | None, str]:
+    """Take the most tokens of an answer under the first of some names that has them; return that name too."""
+    given = {name: fields.whole(name) for name in names}
+    name = next((one for one in names if given[one] is not None), names[-1])
+    found = given[name]
+    if found is not None and (found < 1 or found > (limits.answer_tokens or found)):
+        raise fields.wrong(name, f"1 to {limits.answer_tokens or 'the context'}", found)
+    return found, name
 
 
 def read_stop(fields: Fields) -> tuple[str, ...]:

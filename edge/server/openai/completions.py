@@ -26,7 +26,7 @@ from edge.server.errors import ApiError
 from edge.server.fields import Fields
 from edge.server.json_body import JsonBody
 from edge.server.openai.chat_answer import Heading, usage_body
-from edge.server.openai.chat_request import NO_EFFECT, read_stop, siblings
+from edge.server.openai.chat_request import NO_EFFECT, read_max_tokens, read_stop, siblings
 from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
 from edge.server.openai.errors import error_body
 from edge.server.openai.formats import Format, read_format
@@ -102,9 +102,7 @@ def read_completion_request(body: Mapping[str, Json], *, limits: ServerLimits) -
         raise fields.wrong("echo", "false", True)
     if (best_of := fields.whole("best_of")) not in (None, choices):
         raise fields.wrong("best_of", "the same as n", best_of)
-    max_tokens = fields.whole("max_tokens")
-    if max_tokens is not None and not 1 <= max_tokens <= (limits.answer_tokens or max_tokens):
-        raise fields.wrong("max_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
+    max_tokens, _ = read_max_tokens(fields, "max_tokens", limits=limits)
     logprobs = fields.between("logprobs", 0, MAX_TOP_LOGPROBS)
     options = fields.inner("stream_options")
     form = read_format(fields)
