@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         WeightError,
     )
     from edge.events import (
+        CutCallEvent,
         Event,
         FinishEvent,
         FinishReason,
@@ -68,6 +69,7 @@ _MODULES = {
         "WeightError",
     ),
     "events": (
+        "CutCallEvent",
         "Event",
         "FinishEvent",
         "FinishReason",
@@ -101,6 +103,7 @@ __all__ = [
     "ConfigError",
     "ContextLengthError",
     "Conversation",
+    "CutCallEvent",
     "EdgeError",
     "Engine",
     "EngineLimits",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import AnswerError, RequestError
 from edge.events import (
+    CutCallEvent,
     Event,
     FinishEvent,
     FinishReason,
@@ -39,6 +40,8 @@ class Answer:
         text: The answer's text, without thought and tool calls.
         reasoning: The thought before it; empty without one.
         tool_calls: Calls the model asks for, in order.
+        cut_call: A last call that a limit or a cancel cut off; its `arguments` are the beginning of a JSON text. It
+            cannot be carried out, and is not among `tool_calls`.
         notes: Lines for the user, such as a call that could not be read.
         media: What became of each picture and video.
         tokens: Every generated token with its logprob, if token ids or logprobs were asked for.
@@ -48,6 +51,7 @@ class Answer:
     text: str
     reasoning: str
     tool_calls: tuple[ToolCall, ...]
+    cut_call: ToolCall | None
     notes: tuple[str, ...]
     media: tuple[MediaUse, ...]
     tokens: tuple[TokenEvent, ...]
@@ -131,6 +135,7 @@ class AnswerParts:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[ToolCall] = []
+        self._cut_call: ToolCall | None = None
         self._notes: list[str] = []
         self._tokens: list[TokenEvent] = []
         self._media: tuple[MediaUse, ...] = ()
@@ -145,6 +150,8 @@ class AnswerParts:
                 self._reasoning.append(event.text)
             case ToolCallEvent():
                 self._calls.append(event.call)
+            case CutCallEvent():
+                self._cut_call = event.call
             case NoteEvent():
                 self._notes.append(event.text)
             case TokenEvent():
@@ -161,6 +168,7 @@ class AnswerParts:
             "".join(self._text),
             "".join(self._reasoning),
             tuple(self._calls),
+            self._cut_call,
             tuple(self._notes),
             self._media,
             tuple(self._tokens),

@@ -330,5 +330,5 @@ class Engine:
         raise ContextLengthError(
             f"The prompt has {length} tokens ({visual} of pictures and videos) and {wanted} may follow; "
             f"the context holds {self.context_tokens}. Shorten the prompt, or lower max_pixels or max_tokens.",
-            field="max_tokens",
+            field="max_tokens" if length + least <= self.context_tokens else "messages",
         )

@@ -1,8 +1,8 @@
 """What an engine tells about one request, in order: the prompt, pieces of the answer, and how it ended.
 
 Out of `Engine.stream`: perhaps `ProgressEvent`s of the queue, one `PromptEvent`, `ProgressEvent`s of the tower and the
-prefill, then pieces (`ReasoningEvent`, `TextEvent`, `ToolCallDeltaEvent`, `ToolCallEvent`, `NoteEvent`, and
-`TokenEvent` if asked for), then one `FinishEvent`.
+prefill, then pieces (`ReasoningEvent`, `TextEvent`, `ToolCallDeltaEvent`, `ToolCallEvent`, `CutCallEvent`, `NoteEvent`,
+and `TokenEvent` if asked for), then one `FinishEvent`.
 """
 
 from __future__ import annotations
@@ -188,6 +188,17 @@ class ToolCallEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class CutCallEvent:
+    """A call whose name came and whose end did not: a limit or a cancel ended the answer inside it.
+
+    Attributes:
+        call: Its `arguments` are no JSON but the beginning of some: what the deltas of the call join to.
+    """
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
 class NoteEvent:
     """A line for the user about this answer, such as a call that could not be read and came out as text."""
 
@@ -218,6 +229,7 @@ Event = (
     | TextEvent
     | ToolCallDeltaEvent
     | ToolCallEvent
+    | CutCallEvent
     | NoteEvent
     | TokenEvent
     | FinishEvent

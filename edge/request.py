@@ -62,6 +62,8 @@ class Request:
             The answer is the same either way.
         image: Limits for all pictures.
         video: Limits and rates for all videos.
+        continue_last: Go on with the last message, which is the assistant's: the answer is what follows its text,
+            without a thought. Not beside a schema, a grammar or a forced call, which hold for whole answers.
         template_variables: Variables for the checkpoint's chat template, such as {"add_vision_id": True}.
         token_ids: Send a `TokenEvent` for every generated token.
         top_logprobs: Send logprobs too: of the token and of this many most likely ones, 0 to 20; None sends none.
@@ -91,6 +93,7 @@ class Request:
     speculate: bool | None = None
     image: ImageOptions | Json | None = None
     video: VideoOptions | Json | None = None
+    continue_last: bool = False
     template_variables: Json = field(default_factory=dict)
     token_ids: bool = False
     top_logprobs: int | None = None
@@ -125,16 +128,29 @@ class Request:
         _check_kind("template_variables", self.template_variables, Mapping, "a mapping")
         if self.grammar is not None:
             _check_kind("grammar", self.grammar, Mapping, "a mapping")
-        for name in ("parallel_tool_calls", "token_ids", "allow_files"):
+        for name in ("continue_last", "parallel_tool_calls", "token_ids", "allow_files"):
             _check_kind(name, getattr(self, name), bool, "True or False")
         if self.speculate is not None:
             _check_kind("speculate", self.speculate, bool, "True or False")
+        if self.continue_last:
+            self._check_continued()
         _check_kind("cancel", self.cancel, threading.Event, "a threading.Event")
         set_field = object.__setattr__  # frozen: mappings become classes once, here
         set_field(self, "stop", stop)
         set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))
         set_field(self, "image", options_of(ImageOptions, self.image, field="image"))
         set_field(self, "video", options_of(VideoOptions, self.video, field="video"))
+
+    def _check_continued(self) -> None:
+        rules = {"raw_prompt": self.raw_prompt, "schema": self.schema, "grammar": self.grammar}
+        beside = next((name for name, value in rules.items() if value is not None), None)
+        if beside is None and self.tool_choice not in ("auto", "none"):
+            beside = "tool_choice"
+        if beside is not None:
+            raise RequestError(
+                f"continue_last: expected no {beside} beside it, which holds for whole answers. Leave one out.",
+                field="continue_last",
+            )
 
     def _check_shares(self) -> None:
         """Refuse a share of the tokens, for the thought or the answer, that leaves the other none."""
@@ -178,6 +194,7 @@ class Request:
             allow_files=self.allow_files,
             max_visual_tokens=self.max_visual_tokens,
             skips_thought=self.skips_thought,
+            continues_last=self.continue_last,
         )
 
     @property

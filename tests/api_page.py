@@ -57,6 +57,7 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "TextEvent",
             "ToolCallDeltaEvent",
             "ToolCallEvent",
+            "CutCallEvent",
             "TokenEvent",
             "NoteEvent",
             "FinishEvent",

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from edge.config import ModelConfig
-from edge.errors import ContextLengthError, PromptError
+from edge.errors import ContextLengthError, MediaError, PromptError
 from edge.prompt.media.prepare import Media
 from edge.prompt.media.sampling import time_label
 from edge.prompt.positions import Span, make_positions
+from edge.prompt.text.begun import EMPTY_THOUGHT, add_begun, check_begun
 from edge.prompt.text.bound import check_bound
 from edge.prompt.text.messages import (
     NormalMessages,
@@ -40,8 +41,6 @@ __all__ = ["Media", "Prompt", "PromptOptions", "Span", "build_prompt", "check_le
 
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
 PADS = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
-# What follows `<think>` in a thought without words, as templates write it in earlier turns.
-EMPTY_THOUGHT = "\n\n</think>\n\n"
 # Fewer visual tokens than this make boxes inexact (llama.cpp#16842).
 GROUNDING_TOKENS = 1024
 GROUNDING_WORDS = re.compile(
@@ -63,6 +62,7 @@ class PromptOptions:
         max_prompt_tokens: Refuse longer prompts.
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
         skips_thought: Where the template opens a thought, close it at once, in the form it has for an empty one.
+        continues_last: End with the text of the last message, which is the assistant's and is gone on with.
     """
 
     add_generation_prompt: bool = True
@@ -74,6 +74,7 @@ class PromptOptions:
     max_prompt_tokens: int | None = None
     allow_files: bool = True
     skips_thought: bool = False
+    continues_last: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +136,7 @@ def build_prompt(
 
     Raises:
         PromptError: Messages, tools or template cannot be made into a prompt, or it is longer than allowed.
-        MediaError: A picture or video cannot be used.
+        MediaError: A picture or video cannot be used; `field` names its message.
     """
     options = options or PromptOptions()
     shield = Shield(tokenizer.special_ids, messages, tools, options.template_variables, template.source)
@@ -146,7 +147,7 @@ def build_prompt(
     text = _render(template, normal, schemas, options, shield)
     _check_placeholders(text, normal.media)
     # Decoding comes after everything that is quick to refuse.
-    media = tuple(prepare(_with_options(item, options)) for item in normal.media)
+    media = tuple(_prepare(item, prepare, options) for item in normal.media)
     check_visual_tokens(media, options.max_visual_tokens)
     text = _expand_videos(text, media)
     token_ids, spans = _tokenize(text, media, tokenizer, config, shield)
@@ -194,7 +195,7 @@ def check_length(num_tokens: int, limit_tokens: int) -> None:
         raise ContextLengthError(
             f"The prompt has {num_tokens} tokens, the context holds {limit_tokens}. "
             "Shorten it, or give max_pixels or max_frames to make pictures and videos smaller.",
-            field="max_tokens",
+            field="messages",
         )
 
 
@@ -238,8 +239,12 @@ def _render(
     variables = guard_json(dict(options.template_variables), "template_variables", shield=shield)
     if options.add_vision_id:
         variables["add_vision_id"] = True
+    messages = normal.messages
+    if options.continues_last:
+        check_begun(messages)
+        *messages, begun = messages
     text = template.render(
-        normal.messages, tools=tools, add_generation_prompt=options.add_generation_prompt, variables=variables
+        messages, tools=tools, add_generation_prompt=options.add_generation_prompt, variables=variables
     )
     lost = sorted(set(normal.witnessed) - shield.find_witnesses(text))
     if lost:
@@ -247,6 +252,8 @@ def _render(
             f"messages[{lost[0]}]: this checkpoint's template leaves out a system message that is not the first. "
             "Move its text into the first message."
         )
+    if options.continues_last:
+        return add_begun(text, begun, opens_thought=_opens_thought(text))
     if options.skips_thought and _opens_thought(text):
         text = text.rstrip() + EMPTY_THOUGHT
     return text
@@ -263,6 +270,15 @@ def _check_placeholders(text: str, media: Sequence[MediaItem]) -> None:
             f"The template wrote {len(found)} placeholders for {len(wanted)} pictures and videos; the first that "
             f"differs: {lost}. Put pictures and videos into user messages."
         )
+
+
+def _prepare(item: MediaItem, prepare: Callable[[MediaItem], Media], options: PromptOptions) -> Media:
+    """Prepare a picture or video; an error names the message that it was given in."""
+    try:
+        return prepare(_with_options(item, options))
+    except (MediaError, PromptError) as error:
+        error.field = error.field or item.where or None
+        raise
 
 
 def _with_options(item: MediaItem, options: PromptOptions) -> MediaItem:

@@ -32,9 +32,11 @@ class MediaItem:
         source: Path, bytes, data URL, picture object, or list of frames.
         label: Name for messages to the user.
         options: Limits and rates given beside it.
+        where: The message it was given in, such as `messages[2]`; empty where there is none.
     """
 
     kind: MediaKind
     source: object
     label: str
     options: Mapping[str, Any]  # Any: JSON, checked where it is used
+    where: str = ""

@@ -262,10 +262,9 @@ class Row:
         Args:
             reason: Why, when it is not the answer's own end.
         """
-        events: list[Event] = [*self.reader.finish()]
-        if self.reader.is_stopped:
-            reason = "stop"
-        self._reason = reason or self._reason or "stop"
+        reason = reason or self._reason or "stop"
+        events: list[Event] = [*self.reader.finish(is_cut=reason != "stop")]
+        self._reason = "stop" if self.reader.is_stopped else reason
         if self._reason == "stop" and self.reader.num_calls:
             self._reason = "tool_calls"
         return [*events, FinishEvent(self._reason, self.reader.stop, self._usage())]

@@ -14,7 +14,7 @@ where `make(engine)` builds the requests on a worker thread. Whatever happens to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, TypeVar
@@ -25,9 +25,9 @@ from edge.engine import Engine
 from edge.errors import EdgeError
 from edge.events import Event, FinishEvent
 from edge.request import Request
-from edge.server.errors import ApiError, ClientGone, to_api_error
+from edge.server.errors import ClientGone, to_api_error
 from edge.server.models import Resident
-from edge.server.places import in_places
+from edge.server.places import NO_NAMES, in_places
 from edge.server.run import Run
 from edge.server.serving import record_of, serving_of
 
@@ -133,7 +133,13 @@ class Asking:
 
 
 async def begin(
-    http: HttpRequest, name: str | None, make: Make, *, keep_alive_s: float | None = None, places: Sequence[str] = ()
+    http: HttpRequest,
+    name: str | None,
+    make: Make,
+    *,
+    keep_alive_s: float | None = None,
+    places: Sequence[str] = (),
+    names: Mapping[str, str] = NO_NAMES,
 ) -> Asking:
     """Let a request in and start its runs; returns when their prompts are accepted, or after a while.
 
@@ -143,6 +149,7 @@ async def begin(
         make: Builds the requests, one for each answer; called on a worker thread.
         keep_alive_s: How long the model stays in memory afterwards; None leaves that as it is.
         places: Where the messages stand in what the client sent, for errors.
+        names: Fields of the engine's request that have another name there.
 
     Raises:
         EdgeError: The request is refused.
@@ -153,13 +160,20 @@ async def begin(
         await until_gone(http, asking.open(name, make, keep_alive_s=keep_alive_s))
     except BaseException as error:
         await asking.close()
-        if isinstance(error, ApiError):
-            raise in_places(error, places) from None
+        if isinstance(error, EdgeError) and (told := to_api_error(error)).kind != "internal":
+            raise in_places(told, places, names) from None
         raise
     return asking
 
 
-async def count_tokens(http: HttpRequest, name: str | None, make: Make, *, places: Sequence[str] = ()) -> int:
+async def count_tokens(
+    http: HttpRequest,
+    name: str | None,
+    make: Make,
+    *,
+    places: Sequence[str] = (),
+    names: Mapping[str, str] = NO_NAMES,
+) -> int:
     """Count the tokens of a request's prompt, those of pictures included, without running it; as `begin`."""
     async with Asking(http) as asking:
 
@@ -170,7 +184,7 @@ async def count_tokens(http: HttpRequest, name: str | None, make: Make, *, place
         try:
             return await until_gone(http, count())
         except EdgeError as error:
-            raise in_places(to_api_error(error), places) from None
+            raise in_places(to_api_error(error), places, names) from None
 
 
 async def until_gone(http: HttpRequest, work: Awaitable[T]) -> T:

@@ -6,6 +6,7 @@ In: errors of the engine and of the server's own checks. Out: `ApiError`s, which
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from edge.errors import (
@@ -43,6 +44,9 @@ STATUS: dict[Kind, int] = {
     "not_supported": 501,
     "overloaded": 503,
 }
+
+
+_PLACE = re.compile(r"((?:messages|tools)\[\d+\][\w.\[\]]*): ")
 
 
 class ApiError(EdgeError):
@@ -94,11 +98,11 @@ def to_api_error(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ContextLengthError):
-        return ApiError("context_length", str(error), param="messages", code="context_length_exceeded")
+        return ApiError("context_length", str(error), param=error.field or "messages", code="context_length_exceeded")
     if isinstance(error, MemoryPlanError):
         return ApiError("invalid_request", str(error), param=error.field, code="insufficient_memory")
     if isinstance(error, RequestError | PromptError | MediaError):
-        return ApiError("invalid_request", str(error), param=error.field, code=_CODES.get(type(error)))
+        return ApiError("invalid_request", str(error), param=_param_of(error), code=_code_of(error))
     if isinstance(error, ConfigError | WeightError):
         return ApiError("internal", str(error), code="model_broken")
     if isinstance(error, EdgeError):
@@ -106,7 +110,15 @@ def to_api_error(error: BaseException) -> ApiError:
     return ApiError("internal", "Internal error; the server's log has more. Please report it.", code="internal_error")
 
 
-_CODES: dict[type[EdgeError], str] = {MediaError: "invalid_media"}
+def _param_of(error: EdgeError) -> str | None:
+    """Return the field that an error names, or the place in messages or tools with which its text begins."""
+    if error.field is None and (found := _PLACE.match(str(error))) is not None:
+        return found[1]
+    return error.field or ("messages" if isinstance(error, PromptError) else None)
+
+
+def _code_of(error: EdgeError) -> str | None:
+    return "invalid_media" if isinstance(error, MediaError) else None
 
 
 class ClientGone(Exception):

@@ -28,6 +28,8 @@ TEXT_TYPES = ("text", "input_text", "output_text", "refusal")
 IMAGE_TYPES = ("image", "image_url", "input_image")
 VIDEO_TYPES = ("video", "video_url", "input_video")
 FILE_TYPES = ("file", "input_file", "document")
+BESIDE_MEDIA = ("type", *IMAGE_TYPES, *VIDEO_TYPES, "url", "data", "detail", "format", "cache_control")
+"""Keys of such a part that are read, or true of how this server works anyway: what data is, the data says."""
 LOW_DETAIL_PIXELS = 512 * 512
 """What `detail: low` means to OpenAI: the picture within 512 by 512."""
 MAX_FILE_BYTES = 1 << 30
@@ -202,6 +204,26 @@ class MediaDoor:
         except EdgeError as error:
             raise ApiError("invalid_request", f"{where}: {error}", param=where) from None
         return [{"type": "image", "image": page} for page in pages]
+
+
+def idle_options(messages: Sequence[Json]) -> list[str]:
+    """Name what stands beside pictures and videos and is no option of theirs, such as one that is misspelt."""
+    found = []
+    for place, message in enumerate(messages):
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for index, part in enumerate(content if isinstance(content, list) else ()):
+            kind = _kind_of(part)
+            known = VIDEO_OPTIONS if kind in VIDEO_TYPES else IMAGE_OPTIONS if kind in IMAGE_TYPES else None
+            if known is not None:
+                where = f"messages[{place}].content[{index}]"
+                found += [f"{where}.{key}" for key in _keys_of(part) if key not in (*known, *BESIDE_MEDIA)]
+    return found
+
+
+def _keys_of(part: Mapping[str, Json]) -> list[str]:
+    """Return the keys of a part and of the object that its source is."""
+    inner = [value for key, value in part.items() if key in (*IMAGE_TYPES, *VIDEO_TYPES) and isinstance(value, Mapping)]
+    return [str(key) for one in (part, *inner) for key, value in one.items() if value is not None]
 
 
 def _plain_text(content: bytes) -> str | None:

@@ -7,13 +7,14 @@ tools become messages of their own. An error names the message that was made; it
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge.server.conversation import count_leading
 from edge.server.errors import ApiError
 
 Json = Any
+NO_NAMES: Mapping[str, str] = {}
 _MESSAGE = re.compile(r"messages\[(\d{1,6})\]")
 
 
@@ -29,11 +30,51 @@ def joined_places(messages: Sequence[Json], places: Sequence[str] | None = None)
     return (*places[:1], *places[count:])
 
 
-def in_places(error: ApiError, places: Sequence[str]) -> ApiError:
-    """Return an error that names what the client sent, if it begins with the place of a message."""
-    found = _MESSAGE.match(str(error))
-    if found is None or int(found[1]) >= len(places):
+def part_names(messages: Sequence[Json], parts: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Return the names of the parts of messages, once those of the system at the start are joined into one.
+
+    Args:
+        messages: Before they are joined.
+        parts: For each, where the parts of its content stand in what the client sent; none where it has no such parts.
+    """
+    joined = max(1, count_leading(messages))
+    later = enumerate(parts[joined:], start=1)
+    first = [(0, parts[0])] if parts and joined == 1 else []
+    return {
+        f"messages[{place}].content[{index}]": name
+        for place, names in (*first, *later)
+        for index, name in enumerate(names)
+    }
+
+
+def in_places(error: ApiError, places: Sequence[str], names: Mapping[str, str] = NO_NAMES) -> ApiError:
+    """Return an error that names what the client sent, in its text and in its `param`.
+
+    A text that does not say which message it speaks of, as of a picture, gets the place: not all protocols have a field
+    for it.
+
+    Args:
+        error: Names messages by their places in the engine's request, and its fields.
+        places: Where each message stands in what the client sent.
+        names: Fields of the engine's request that have another name there, parts of messages among them.
+    """
+    text, param = str(error), error.param
+    if param is not None and param in names:
+        text = names[param] + text.removeprefix(param) if text.startswith(f"{param}:") else text
+        param = names[param]
+    else:
+        text = _in_places(text, places)
+        param = None if param is None else _in_places(param, places)
+    if param is not None and _MESSAGE.match(error.param or "") and not text.startswith(param):
+        text = f"{param}: {text}"
+    if (text, param) == (str(error), error.param):
         return error
-    text = places[int(found[1])] + str(error)[found.end() :]
-    param = error.param and _MESSAGE.sub(lambda one: places[int(one[1])], error.param, count=1)
-    return ApiError(error.kind, text, status=error.status, param=param, code=error.code, retry_s=error.retry_s)
+    rest: dict[str, Any] = {"status": error.status, "code": error.code, "retry_s": error.retry_s, "allow": error.allow}
+    return ApiError(error.kind, text, param=param, **rest)
+
+
+def _in_places(text: str, places: Sequence[str]) -> str:
+    found = _MESSAGE.match(text)
+    if found is None or int(found[1]) >= len(places):
+        return text
+    return places[int(found[1])] + text[found.end() :]

@@ -67,7 +67,7 @@ class AnswerReader:
 
     @property
     def void_indices(self) -> tuple[int, ...]:
-        """Indices of calls whose deltas were sent and which turned out to be broken."""
+        """Indices of calls whose deltas were sent and which turned out to be broken, or were cut off."""
         return tuple(self._pieces.void_indices)
 
     def feed(self, token_id: int) -> list[PieceEvent]:
@@ -82,11 +82,17 @@ class AnswerReader:
         self.is_stopped = self.stop is not None
         return events
 
-    def finish(self) -> list[PieceEvent]:
-        """Return what was held back; a second call returns nothing."""
+    def finish(self, *, is_cut: bool = False) -> list[PieceEvent]:
+        """Return what was held back; a second call returns nothing.
+
+        Args:
+            is_cut: Whether something else than the model ended the answer, as for `PieceReader.finish`.
+        """
         if self._is_finished:
             return []
         self._is_finished = True
-        events = self._pieces.feed(self._detokenizer.finish()) + self._pieces.finish()
+        events = self._pieces.feed(self._detokenizer.finish()) + self._pieces.finish(
+            is_cut=is_cut and not self.is_stopped
+        )
         self.is_stopped = self.is_stopped or self.stop is not None
         return events

@@ -25,7 +25,7 @@ class CallReader:
     Attributes:
         index: Place among the calls of the answer.
         raw: The text of the call so far, without `<tool_call>`.
-        status: "open", "complete" or "broken".
+        status: "open", "complete", "broken", or "cut" where something ended the answer inside it.
         reason: What is wrong with a broken call, as the end of a sentence.
         is_announced: Whether a delta was sent.
     """
@@ -33,7 +33,7 @@ class CallReader:
     def __init__(self, index: int) -> None:
         self.index = index
         self.raw = ""
-        self.status: Literal["open", "complete", "broken"] = "open"
+        self.status: Literal["open", "complete", "broken", "cut"] = "open"
         self.reason = ""
         self.is_announced = False
         self._id = f"call_{secrets.token_hex(12)}"
@@ -50,6 +50,14 @@ class CallReader:
         assert self._members.name is not None
         assert self._arguments is not None
         return ToolCall(self.index, self._id, self._members.name, self._arguments)
+
+    @property
+    def cut_call(self) -> ToolCall:
+        """The call as far as it was sent; its arguments are the beginning of a text."""
+        assert self.status == "cut", "the call is not cut off"
+        assert self._members.name is not None
+        arguments = self._members.open_arguments(self.raw, 0, len(self.raw))
+        return ToolCall(self.index, self._id, self._members.name, arguments)
 
     @property
     def is_closed_by_tag(self) -> bool:
@@ -72,10 +80,16 @@ class CallReader:
                 return self._deltas(), CALL_OPEN + rest if self._tail == CALL_OPEN else rest
         return self._deltas(), ""
 
-    def finish(self) -> None:
-        """End the call where the answer ends: complete if its JSON is, otherwise broken."""
+    def finish(self, *, is_cut: bool = False) -> None:
+        """End the call where the answer ends: complete if its JSON is, otherwise broken.
+
+        Args:
+            is_cut: Whether the model would have gone on; its call is not called broken then.
+        """
         if self._arguments is not None:
             self.status = "complete"
+        elif is_cut:
+            self.status = "cut"
         else:
             self._break("it was cut off")
 

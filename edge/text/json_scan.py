@@ -49,6 +49,11 @@ class JsonScanner:
         """Lists and objects that are open."""
         return len(self._closers)
 
+    @property
+    def closers(self) -> str:
+        """What would close them, in order."""
+        return "".join(reversed(self._closers))
+
     def step(self, character: str) -> State:
         """Take the next character and return the state after it."""
         if self.state is State.STRING:

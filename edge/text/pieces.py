@@ -8,18 +8,20 @@ In: pieces of text. Out: events. Every cut of the text gives the same events whe
 * Blank lines beside `</think>` and white space beside a call belong to nothing.
 * A broken call gives one note, then its raw text as text, in which stop strings and further calls count. Where pieces
   of it were sent already, the note says that the call with this index is void; its index is not given again.
+* A call that a limit or a cancel cuts off is no broken one: nothing of it is text. Its beginning is told as such, and a
+  note says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.events import NoteEvent, ReasoningEvent, TextEvent, ToolCall, ToolCallDeltaEvent, ToolCallEvent
+from edge.events import CutCallEvent, NoteEvent, ReasoningEvent, TextEvent, ToolCall, ToolCallDeltaEvent, ToolCallEvent
 from edge.text.call import CALL_CLOSE, CALL_OPEN, CallReader
 from edge.text.stops import TextSearch
 from edge.text.thought import ThoughtReader
 
-PieceEvent = ReasoningEvent | TextEvent | ToolCallDeltaEvent | ToolCallEvent | NoteEvent
+PieceEvent = ReasoningEvent | TextEvent | ToolCallDeltaEvent | ToolCallEvent | CutCallEvent | NoteEvent
 
 BLANKS = " \t\r\n"
 
@@ -30,7 +32,7 @@ class PieceReader:
     Attributes:
         stop: The stop string that was found; nothing is read after it.
         tool_calls: The complete calls so far.
-        void_indices: Indices of broken calls of which pieces were sent.
+        void_indices: Indices of broken and cut calls of which pieces were sent.
     """
 
     def __init__(self, *, starts_in_reasoning: bool, stops: Sequence[str], has_tools: bool) -> None:
@@ -72,14 +74,18 @@ class PieceReader:
                 text = self._read_text(text, events)
         return events
 
-    def finish(self) -> list[PieceEvent]:
-        """Return what was held back; a thought without an end is all thought, a call without one is text."""
+    def finish(self, *, is_cut: bool = False) -> list[PieceEvent]:
+        """Return what was held back; a thought without an end is all thought, a call without one is text.
+
+        Args:
+            is_cut: Whether the model would have gone on: then a call without an end is told as cut off.
+        """
         events: list[PieceEvent] = []
         if self._thought is not None:
             return [ReasoningEvent(rest)] if (rest := self._thought.finish()) else []
         while self.stop is None:
             if self._call is not None:
-                self._call.finish()
+                self._call.finish(is_cut=is_cut)
                 events += self.feed(self._after_call(self._call, "", events))
                 continue
             passed, found, rest = self._search.finish()
@@ -129,6 +135,10 @@ class PieceReader:
             if call.is_closed_by_tag and CALL_CLOSE in self._stops:
                 self.stop = CALL_CLOSE
             return rest
+        if call.status == "cut":
+            self._blanks = ""
+            self._tell_cut(call, events)
+            return rest
         which = "A tool call"
         if call.is_announced:
             self.void_indices.append(call.index)
@@ -137,6 +147,15 @@ class PieceReader:
         events.append(NoteEvent(f"{which} could not be read, because {call.reason}. It stands in the text as written."))
         self._search.pass_over(CALL_OPEN)
         return CALL_OPEN + call.raw + rest
+
+    def _tell_cut(self, call: CallReader, events: list[PieceEvent]) -> None:
+        """Give what came of a call that was cut off; one without a name is a note alone."""
+        if call.is_announced:
+            self.void_indices.append(call.index)
+            events.append(CutCallEvent(call.cut_call))
+            events.append(NoteEvent(f"Tool call {call.index} is void: the answer was cut off inside it."))
+        else:
+            events.append(NoteEvent("The answer was cut off inside a tool call whose name was not written yet."))
 
     def _pass_text(self, text: str, events: list[PieceEvent]) -> None:
         if self._has_tools:

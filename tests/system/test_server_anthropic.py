@@ -188,6 +188,22 @@ def test_sampling_fields_beside_the_clients_own_are_taken(client: Client) -> Non
     assert text_of(ask(client, "Say something.", extra_body=more)) == text_of(ask(client, "Say something."))
 
 
+def test_an_answer_that_was_begun_is_gone_on_with(client: Client) -> None:
+    fields: dict[str, Any] = {"thinking": {"type": "disabled"}, "extra_body": {"temperature": 0}}
+    whole = text_of(ask(client, "What is 2 + 2?", **fields))
+    begun = " ".join(whole.split(" ")[:3])
+    messages = [*user("What is 2 + 2?"), {"role": "assistant", "content": begun}]
+    rest = text_of(ask(client, **fields, messages=messages))
+    assert (begun + rest, bool(rest)) == (whole, True)
+    with client.messages.stream(model="demo", max_tokens=200, messages=messages, **fields) as stream:
+        assert text_of(stream.get_final_message()) == rest
+    with pytest.raises(anthropic.BadRequestError, match="no thought before an answer that was begun"):
+        ask(client, messages=messages, thinking={"type": "enabled", "budget_tokens": 50})
+    form = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    with pytest.raises(anthropic.BadRequestError, match=r"messages\[1\]: expected no schema beside it"):
+        ask(client, messages=messages, output_config=form)
+
+
 def test_a_count_of_tokens_equals_the_use(client: Client) -> None:
     question = user(image("sign.png"), "What does the sign say?")
     counted = client.messages.count_tokens(model="demo", messages=question).input_tokens

@@ -130,6 +130,16 @@ def test_an_answer_ends_at_its_limit_and_at_stop_strings(client: ollama.Client) 
     assert (stopped.response, stopped.done_reason) == (text[: text.index("see")], "stop")
 
 
+def test_an_answer_that_was_begun_is_gone_on_with(client: ollama.Client) -> None:
+    whole = ask(client, "What is 2 + 2?", think=False).message.content
+    begun = " ".join(whole.split(" ")[:3])
+    messages = [{"role": "user", "content": "What is 2 + 2?"}, {"role": "assistant", "content": begun}]
+    rest = client.chat("demo", messages, options=GREEDY).message
+    assert (begun + str(rest.content), rest.thinking, bool(rest.content)) == (whole, None, True)
+    with pytest.raises(ollama.ResponseError, match=r"messages\[1\]: expected no schema beside it"):
+        client.chat("demo", messages, format="json")
+
+
 def test_a_client_that_leaves_frees_its_place(client: ollama.Client, server: ServerProcess) -> None:
     options = {"num_predict": 4000, "temperature": 1, "seed": 1}
     stream = client.chat("demo", [ASK_WEATHER], options=options, stream=True, format="json", think=False)

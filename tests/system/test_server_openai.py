@@ -278,6 +278,23 @@ def test_a_client_that_leaves_without_a_stream_frees_its_row(client: Client, ser
         time.sleep(0.02)
 
 
+def test_an_answer_that_was_begun_is_gone_on_with_where_that_is_asked(client: Client) -> None:
+    whole = ask(client, "What is 2 + 2?", temperature=0, max_completion_tokens=99, reasoning_effort="none")
+    said = whole.choices[0].message.content
+    begun = " ".join(said.split(" ")[:3])
+    messages = [*user("What is 2 + 2?"), {"role": "assistant", "content": begun}]
+    words = {"continue_final_message": True, "add_generation_prompt": False}
+    rest = client.chat.completions.create(model="demo", messages=messages, temperature=0, extra_body=words)
+    message = rest.choices[0].message
+    assert (begun + str(message.content), "reasoning_content" in message.model_dump()) == (said, False)
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, "x", extra_body=words)
+    assert refused.value.param == "messages[0]"
+    with pytest.raises(openai.BadRequestError) as odd:
+        ask(client, "x", extra_body={"add_generation_prompt": False})
+    assert odd.value.param == "add_generation_prompt"
+
+
 def test_a_raw_completion_goes_on_with_its_text(client: Client) -> None:
     whole = client.completions.create(model="demo", prompt="Once upon", max_tokens=8, temperature=0, logprobs=2)
     assert whole.usage is not None

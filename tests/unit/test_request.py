@@ -116,3 +116,11 @@ def test_none_counts_as_not_given() -> None:
     sampling = dict.fromkeys(one.name for one in fields(SamplingParams))
     assert Request([], sampling=sampling | {"top_k": 3}).sampling == SamplingParams(top_k=3)
     assert Request([], image={"max_pixels": None}).image == ImageOptions()
+
+
+@pytest.mark.parametrize("beside", [{"schema": "json"}, {"grammar": {"regex": "a"}}, {"tool_choice": "required"}])
+def test_what_holds_for_whole_answers_is_refused_beside_a_begun_one(beside: Any) -> None:  # Any: fields of Request
+    (name,) = beside
+    with pytest.raises(RequestError, match=f"continue_last: expected no {name} beside it") as caught:
+        Request(messages=[{"role": "assistant", "content": "x"}], continue_last=True, **beside)
+    assert caught.value.field == "continue_last"

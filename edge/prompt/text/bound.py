@@ -62,7 +62,7 @@ def check_bound(messages: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, lim
                 if total > limit:
                     raise ContextLengthError(
                         f"The prompt has over {limit} tokens, the context holds {limit}. Shorten it.",
-                        field="max_tokens",
+                        field="messages",
                     )
 
 

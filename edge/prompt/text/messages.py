@@ -71,7 +71,7 @@ def normalise_messages(messages: Sequence[Mapping[str, Json]], *, shield: Shield
         raise PromptError(f"Messages should be a list of messages, found {type(messages).__name__}.")
     if not messages:
         raise PromptError("The list of messages is empty. Give at least one user message.")
-    return _Normaliser(shield).run(order_results(messages))
+    return _Normaliser(shield).run(messages, order_results(messages))
 
 
 def normalise_tools(tools: Sequence[Mapping[str, Json]] | None, *, shield: Shield) -> list[Json] | None:
@@ -105,8 +105,8 @@ class _Normaliser:
         self._media: list[MediaItem] = []
         self._num_characters = 0
 
-    def run(self, messages: Sequence[Mapping[str, Json]]) -> NormalMessages:
-        normal = [self._message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    def run(self, messages: Sequence[Mapping[str, Json]], order: Sequence[int]) -> NormalMessages:
+        normal = [self._message(messages[i], f"messages[{i}]") for i in order]
         if not self._media and not self._num_characters and not any(message.get("tool_calls") for message in normal):
             raise PromptError("The prompt is empty: no message has text, a picture or a video. Ask something.")
         user_texts = [_text_of(message["content"]) for message in normal if message["role"] == "user"]
@@ -201,7 +201,7 @@ class _Normaliser:
             raise PromptError(f"{where}: detail {detail!r} is not supported. Give max_pixels to make pictures smaller.")
         number = 1 + sum(media.kind == kind for media in self._media)
         given = {key: value for key, value in options.items() if value is not None}
-        return MediaItem(kind, source, f"{kind} {number}", given)
+        return MediaItem(kind, source, f"{kind} {number}", given, where.partition(".")[0])
 
     def _tool_calls(self, calls: Json, where: str) -> list[Json]:
         if not isinstance(calls, list | tuple):

@@ -12,31 +12,34 @@ from typing import Any
 Json = Any  # checked by `edge.prompt.text.messages`
 
 
-def order_results(messages: Sequence[Json]) -> list[Json]:
+def order_results(messages: Sequence[Json]) -> list[int]:
     """Sort the results behind each message with calls by their ids, or by names where those tell them apart.
 
     Results of which one cannot be told stay as they are, all of that message's.
+
+    Returns:
+        The messages' indexes in their new order; who reads them can still say where each was given.
     """
-    ordered: list[Json] = []
+    ordered: list[int] = []
     place = 0
     while place < len(messages):
         end = place + 1
         calls = _calls_of(messages[place])
         while len(calls) > 1 and end < len(messages) and _is_result(messages[end]):
             end += 1
-        ordered += [messages[place], *_sorted(messages[place + 1 : end], calls)]
+        ordered += [place, *(place + 1 + one for one in _order(messages[place + 1 : end], calls))]
         place = end
     return ordered
 
 
-def _sorted(results: Sequence[Json], calls: Sequence[Mapping[str, Json]]) -> list[Json]:
+def _order(results: Sequence[Json], calls: Sequence[Mapping[str, Json]]) -> list[int]:
     ids = [call.get("id") for call in calls]
     names = [_name_of(call) for call in calls]
     places = [_place_of(result, ids, names) for result in results]
     known = [place for place in places if place is not None]
     if len(known) < len(results):
-        return list(results)
-    return [result for _, result in sorted(zip(known, results, strict=True), key=lambda pair: pair[0])]
+        return list(range(len(results)))
+    return sorted(range(len(results)), key=known.__getitem__)
 
 
 def _place_of(result: Mapping[str, Json], ids: Sequence[Json], names: Sequence[Json]) -> int | None:

@@ -18,6 +18,7 @@ from edge.events import (
     PromptEvent,
     ReasoningEvent,
     TextEvent,
+    ToolCall,
     ToolCallDeltaEvent,
     Usage,
 )
@@ -26,6 +27,7 @@ from edge.server.asking import Asking
 from edge.server.ending import Ending, Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.streams import ServerSentEvents, sse
+from edge.text.json_cut import whole_members
 
 Json = Any
 Named = tuple[str, dict[str, Json]]
@@ -59,9 +61,9 @@ def message_body(
         content.append({"type": "thinking", "thinking": thought, "signature": ""})
     if answer.text:
         content.append({"type": "text", "text": answer.text})
-    for call in answer.tool_calls:
-        given = json.loads(call.arguments)
-        content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": given})
+    content += [_call_body(call, json.loads(call.arguments)) for call in answer.tool_calls]
+    if answer.cut_call:
+        content.append(_call_body(answer.cut_call, whole_members(answer.cut_call.arguments)))
     return {
         **_heading(model),
         "content": content,
@@ -177,6 +179,10 @@ async def stream_message(asking: Asking, *, is_thought_shown: bool) -> AsyncIter
                 yield sse(body, event=name)
     except ApiError as error:
         yield sse(error_body(error), event="error")
+
+
+def _call_body(call: ToolCall, given: Json) -> dict[str, Json]:
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": given}
 
 
 def _heading(model: str) -> dict[str, Json]:

@@ -32,8 +32,17 @@ ELSEWHERE = ("redacted_thinking", "container_upload", "mcp_tool_listing", "fallb
 """What answers of Anthropic's servers hold beside calls of their own tools; left out of a history, and named."""
 
 
+WHERE = "where"
+"""Key of a part, while messages are rewritten: where it stands in what the client sent."""
+
+
 def to_messages(
-    system: Json, messages: Json, *, ignored: list[str], places: list[str] | None = None
+    system: Json,
+    messages: Json,
+    *,
+    ignored: list[str],
+    places: list[str] | None = None,
+    parts: list[list[str]] | None = None,
 ) -> list[dict[str, Json]]:
     """Rewrite a conversation.
 
@@ -42,9 +51,10 @@ def to_messages(
         messages: As the client wrote them.
         ignored: What could not be used is added here.
         places: Where each message of the result stands is added here.
+        parts: Where the parts of each stand is added here.
 
     Raises:
-        ApiError: Something has another shape, or the last message is an answer to be continued.
+        ApiError: Something has another shape.
     """
     if not isinstance(messages, list) or not messages:
         raise _wrong("messages", "expected a list with at least one message")
@@ -67,9 +77,15 @@ def to_messages(
         else:
             rewritten += _user(role, blocks, f"{where}.content", names)
         places += [where] * (len(rewritten) - len(places))
-    if rewritten[-1]["role"] == "assistant":
-        raise _wrong(f"messages[{len(messages) - 1}]", "an answer that was begun is not continued here; end with user")
+    found = [_take_places(message["content"]) for message in rewritten]
+    if parts is not None:
+        parts += found
     return rewritten
+
+
+def _take_places(content: Json) -> list[str]:
+    """Take the places out of the parts of a message."""
+    return [part.pop(WHERE) for part in content] if isinstance(content, list) else []
 
 
 def _without_effect(blocks: Sequence[Json], where: str) -> list[str]:
@@ -113,7 +129,7 @@ def _user(role: str, blocks: Sequence[Mapping[str, Json]], where: str, names: Ma
             messages.append(_tool_result(block, here, names))
             parts = []
         else:
-            parts += _parts(block, here)
+            parts += _placed(block, here)
     return [*messages, {"role": role, "content": parts}] if parts or not messages else messages
 
 
@@ -155,14 +171,22 @@ def _tool_result(block: Mapping[str, Json], where: str, names: Mapping[str, str]
     if not isinstance(use_id, str):
         raise _wrong(f"{where}.tool_use_id", "expected the id of a tool_use")
     inner = _blocks(block.get("content") or [], f"{where}.content")
-    parts = [part for place, one in enumerate(inner) for part in _parts(one, f"{where}.content[{place}]")]
-    if block.get("is_error") is True:  # the template has no place for it, the model reads it
-        parts.insert(0, {"type": "text", "text": "Error: "})
+    parts = [part for place, one in enumerate(inner) for part in _placed(one, f"{where}.content[{place}]")]
+    is_error = block.get("is_error")
+    if is_error is not None and not isinstance(is_error, bool):
+        raise _wrong(f"{where}.is_error", f"expected true or false, found {str(is_error)[:40]!r}")
+    if is_error:  # the template has no place for it, the model reads it
+        parts.insert(0, {"type": "text", "text": "Error: ", WHERE: f"{where}.is_error"})
     content: Json = parts
     if all(part["type"] == "text" for part in parts):
         content = "".join(part["text"] for part in parts)
     message = {"role": "tool", "tool_call_id": use_id, "content": content}
     return message | ({"name": names[use_id]} if use_id in names else {})
+
+
+def _placed(block: Mapping[str, Json], where: str) -> list[dict[str, Json]]:
+    """Turn a block into parts that say where they stand."""
+    return [{**part, WHERE: where} for part in _parts(block, where)]
 
 
 def _parts(block: Mapping[str, Json], where: str) -> list[Json]:

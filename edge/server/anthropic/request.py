@@ -22,7 +22,7 @@ from edge.server.fields import Fields
 from edge.server.media import MediaDoor
 from edge.server.openai.sampling import Sampling, read_top_p
 from edge.server.openai.tools import ToolUse
-from edge.server.places import joined_places
+from edge.server.places import joined_places, part_names
 from edge.server.room import fit_to_context
 
 Json = Any
@@ -41,11 +41,13 @@ class MessagesRequest:
         max_tokens: Most tokens of the answer; None goes on until the context is full.
         stop: Strings that end it.
         schema: What it must obey.
+        schema_name: The field that has it.
         sampling: What was said about sampling.
         thinking: What was said about the thought.
         tools: Declared tools and how they may be used.
         ignored: Fields without effect.
         places: Where the messages stand in the client's, those of the system joined.
+        parts: Names of the parts of the engine's messages, and where they stand in the client's.
     """
 
     model: str | None
@@ -54,11 +56,24 @@ class MessagesRequest:
     max_tokens: int | None
     stop: tuple[str, ...]
     schema: Json
+    schema_name: str
     sampling: Sampling
     thinking: Thinking
     tools: ToolUse
     ignored: tuple[str, ...]
     places: tuple[str, ...]
+    parts: Mapping[str, str]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What fields of the engine's request are called in the client's."""
+        names = {"schema": self.schema_name, "thinking_budget": "thinking.budget_tokens", "stop": "stop_sequences"}
+        return {**names, **self.parts, "continue_last": self.places[-1]}
+
+    @property
+    def continues_last(self) -> bool:
+        """Whether the last message is gone on with, as the protocol has it for one of the assistant."""
+        return bool(self.messages[-1]["role"] == "assistant")
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's request.
@@ -80,6 +95,7 @@ class MessagesRequest:
             max_tokens=self.max_tokens,
             stop=self.stop,
             thinking_budget=self.thinking.budget,
+            continue_last=self.continues_last,
             allow_files=False,
             max_visual_tokens=limits.visual_tokens,
         )
@@ -95,14 +111,17 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
     fields = Fields(body)
     ignored: list[str] = []
     places: list[str] = []
-    messages = to_messages(fields.any("system"), fields.any("messages"), ignored=ignored, places=places)
+    parts: list[list[str]] = []
+    given = fields.any("system"), fields.any("messages")
+    messages = to_messages(*given, ignored=ignored, places=places, parts=parts)
     max_tokens = fields.whole("max_tokens")
     if max_tokens is None:
         max_tokens = limits.answer_tokens
     elif not 1 <= max_tokens <= (limits.answer_tokens or max_tokens):
         raise fields.wrong("max_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
     output = fields.inner("output_config")
-    tools, schema = read_tools(fields), _read_format(fields, output)
+    tools = read_tools(fields)
+    schema, schema_name = _read_format(fields, output)
     request = MessagesRequest(
         model=fields.text("model"),
         messages=messages,
@@ -110,12 +129,16 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
         max_tokens=max_tokens,
         stop=_read_stop(fields),
         schema=schema,
+        schema_name=schema_name,
         sampling=_read_sampling(fields),
         thinking=read_thinking(fields, output, max_tokens=max_tokens),
         tools=tools,
         ignored=(),
         places=joined_places(messages, places),
+        parts=part_names(messages, parts),
     )
+    if request.continues_last and request.thinking.is_asked:
+        raise fields.wrong("thinking.type", "no thought before an answer that was begun", "enabled")
     fields.ignore(*NO_EFFECT)
     return replace(request, ignored=(*fields.left, *output.left, *request.thinking.ignored, *tools.ignored, *ignored))
 
@@ -134,11 +157,13 @@ def _read_sampling(fields: Fields) -> Sampling:
     return Sampling({name: value for name, value in given.items() if value is not None})
 
 
-def _read_format(fields: Fields, output: Fields) -> Json:
-    """Take the schema that the answer must obey, from its place of now or of the beta."""
-    form = output.object("format") or fields.object("output_format")
+def _read_format(fields: Fields, output: Fields) -> tuple[Json, str]:
+    """Take the schema that the answer must obey, from its place of now or of the beta, and the name of that place."""
+    form, beta = output.object("format"), fields.object("output_format")
+    name = "output_config.format" if form is not None or beta is None else "output_format"
+    form = beta if form is None else form
     if form is None:
-        return None
+        return None, ""
     if form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict):
-        raise output.wrong("format", "type json_schema with a schema", form)
-    return form["schema"]
+        raise fields.wrong(name, "type json_schema with a schema", form)
+    return form["schema"], f"{name}.schema"

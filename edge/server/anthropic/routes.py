@@ -26,7 +26,7 @@ async def messages(http: Request) -> Response:
     options = serving_of(http).options
     request = read_messages_request(await read_json(http), limits=options.limits)
     make = partial(request.make, door=MediaDoor(options), limits=options.limits)
-    asking = await begin(http, request.model, make, places=request.places)
+    asking = await begin(http, request.model, make, places=request.places, names=request.names)
     headers, is_shown = ignored_headers(request.ignored), request.thinking.is_shown
     if request.is_stream:
         pieces = stream_message(asking, is_thought_shown=is_shown)
@@ -47,7 +47,8 @@ async def count(http: Request) -> Response:
     options = serving_of(http).options
     request = read_messages_request(await read_json(http), limits=options.limits)
     make = partial(request.question, door=MediaDoor(options), limits=options.limits)
-    return JsonBody({"input_tokens": await count_tokens(http, request.model, make, places=request.places)})
+    tokens = await count_tokens(http, request.model, make, places=request.places, names=request.names)
+    return JsonBody({"input_tokens": tokens})
 
 
 PROTOCOL = Protocol(

@@ -15,11 +15,13 @@ class Thinking:
 
     Attributes:
         budget: Most tokens of thought; None sets no limit.
+        is_asked: Whether the client said that the model shall think.
         is_shown: Whether its text is sent; an omitted thought is a block without text.
         ignored: Fields that were not understood.
     """
 
     budget: int | None
+    is_asked: bool = False
     is_shown: bool = True
     ignored: tuple[str, ...] = ()
 
@@ -50,4 +52,4 @@ def read_thinking(fields: Fields, output: Fields, *, max_tokens: int | None) -> 
         raise thinking.wrong(
             "budget_tokens", f"1 or more, and less than max_tokens {max_tokens or ''}".rstrip(), budget
         )
-    return Thinking(budget, is_shown, tuple(thinking.left))
+    return Thinking(budget, kind == "enabled", is_shown, tuple(thinking.left))

@@ -8,6 +8,7 @@ from edge.server.fields import Fields
 from edge.server.openai.tools import ToolUse
 
 Json = Any
+KNOWN = ("type", "name", "description", "input_schema", "cache_control", "strict", "eager_input_streaming")
 
 
 def read_tools(fields: Fields) -> ToolUse:
@@ -26,6 +27,7 @@ def read_tools(fields: Fields) -> ToolUse:
         if kind != "custom":
             ignored.append(f"{where}.type={str(kind)[:40]}")
             continue
+        ignored += [f"{where}.{key}" for key, value in tool.items() if key not in KNOWN and value is not None]
         name, schema = tool.get("name"), tool.get("input_schema")
         if not isinstance(name, str) or not name:
             raise fields.wrong(f"{where}.name", "text", name)
@@ -34,13 +36,15 @@ def read_tools(fields: Fields) -> ToolUse:
         function = {"name": name, "description": tool.get("description"), "parameters": schema}
         function = {key: value for key, value in function.items() if value is not None}
         declared.append({"type": "function", "function": function})
-    choice, is_parallel = _read_choice(fields, [tool["function"]["name"] for tool in declared])
-    return ToolUse(tuple(declared), choice, is_parallel, tuple(ignored))
+    given = fields.inner("tool_choice")
+    choice, is_parallel = _read_choice(given, [tool["function"]["name"] for tool in declared])
+    return ToolUse(tuple(declared), choice, is_parallel, (*ignored, *given.left))
 
 
-def _read_choice(fields: Fields, names: list[str]) -> tuple[str, bool]:
-    choice = fields.inner("tool_choice")
+def _read_choice(choice: Fields, names: list[str]) -> tuple[str, bool]:
     kind = choice.choice("type", ("auto", "any", "tool", "none"))
+    if kind is None and choice.left:
+        raise choice.wrong("type", "auto, any, tool or none", None)
     is_parallel = not choice.flag("disable_parallel_tool_use")
     if kind == "tool":
         name = choice.text("name")

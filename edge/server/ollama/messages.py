@@ -23,7 +23,7 @@ def to_messages(messages: Sequence[Json], *, ignored: list[str]) -> list[dict[st
         ignored: Keys without effect are added here.
 
     Raises:
-        ApiError: A message has another shape, or the last one is an answer to be continued.
+        ApiError: A message has another shape.
     """
     rewritten = []
     for place, message in enumerate(messages):
@@ -32,8 +32,6 @@ def to_messages(messages: Sequence[Json], *, ignored: list[str]) -> list[dict[st
             raise _wrong(where, f"expected an object with role and content, found {type(message).__name__}")
         ignored += [f"{where}.{key}" for key in message if key not in KNOWN and message[key] is not None]
         rewritten.append(_message(message, where))
-    if rewritten and rewritten[-1]["role"] == "assistant":
-        raise _wrong(f"messages[{len(rewritten) - 1}]", "an answer that was begun is not continued here; end with user")
     return rewritten
 
 

@@ -60,6 +60,18 @@ class OllamaRequest:
     places: tuple[str, ...]
 
     @property
+    def names(self) -> dict[str, str]:
+        """What fields of the engine's request are called in the client's."""
+        prompt = {} if self.places[-1:] != ("prompt",) and self.raw_prompt is None else {"messages": "prompt"}
+        names = {"schema": "format", "max_tokens": "options.num_predict", "raw_prompt": "prompt", **prompt}
+        return {**names, "continue_last": self.places[-1] if self.places else "messages"}
+
+    @property
+    def continues_last(self) -> bool:
+        """Whether the last message is gone on with, as the protocol has it for one of the assistant."""
+        return bool(self.messages) and self.messages[-1]["role"] == "assistant"
+
+    @property
     def is_load(self) -> bool:
         """Whether nothing is asked but to have the model in memory, or out of it."""
         return not self.messages and self.raw_prompt is None
@@ -86,6 +98,7 @@ class OllamaRequest:
             max_tokens=max_tokens,
             stop=self.options.stop,
             thinking_budget=self.think.budget_for(max_tokens),
+            continue_last=self.continues_last,
             top_logprobs=self.top_logprobs,
             allow_files=False,
             max_visual_tokens=limits.visual_tokens,
@@ -147,6 +160,9 @@ def _read(
     options = read_options(fields, limits=limits)
     model, schema = fields.text("model") or fields.text("name"), _read_format(fields)
     is_stream, think = fields.flag("stream", default=True), read_think(fields)
+    is_begun = raw_prompt is not None or (bool(messages) and messages[-1]["role"] == "assistant")
+    if is_begun and think.is_asked:
+        ignored = [*ignored, "think"]  # what begins a thought stands before what was begun, or nowhere
     keep_alive_s = read_keep_alive(fields)
     return OllamaRequest(
         model=model,

@@ -121,8 +121,8 @@ async def _answer(http: Request, request: OllamaRequest, kind: Kind) -> Response
         return _only_line(request, Heading(kind, request.model or tagged(entry.name)).done("unload"))
     started, limits = time.perf_counter(), serving.options.limits
     make = partial(request.make, door=MediaDoor(serving.options), limits=limits)
-    keep_alive_s, places = request.keep_alive_s, request.places
-    asking = await begin(http, request.model, make, keep_alive_s=keep_alive_s, places=places)
+    keep_alive_s, places, names = request.keep_alive_s, request.places, request.names
+    asking = await begin(http, request.model, make, keep_alive_s=keep_alive_s, places=places, names=names)
     load_s = asking.model.loaded_s if resident is None else 0.0
     heading = Heading(kind, request.model or tagged(entry.name), load_s, started)
     headers, has_logprobs = ignored_headers(request.ignored), request.top_logprobs is not None

@@ -83,13 +83,14 @@ def whole_body(
 
 
 def message_body(answer: Answer) -> dict[str, Json]:
-    """Return the assistant's message of an answer."""
+    """Return the assistant's message of an answer; the arguments of a call that was cut off are no whole JSON."""
     message: dict[str, Json] = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
-    if answer.tool_calls:
+    calls = [*answer.tool_calls, *([answer.cut_call] if answer.cut_call else [])]  # as a stream's pieces join to
+    if calls:
         message["content"] = answer.text or None
-        message["tool_calls"] = [_call_body(call) for call in answer.tool_calls]
+        message["tool_calls"] = [_call_body(call) for call in calls]
     return message
 
 

@@ -18,8 +18,9 @@ from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
 from edge.server.fields import Fields
-from edge.server.media import MediaDoor
+from edge.server.media import MediaDoor, idle_options
 from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
+from edge.server.openai.formats import Format, read_format
 from edge.server.openai.sampling import Sampling, read_sampling
 from edge.server.openai.thinking import Thinking, read_thinking
 from edge.server.openai.tools import ToolUse, read_tools
@@ -48,12 +49,13 @@ class ChatRequest:
         has_logprobs: Whether logprobs are sent.
         top_logprobs: Most likely tokens beside each.
         max_tokens: Most tokens of the answer.
+        limit_name: The field that says so.
         stop: Strings that end it.
-        schema: What it must obey.
-        grammar: The same as a grammar.
+        format: What it must obey.
         sampling: What was said about sampling.
         thinking: What was said about the thought.
         speculate: Whether tokens are guessed; None as the server does.
+        continues_last: Whether the last message is gone on with.
         tools: Declared tools and how they may be used.
         media: Limits for pictures and videos.
         ignored: Fields that were not understood.
@@ -67,12 +69,13 @@ class ChatRequest:
     has_logprobs: bool
     top_logprobs: int
     max_tokens: int | None
+    limit_name: str
     stop: tuple[str, ...]
-    schema: Json
-    grammar: Json
+    format: Format
     sampling: Sampling
     thinking: Thinking
     speculate: bool | None
+    continues_last: bool
     tools: ToolUse
     media: Mapping[str, Mapping[str, Json]]
     ignored: tuple[str, ...]
@@ -81,6 +84,17 @@ class ChatRequest:
     def places(self) -> tuple[str, ...]:
         """Where the messages of the engine's requests stand in the client's."""
         return joined_places(self.messages)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What fields of the engine's requests are called in the client's."""
+        own = {
+            "max_tokens": self.limit_name,
+            "thinking_budget": self.thinking.name,
+            "template_variables": "chat_template_kwargs",
+            "continue_last": "continue_final_message",
+        }
+        return {**own, **self.format.names, **self.sampling.names}
 
     def make(self, engine: Engine, *, door: MediaDoor, limits: ServerLimits) -> list[Request]:
         """Build the engine's requests, one for each choice; pictures that are named are fetched here.
@@ -94,13 +108,14 @@ class ChatRequest:
             tools=self.tools.declared or None,
             tool_choice=self.tools.choice,
             parallel_tool_calls=self.tools.is_parallel,
-            schema=self.schema,
-            grammar=self.grammar,
+            schema=self.format.schema,
+            grammar=self.format.grammar,
             sampling=self.sampling.params(engine.default_sampling),
             max_tokens=max_tokens,
             stop=self.stop,
             thinking_budget=self.thinking.budget_for(max_tokens),
             speculate=self.speculate,
+            continue_last=self.continues_last,
             image=self.media.get("image"),
             video=self.media.get("video"),
             template_variables=self.thinking.template_variables,
@@ -122,13 +137,16 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     messages = fields.any("messages")
     if not isinstance(messages, list) or not messages:
         raise fields.wrong("messages", "a list with at least one message", messages)
-    max_tokens = read_max_tokens(fields, "max_completion_tokens", older="max_tokens", limits=limits)
+    for place, message in enumerate(messages):
+        if not isinstance(message, Mapping):
+            raise fields.wrong(f"messages[{place}]", "an object with role and content", message)
+    max_tokens, limit_name = read_max_tokens(fields, "max_completion_tokens", "max_tokens", limits=limits)
     choices = fields.between("n", 1, limits.choices)
     options = fields.inner("stream_options")
     has_usage = options.flag("include_usage")
     has_logprobs, top_logprobs = fields.flag("logprobs"), fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     tools = read_tools(fields)
-    schema, grammar = read_format(fields)
+    form = read_format(fields)
     request = ChatRequest(
         model=model,
         messages=messages,
@@ -138,20 +156,33 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
         has_logprobs=has_logprobs or bool(top_logprobs),
         top_logprobs=top_logprobs or 0,
         max_tokens=max_tokens,
+        limit_name=limit_name,
         stop=read_stop(fields),
-        schema=schema,
-        grammar=grammar,
+        format=form,
         sampling=read_sampling(fields),
         thinking=read_thinking(fields),
         speculate=fields.wish("speculate"),
+        continues_last=_read_continued(fields),
         tools=tools,
         media=read_media_limits(fields),
         ignored=(),
     )
     fields.ignore(*NO_EFFECT)
     refuse_elsewhere(fields, CHAT)
-    ignored = (*fields.left, *options.left, *request.thinking.ignored, *tools.ignored, *_names_of(messages))
+    ignored = (*fields.left, *options.left, *form.ignored, *request.thinking.ignored, *tools.ignored)
+    ignored = (*ignored, *_names_of(messages), *idle_options(messages))
     return replace(request, ignored=ignored)
+
+
+def _read_continued(fields: Fields) -> bool:
+    """Take whether the last message is gone on with, in vLLM's two words."""
+    is_continued, opens_turn = fields.flag("continue_final_message"), fields.wish("add_generation_prompt")
+    if opens_turn is not None and opens_turn == is_continued:
+        expected = (
+            "false beside continue_final_message" if is_continued else "true, or continue_final_message beside it"
+        )
+        raise fields.wrong("add_generation_prompt", expected, opens_turn)
+    return is_continued
 
 
 def _names_of(messages: Sequence[Json]) -> list[str]:
@@ -160,13 +191,14 @@ def _names_of(messages: Sequence[Json]) -> list[str]:
     return [f"messages[{place}].name" for place, has_name in enumerate(named) if has_name]
 
 
-def read_max_tokens(fields: Fields, name: str, *, limits: ServerLimits, older: str | None = None) -> int | None:
-    """Take the most tokens of an answer, also under an older name."""
-    newest, oldest = fields.whole(name), fields.whole(older) if older else None
-    found = oldest if newest is None else newest
+def read_max_tokens(fields: Fields, *names: str, limits: ServerLimits) -> tuple[int | None, str]:
+    """Take the most tokens of an answer under the first of some names that has them; return that name too."""
+    given = {name: fields.whole(name) for name in names}
+    name = next((one for one in names if given[one] is not None), names[-1])
+    found = given[name]
     if found is not None and (found < 1 or found > (limits.answer_tokens or found)):
         raise fields.wrong(name, f"1 to {limits.answer_tokens or 'the context'}", found)
-    return found
+    return found, name
 
 
 def read_stop(fields: Fields) -> tuple[str, ...]:
@@ -178,24 +210,6 @@ def read_stop(fields: Fields) -> tuple[str, ...]:
     return tuple(stops)
 
 
-def read_format(fields: Fields) -> tuple[Json, Json]:
-    """Take what the answer must obey: a schema (or "json"), and a grammar."""
-    form = fields.inner("response_format")
-    kind = form.choice("type", ("text", "json_object", "json_schema", "regex", "lark"))
-    if kind == "json_schema":
-        given = form.inner("json_schema")
-        schema = given.any("schema")
-        if not isinstance(schema, dict | bool):
-            raise given.wrong("schema", "a JSON Schema", schema)
-        return schema, None
-    if kind == "json_object":
-        schema = form.object("schema")  # as llama.cpp takes it
-        return "json" if schema is None else schema, None
-    if kind in ("regex", "lark"):
-        return None, {kind: form.any(kind)}
-    return None, None
-
-
 def read_media_limits(fields: Fields) -> dict[str, dict[str, Json]]:
     """Take limits for all pictures and videos, as vLLM's clients write them."""
     given = fields.object("mm_processor_kwargs") or {}
@@ -204,6 +218,10 @@ def read_media_limits(fields: Fields) -> dict[str, dict[str, Json]]:
     unknown = sorted(set(given) - set(video))
     if unknown:
         raise fields.wrong("mm_processor_kwargs", ", ".join(VIDEO_LIMITS), unknown[0])
+    for key, value in given.items():
+        kinds = int | float if key == "fps" else int
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) or value <= 0):
+            raise fields.wrong(f"mm_processor_kwargs.{key}", "a number over 0", value)
     return {"image": image, "video": video}
 
 

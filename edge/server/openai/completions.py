@@ -26,9 +26,10 @@ from edge.server.errors import ApiError
 from edge.server.fields import Fields
 from edge.server.json_body import JsonBody
 from edge.server.openai.chat_answer import Heading, usage_body
-from edge.server.openai.chat_request import NO_EFFECT, read_format, read_stop, siblings
+from edge.server.openai.chat_request import NO_EFFECT, read_max_tokens, read_stop, siblings
 from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
 from edge.server.openai.errors import error_body
+from edge.server.openai.formats import Format, read_format
 from edge.server.openai.said import ignored_headers
 from edge.server.openai.sampling import Sampling, read_sampling
 from edge.server.serving import serving_of
@@ -51,10 +52,14 @@ class CompletionRequest:
     logprobs: int | None
     max_tokens: int
     stop: tuple[str, ...]
-    schema: Json
-    grammar: Json
+    format: Format
     sampling: Sampling
     ignored: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What fields of the engine's requests are called in the client's."""
+        return {"messages": "prompt", "raw_prompt": "prompt", **self.format.names, **self.sampling.names}
 
     def make(self, engine: Engine) -> list[EngineRequest]:
         """Build the engine's requests: the choices of the first prompt, then those of the next.
@@ -65,8 +70,8 @@ class CompletionRequest:
         first = EngineRequest(
             messages=(),
             raw_prompt=self.prompts[0],
-            schema=self.schema,
-            grammar=self.grammar,
+            schema=self.format.schema,
+            grammar=self.format.grammar,
             sampling=self.sampling.params(engine.default_sampling),
             max_tokens=self.max_tokens,
             stop=self.stop,
@@ -89,19 +94,18 @@ def read_completion_request(body: Mapping[str, Json], *, limits: ServerLimits) -
         raise fields.wrong("prompt", "text, or a list of texts (token ids are not taken)", given)
     choices = fields.whole("n") or 1
     if not 1 <= choices * len(prompts) <= limits.choices:
-        raise fields.wrong("n", f"at most {limits.choices} answers in all", choices)
+        expected = f"at most {limits.choices} answers to all prompts together"
+        raise fields.wrong("n", expected, f"{choices} to each of {len(prompts)}")
     if suffix := fields.text("suffix"):
         raise fields.wrong("suffix", "none: write the model's own marks into the prompt", suffix)
     if fields.flag("echo"):
         raise fields.wrong("echo", "false", True)
     if (best_of := fields.whole("best_of")) not in (None, choices):
         raise fields.wrong("best_of", "the same as n", best_of)
-    max_tokens = fields.whole("max_tokens")
-    if max_tokens is not None and max_tokens < 1:
-        raise fields.wrong("max_tokens", "at least 1", max_tokens)
+    max_tokens, _ = read_max_tokens(fields, "max_tokens", limits=limits)
     logprobs = fields.between("logprobs", 0, MAX_TOP_LOGPROBS)
     options = fields.inner("stream_options")
-    schema, grammar = read_format(fields)
+    form = read_format(fields)
     request = CompletionRequest(
         model=fields.text("model"),
         prompts=tuple(prompts),
@@ -109,22 +113,21 @@ def read_completion_request(body: Mapping[str, Json], *, limits: ServerLimits) -
         is_stream=fields.flag("stream"),
         has_usage=options.flag("include_usage"),
         logprobs=logprobs,
-        max_tokens=min(max_tokens or DEFAULT_TOKENS, limits.answer_tokens or max_tokens or DEFAULT_TOKENS),
+        max_tokens=max_tokens or min(DEFAULT_TOKENS, limits.answer_tokens or DEFAULT_TOKENS),
         stop=read_stop(fields),
-        schema=schema,
-        grammar=grammar,
+        format=form,
         sampling=read_sampling(fields),
         ignored=(),
     )
     fields.ignore(*NO_EFFECT)
     refuse_elsewhere(fields, CHAT)
-    return replace(request, ignored=(*fields.left, *options.left))
+    return replace(request, ignored=(*fields.left, *options.left, *form.ignored))
 
 
 async def completions(http: Request) -> Response:
     """Go on with a text."""
     request = read_completion_request(await read_json(http), limits=serving_of(http).options.limits)
-    asking = await begin(http, request.model, request.make)
+    asking = await begin(http, request.model, request.make, names=request.names)
     headers = ignored_headers(request.ignored)
     if request.is_stream:
         pieces = stream_completion(asking, request)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from edge.request import Request as EngineRequest
 from edge.server.asking import begin, client_of, count_tokens
 from edge.server.body import read_json
+from edge.server.conversation import join_leading
 from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import ChatRequest
@@ -31,7 +32,8 @@ Json = Any
 async def create_response(http: Request) -> Response:
     """Answer a list of items."""
     request, messages = await _read(http)
-    asking = await begin(http, request.chat.model, _make_of(http, request.chat), places=_places(request))
+    make, places, names = _make_of(http, request.chat), _places(request), _names(request)
+    asking = await begin(http, request.chat.model, make, places=places, names=names)
     builder = Builder(asking, echo=request.echo, has_logprobs=request.chat.has_logprobs)
     keep = partial(_keep, http, request, messages, builder)
     headers = ignored_headers(request.chat.ignored)
@@ -61,7 +63,8 @@ async def delete_response(http: Request) -> Response:
 async def count_input_tokens(http: Request) -> Response:
     """Count the tokens of a request without running it."""
     request, _ = await _read(http)
-    count = await count_tokens(http, request.chat.model, _make_of(http, request.chat), places=_places(request))
+    make, places, names = _make_of(http, request.chat), _places(request), _names(request)
+    count = await count_tokens(http, request.chat.model, make, places=places, names=names)
     return JsonBody({"object": "response.input_tokens", "input_tokens": count})
 
 
@@ -94,6 +97,19 @@ def _places(request: ResponsesRequest) -> tuple[str, ...]:
     has_instructions = request.instructions is not None
     earlier = ["instructions"] * has_instructions + ["previous_response_id"] * (before - has_instructions)
     return joined_places(request.chat.messages, [*earlier, *request.places])
+
+
+def _names(request: ResponsesRequest) -> dict[str, str]:
+    """Return what fields and parts are called in `input`; the parts of a call's output stand under another key."""
+    messages, places = join_leading(request.chat.messages), _places(request)
+    results = [(place, one["content"]) for place, one in enumerate(messages) if one["role"] == "tool"]
+    outputs = {
+        f"messages[{place}].content[{index}]": f"{places[place]}.output[{index}]"
+        for place, content in results
+        if isinstance(content, list)
+        for index in range(len(content))
+    }
+    return {**request.chat.names, **outputs, "messages": "input"}
 
 
 def _make_of(http: Request, chat: ChatRequest) -> partial[list[EngineRequest]]:

@@ -121,6 +121,11 @@ class Builder:
         yield self._event("error", code=self._error["code"], message=error.message, param=error.param)
 
     @property
+    def _is_open(self) -> bool:
+        """Whether the last item still grows."""
+        return bool(self.output) and self.output[-1]["status"] == "in_progress"
+
+    @property
     def _part(self) -> dict[str, Json]:
         """The part of the open item that grows."""
         item = self.output[-1]
@@ -129,9 +134,9 @@ class Builder:
 
     def _open(self, kind: str) -> Iterator[Json]:
         """Open an item with one part, unless such a one is open."""
-        if self.output and self.output[-1]["type"] == kind and self.output[-1]["status"] == "in_progress":
+        if self._is_open and self.output[-1]["type"] == kind:
             return
-        yield from self._close("completed")
+        yield from self._close_before()
         item: dict[str, Json] = {"id": _new_id(PREFIXES[kind]), "type": kind, "status": "in_progress"}
         if kind == "message":
             item |= {"role": "assistant", "content": []}
@@ -150,7 +155,7 @@ class Builder:
     def _open_call(self, event: ToolCallDeltaEvent) -> Iterator[Json]:
         if not event.id:  # only the first piece of a call has its id
             return
-        yield from self._close("completed")
+        yield from self._close_before()
         yield from self._add(
             {
                 "id": _new_id(PREFIXES["function_call"]),
@@ -167,9 +172,14 @@ class Builder:
         copy = {key: list(value) if isinstance(value, list) else value for key, value in item.items()}
         yield self._event("response.output_item.added", output_index=len(self.output) - 1, item=copy)
 
+    def _close_before(self) -> Iterator[Json]:
+        """Close the open item before another one; a call that did not end by itself is a broken one."""
+        is_call = self._is_open and self.output[-1]["type"] == "function_call"
+        yield from self._close("incomplete" if is_call else "completed")
+
     def _close(self, status: str) -> Iterator[Json]:
         """Close the open item, if there is one."""
-        if not self.output or self.output[-1]["status"] != "in_progress":
+        if not self._is_open:
             return
         item = self.output[-1]
         if item["type"] == "message":

@@ -16,6 +16,7 @@ from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields
 from edge.server.openai.chat_request import ChatRequest, read_max_tokens, read_media_limits
 from edge.server.openai.elsewhere import RESPONSES, refuse_elsewhere
+from edge.server.openai.formats import read_text_format
 from edge.server.openai.sampling import read_sampling
 from edge.server.openai.thinking import read_thinking
 from edge.server.openai.tools import read_tools
@@ -25,6 +26,9 @@ NO_EFFECT = (
     *("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier", "stream_options"),
     *("client_metadata", "context_management", "max_tool_calls"),
 )
+LOGPROBS = "message.output_text.logprobs"
+INCLUDES = (LOGPROBS, "reasoning.encrypted_content")
+"""What clients ask for beside the answer; thoughts are sent as they are, which is what the second is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,7 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         ApiError: A value is of the wrong type or out of range, or asks for what there is not.
     """
     fields = Fields(body)
-    for name in ("conversation", "prompt", "background"):
-        if value := fields.any(name):
-            raise fields.wrong(name, "nothing: this is not kept here", value)
+    _refuse_kept(fields)
     instructions = fields.text("instructions")
     previous_id = fields.text("previous_response_id")
     is_stored = fields.flag("store", default=True)
@@ -80,10 +82,11 @@ def _read_chat(
     fields: Fields, messages: Sequence[Json], *, skipped: Sequence[str], limits: ServerLimits
 ) -> ChatRequest:
     """Take what a chat completion has too; the last to read, because what is left then was ignored."""
-    max_tokens = read_max_tokens(fields, "max_output_tokens", limits=limits)
+    max_tokens, limit_name = read_max_tokens(fields, "max_output_tokens", limits=limits)
     tools = read_tools(fields)
-    schema, text_left = _read_text_format(fields)
-    includes = [str(one) for one in fields.items("include")]
+    refuse_elsewhere(fields, RESPONSES)
+    form = read_text_format(fields)
+    has_logprobs, idle = _read_includes(fields)
     top_logprobs = fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
     request = ChatRequest(
         model=fields.text("model"),
@@ -91,23 +94,37 @@ def _read_chat(
         choices=1,
         is_stream=fields.flag("stream"),
         has_usage=True,
-        has_logprobs="message.output_text.logprobs" in includes or bool(top_logprobs),
+        has_logprobs=has_logprobs or bool(top_logprobs),
         top_logprobs=top_logprobs or 0,
         max_tokens=max_tokens,
+        limit_name=limit_name,
         stop=(),
-        schema=schema,
-        grammar=None,
+        format=form,
         sampling=read_sampling(fields),
         thinking=read_thinking(fields),
         speculate=fields.wish("speculate"),
+        continues_last=False,
         tools=tools,
         media=read_media_limits(fields),
         ignored=(),
     )
     is_cut = fields.choice("truncation", ("auto", "disabled")) == "auto"
     fields.ignore(*NO_EFFECT)
-    ignored = (*fields.left, *text_left, *request.thinking.ignored, *tools.ignored, *skipped)
+    ignored = (*fields.left, *form.ignored, *request.thinking.ignored, *tools.ignored, *skipped, *idle)
     return replace(request, ignored=(*ignored, "truncation=auto") if is_cut else ignored)
+
+
+def _refuse_kept(fields: Fields) -> None:
+    """Refuse what names something that OpenAI's servers keep."""
+    for name in ("conversation", "prompt", "background"):
+        if value := fields.any(name):
+            raise fields.wrong(name, "nothing: this is not kept here", value)
+
+
+def _read_includes(fields: Fields) -> tuple[bool, list[str]]:
+    """Take `include`: whether logprobs are wanted, and what there is not."""
+    includes = [str(one) for one in fields.items("include")]
+    return LOGPROBS in includes, [f"include={one[:40]}" for one in includes if one not in INCLUDES]
 
 
 def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
@@ -217,17 +234,3 @@ def _thought_of(item: Mapping[str, Json]) -> str:
             texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
             return "\n".join(text for text in texts if isinstance(text, str))
     return ""
-
-
-def _read_text_format(fields: Fields) -> tuple[Json, list[str]]:
-    refuse_elsewhere(fields, RESPONSES)
-    text = fields.inner("text")
-    text.ignore("verbosity")
-    form = text.inner("format")
-    kind = form.choice("type", ("text", "json_object", "json_schema"))
-    if kind == "json_schema":
-        schema = form.any("schema")
-        if not isinstance(schema, dict | bool):
-            raise form.wrong("schema", "a JSON Schema", schema)
-        return schema, text.left
-    return ("json" if kind == "json_object" else None), text.left

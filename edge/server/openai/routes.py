@@ -32,7 +32,7 @@ async def chat_completions(http: Request) -> Response:
     options = serving_of(http).options
     request = read_chat_request(await read_json(http), limits=options.limits)
     make = partial(request.make, door=MediaDoor(options), limits=options.limits)
-    asking = await begin(http, request.model, make, places=request.places)
+    asking = await begin(http, request.model, make, places=request.places, names=request.names)
     headers = ignored_headers(request.ignored)
     if request.is_stream:
         pieces = stream_chat(asking, has_usage=request.has_usage, has_logprobs=request.has_logprobs)
@@ -52,7 +52,8 @@ async def count_chat_tokens(http: Request) -> Response:
     options = serving_of(http).options
     request = read_chat_request(await read_json(http), limits=options.limits)
     make = partial(request.make, door=MediaDoor(options), limits=options.limits)
-    return JsonBody({"input_tokens": await count_tokens(http, request.model, make, places=request.places)})
+    count = await count_tokens(http, request.model, make, places=request.places, names=request.names)
+    return JsonBody({"input_tokens": count})
 
 
 async def no_embeddings(http: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
 from edge.records import dataclass
@@ -20,9 +20,15 @@ LEAST_TOP_P = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """The fields of `SamplingParams` that a client gave."""
+    """The fields of `SamplingParams` that a client gave.
+
+    Attributes:
+        given: Their values.
+        names: Those that the client wrote under another name, with that name.
+    """
 
     given: Mapping[str, Any]  # Any: their types differ
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def params(self, default: SamplingParams) -> SamplingParams:
         """Put them over a checkpoint's own.
@@ -42,14 +48,15 @@ def read_sampling(fields: Fields) -> Sampling:
     given: dict[str, Any] = {name: fields.number(name) for name in NUMBERS}
     given["top_p"] = read_top_p(fields)
     repeat = fields.number("repeat_penalty")  # llama.cpp's word
-    if given["repetition_penalty"] is None:
-        given["repetition_penalty"] = repeat
+    names = {}
+    if given["repetition_penalty"] is None and repeat is not None:
+        given["repetition_penalty"], names = repeat, {"repetition_penalty": "repeat_penalty"}
     top_k = fields.whole("top_k")
     given["top_k"] = 0 if top_k == -1 else top_k  # vLLM's word for all
     seed = fields.whole("seed")
     given["seed"] = None if seed is None else seed % (1 << 64)  # OpenAI allows negative ones
     given["logit_bias"] = _read_bias(fields)
-    return Sampling({name: value for name, value in given.items() if value is not None})
+    return Sampling({name: value for name, value in given.items() if value is not None}, names)
 
 
 def read_top_p(fields: Fields) -> float | None:

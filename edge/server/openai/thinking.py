@@ -22,6 +22,9 @@ EFFORT_TOKENS: dict[str, int | None] = {
 """Tokens of thought for each effort; None sets no limit. A thought that goes on is closed, and the answer follows."""
 
 
+_SWITCH = {"disabled": False, "enabled": True}
+
+
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """What was said about the thought.
@@ -29,12 +32,14 @@ class Thinking:
     Attributes:
         budget: Most tokens of it; None sets no limit.
         is_exact: Whether the client named the number itself.
+        name: The field that has the number.
         template_variables: Variables for the chat template.
         ignored: Fields that were not understood.
     """
 
     budget: int | None = None
     is_exact: bool = False
+    name: str = "thinking_budget"
     template_variables: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
@@ -56,21 +61,31 @@ def read_thinking(fields: Fields) -> Thinking:
     effort = reasoning.choice("effort", tuple(EFFORT_TOKENS)) or effort
     reasoning.ignore("summary", "generate_summary")  # there is one kind of summary here: the thought
     budget = EFFORT_TOKENS[effort] if effort else None
-    is_exact = False
     variables = fields.object("chat_template_kwargs") or {}
     switch = fields.inner("thinking")
     kind = switch.choice("type", ("enabled", "disabled", "auto", "adaptive"))
     enabled = fields.wish("enable_thinking")
-    if kind == "disabled" or False in (enabled, reasoning.wish("enabled")) or variables.get("enable_thinking") is False:
+    switches = (enabled, reasoning.wish("enabled"), variables.get("enable_thinking"), _SWITCH.get(kind or ""))
+    if False in switches:
         budget = 0
-    exact = reasoning.whole("max_tokens")  # as OpenRouter's clients write it
-    given = switch.whole("budget_tokens")
-    exact = exact if given is None else given
-    for name in ("thinking_budget", "thinking_budget_tokens", "reasoning_budget"):
-        given = fields.whole(name)
-        exact = given if given is not None and given >= 0 else exact
-    if exact is not None:
-        budget, is_exact = exact, True
+    elif True in switches and budget == 0:
+        budget = None
+    exact, name = _read_number(fields, reasoning, switch)
     if enabled is not None:
         variables = {**variables, "enable_thinking": enabled}
-    return Thinking(budget, is_exact, variables, (*reasoning.left, *switch.left))
+    ignored = (*reasoning.left, *switch.left)
+    return Thinking(budget if exact is None else exact, exact is not None, name, variables, ignored)
+
+
+def _read_number(fields: Fields, reasoning: Fields, switch: Fields) -> tuple[int | None, str]:
+    """Take the exact budget, and the name of the field it stands in; the last of several counts."""
+    found: tuple[int | None, str] = (None, "thinking_budget")
+    for holder, key, name in (
+        (reasoning, "max_tokens", "reasoning.max_tokens"),  # as OpenRouter's clients write it
+        (switch, "budget_tokens", "thinking.budget_tokens"),
+        *((fields, one, one) for one in ("thinking_budget", "thinking_budget_tokens", "reasoning_budget")),
+    ):
+        given = holder.whole(key)
+        if given is not None and (given >= 0 or holder is not fields):  # there, below zero sets no limit
+            found = given, name
+    return found

@@ -66,14 +66,26 @@ def _read_choice(fields: Fields, names: list[str]) -> tuple[str, list[str] | Non
         return given if names else "auto" if given != "required" else given, None
     if isinstance(given, dict):
         if given.get("type") == "allowed_tools":
-            inner = given.get("allowed_tools", given)
-            tools = inner.get("tools") if isinstance(inner, dict) else None
-            if isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools):
-                allowed = [str((tool.get("function") or tool).get("name")) for tool in tools]
-                return str(inner.get("mode", "auto")), allowed
+            return _read_allowed(fields, given, names)
         function = given.get("function") or given
         name = function.get("name") if isinstance(function, dict) else None
         if isinstance(name, str) and name in names:
             return name, None
     expected = "auto, none, required, or a declared function" + (f" ({', '.join(names)[:200]})" if names else "")
     raise fields.wrong("tool_choice", expected, given)
+
+
+def _read_allowed(fields: Fields, given: Mapping[str, Json], names: list[str]) -> tuple[str, list[str]]:
+    """Return the mode and the names of a choice that narrows the tools, in its shape of chat completions or flat."""
+    inner = given.get("allowed_tools", given)
+    tools = inner.get("tools") if isinstance(inner, dict) else None
+    if not isinstance(tools, list) or not tools or not all(isinstance(tool, dict) for tool in tools):
+        raise fields.wrong("tool_choice.tools", "a list of functions", tools)
+    mode = inner.get("mode", "auto")
+    if mode not in ("auto", "required"):
+        raise fields.wrong("tool_choice.mode", "auto or required", mode)
+    allowed = [(tool.get("function") or tool).get("name") for tool in tools]
+    for name in allowed:
+        if name not in names:
+            raise fields.wrong("tool_choice.tools", f"declared functions ({', '.join(names)[:200]})", name)
+    return mode, allowed

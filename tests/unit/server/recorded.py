@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from edge.events import (
+    CutCallEvent,
     Event,
     FinishEvent,
     FinishReason,
+    NoteEvent,
     PromptEvent,
     ReasoningEvent,
     TextEvent,
@@ -56,6 +58,17 @@ EVENTS: list[Event] = [
     ToolCallEvent(CALL),
     finish(),
 ]
+CUT_CALL = ToolCall(0, "call_1", "get_weather", '{"days": 3, "city": "Pa')
+CUT_EVENTS: list[Event] = [
+    PROMPT,
+    ToolCallDeltaEvent(0, "call_1", "get_weather", ""),
+    ToolCallDeltaEvent(0, "", "", '{"days": 3, '),
+    ToolCallDeltaEvent(0, "", "", '"city": "Pa'),
+    CutCallEvent(CUT_CALL),
+    NoteEvent("Tool call 0 is void."),
+    finish("length"),
+]
+"""A call that ran into the limit."""
 
 
 class RecordedAsking:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from edge.events import NoteEvent, ReasoningEvent, TextEvent, ToolCallDeltaEvent, ToolCallEvent
+from edge.events import CutCallEvent, NoteEvent, ReasoningEvent, TextEvent, ToolCallDeltaEvent, ToolCallEvent
 from edge.text.pieces import PieceEvent, PieceReader
 
 
@@ -27,6 +28,7 @@ class Joined:
     text: str = ""
     calls: list[tuple[int, str, str]] = field(default_factory=list)
     deltas: dict[int, tuple[str, str]] = field(default_factory=dict)
+    cut: tuple[int, str, str] | None = None
     notes: list[str] = field(default_factory=list)
     order: str = ""  # kinds in order of appearance, equal neighbours once
 
@@ -48,21 +50,30 @@ def join(events: Iterable[PieceEvent]) -> Joined:
         elif isinstance(event, ToolCallEvent):
             assert ids[event.call.index] == event.call.id
             joined.calls.append((event.call.index, event.call.name, event.call.arguments))
+        elif isinstance(event, CutCallEvent):
+            assert (joined.cut, ids[event.call.index]) == (None, event.call.id)
+            joined.cut = (event.call.index, event.call.name, event.call.arguments)
         kind = {ReasoningEvent: "r", TextEvent: "t", NoteEvent: "n", ToolCallDeltaEvent: "d", ToolCallEvent: "c"}
+        kind[CutCallEvent] = "x"
         if not joined.order.endswith(kind[type(event)]):
             joined.order += kind[type(event)]
         assert not isinstance(event, ReasoningEvent | TextEvent) or event.text
-    for index, name, arguments in joined.calls:
+    for index, name, arguments in [*joined.calls, *([joined.cut] if joined.cut else [])]:
         assert joined.deltas[index] == (name, arguments)
     return joined
 
 
 def read(
-    pieces: Sequence[str], *, thinking: bool = False, stops: Sequence[str] = (), tools: bool = True
+    pieces: Sequence[str],
+    *,
+    thinking: bool = False,
+    stops: Sequence[str] = (),
+    tools: bool = True,
+    is_cut: bool = False,
 ) -> tuple[Joined, str | None]:
     """Read a text that comes in these pieces; return what came out and the stop string."""
     reader = PieceReader(starts_in_reasoning=thinking, stops=stops, has_tools=tools)
-    events = [event for piece in pieces for event in reader.feed(piece)] + reader.finish()
+    events = [event for piece in pieces for event in reader.feed(piece)] + reader.finish(is_cut=is_cut)
     joined = join(events)
     assert [call.index for call in reader.tool_calls] == [index for index, _, _ in joined.calls]
     assert reader.void_indices == sorted(set(joined.deltas) - {index for index, _, _ in joined.calls})
@@ -70,11 +81,12 @@ def read(
 
 
 def read_in_every_split(
-    text: str, *, thinking: bool = False, stops: Sequence[str] = (), tools: bool = True
+    text: str, *, thinking: bool = False, stops: Sequence[str] = (), tools: bool = True, is_cut: bool = False
 ) -> tuple[Joined, str | None]:
     """Read a text whole, in every two pieces, and by character; all must give the same."""
-    whole = read([text], thinking=thinking, stops=stops, tools=tools)
+    read_so = partial(read, thinking=thinking, stops=stops, tools=tools, is_cut=is_cut)
+    whole = read_so([text])
     for cut in range(1, len(text)):
-        assert read([text[:cut], text[cut:]], thinking=thinking, stops=stops, tools=tools) == whole, cut
-    assert read(list(text), thinking=thinking, stops=stops, tools=tools) == whole
+        assert read_so([text[:cut], text[cut:]]) == whole, cut
+    assert read_so(list(text)) == whole
     return whole

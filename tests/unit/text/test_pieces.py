@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -88,6 +89,38 @@ def test_a_void_call_is_named_before_its_text_and_its_index_is_not_given_again()
     assert sorted(joined.deltas) == [0, 1]
 
 
+VOID = "Tool call {} is void: the answer was cut off inside it."
+NO_NAME = "The answer was cut off inside a tool call whose name was not written yet."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_text", "num_calls", "cut", "notes"),
+    [
+        ("Let me look.\n" + CUT, "Let me look.", 0, (0, "weather", '{"city": "Pa'), [VOID.format(0)]),
+        (f"{PARIS}\n{CUT}", "", 1, (1, "weather", '{"city": "Pa'), [VOID.format(1)]),
+        (PARIS[:-14], "", 0, (0, "weather", CITY[0]), [VOID.format(0)]),
+        (PARIS[:-13], "", 1, None, []),
+        (PARIS[:-5], "", 1, None, []),
+        (PARIS.replace('{"city": "Paris"}', '"{\\"city')[:40], "", 0, (0, "weather", ""), [VOID.format(0)]),
+        ('a\n<tool_call>\n{"na', "a", 0, None, [NO_NAME]),
+        ("a\n<tool_call>", "a", 0, None, [NO_NAME]),
+        ("a\n<tool_cal", "a\n<tool_cal", 0, None, []),
+        (PARIS, "", 1, None, []),
+        ("a \n", "a \n", 0, None, []),
+    ],
+)
+def test_a_call_that_a_limit_cuts_off_leaves_no_markup_in_the_text(
+    text: str, expected_text: str, num_calls: int, cut: tuple[int, str, str] | None, notes: list[str]
+) -> None:
+    joined, _ = read_in_every_split(text, stops=("Pa",), is_cut=True)
+    assert (joined.text, len(joined.calls), joined.cut, joined.notes) == (expected_text, num_calls, cut, notes)
+
+
+def test_a_call_that_broke_before_the_cut_is_text() -> None:
+    joined, _ = read_in_every_split(f"{CUT}\n x", is_cut=True)
+    assert (joined.text, joined.cut, len(joined.notes)) == (f"{CUT}\n x", None, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "stops", "expected_text", "num_calls", "stop"),
     [
@@ -125,18 +158,20 @@ PARTS = [
     st.booleans(),
     st.lists(st.sampled_from(["END", "<", "\n\n", "}", "<tool_call>", "</tool_call>", "l>\n{"]), max_size=2),
     st.booleans(),
+    st.booleans(),
     st.randoms(use_true_random=False),
 )
 def test_every_split_of_any_text_gives_the_same_events(
-    parts: list[str], thinking: bool, stops: list[str], tools: bool, chance: random.Random
+    parts: list[str], thinking: bool, stops: list[str], tools: bool, is_cut: bool, chance: random.Random
 ) -> None:
     text = "".join(parts)
-    whole = read([text], thinking=thinking, stops=stops, tools=tools)
-    assert read(list(text), thinking=thinking, stops=stops, tools=tools) == whole
+    read_so = partial(read, thinking=thinking, stops=stops, tools=tools, is_cut=is_cut)
+    whole = read_so([text])
+    assert read_so(list(text)) == whole
     for _ in range(4):
         cuts = sorted(chance.randint(0, len(text)) for _ in range(chance.randint(1, 5)))
         pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-        assert read(pieces, thinking=thinking, stops=stops, tools=tools) == whole
+        assert read_so(pieces) == whole
 
 
 @settings(max_examples=200, deadline=None)

@@ -51,7 +51,7 @@ def test_a_long_prompt_is_refused_before_the_template_runs(content: Any, monkeyp
     monkeypatch.setattr(type(built.template), "render", lambda *_args, **_rest: pytest.fail("rendered"))
     with pytest.raises(ContextLengthError, match="The prompt has over 250 tokens, the context holds 250") as caught:
         built.build([{"role": "user", "content": content}], options=PromptOptions(max_prompt_tokens=250))
-    assert caught.value.field == "max_tokens"
+    assert caught.value.field == "messages"
 
 
 def test_what_a_template_may_leave_out_does_not_count() -> None:

@@ -5,13 +5,18 @@ from typing import Any
 
 import pytest
 
+from edge.errors import PromptError
+from edge.prompt.text import results
 from edge.prompt.text.messages import normalise_messages
-from edge.prompt.text.results import order_results
 from edge.prompt.text.shield import Shield
 
 Json = Any
 USER = {"role": "user", "content": "Hi"}
 NAMES = {"a": "zoom", "b": "zoom", "c": "read"}
+
+
+def order_results(messages: list[Json]) -> list[Json]:
+    return [messages[place] for place in results.order_results(messages)]
 
 
 def calls(*ids: str) -> Json:
@@ -57,3 +62,18 @@ def test_pictures_go_with_their_results() -> None:
     messages = [USER, calls("a", "b"), *shown]
     normal = normalise_messages(messages, shield=Shield([], messages))
     assert [item.source for item in normal.media] == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize(("wrong", "place"), [(result("b", odd=1), 2), (result("a", content=3), 3)])
+def test_errors_name_the_place_where_a_result_was_given(wrong: Json, place: int) -> None:
+    given = [USER, calls("a", "b"), result("b"), result("a")]
+    given[place] = wrong
+    with pytest.raises(PromptError, match=rf"^messages\[{place}\]"):
+        normalise_messages(given, shield=Shield([], given))
+
+
+def test_media_know_the_message_they_were_given_in() -> None:
+    shown = [result(one, content=[{"type": "image", "image": f"{one}.png"}]) for one in ("b", "a")]
+    messages = [USER, calls("a", "b"), *shown]
+    normal = normalise_messages(messages, shield=Shield([], messages))
+    assert [(item.source, item.where) for item in normal.media] == [("a.png", "messages[3]"), ("b.png", "messages[2]")]

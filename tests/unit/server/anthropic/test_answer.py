@@ -8,7 +8,7 @@ from edge.events import FinishEvent
 from edge.server.anthropic.answer import EventWriter, message_body, stop_body
 from edge.server.anthropic.errors import error_body
 from edge.server.errors import ApiError
-from tests.unit.server.recorded import EVENTS, PROMPT, finish
+from tests.unit.server.recorded import CUT_CALL, CUT_EVENTS, EVENTS, PROMPT, finish
 
 START_USAGE = {
     "input_tokens": 7,
@@ -134,3 +134,19 @@ def test_half_an_answer_is_no_answer() -> None:
 def test_errors_have_anthropics_types(error: ApiError, kind: str) -> None:
     body = error_body(error)
     assert (body["type"], body["error"]) == ("error", {"type": kind, "message": "x"})
+
+
+def test_a_call_that_was_cut_off_has_what_came_whole_of_its_input() -> None:
+    body = message_body(CUT_EVENTS, model="demo", context_tokens=100, is_thought_shown=True)
+    assert body["content"] == [{"type": "tool_use", "id": "call_1", "name": "get_weather", "input": {"days": 3}}]
+    assert body["stop_reason"] == "max_tokens"
+
+
+def test_a_call_that_was_cut_off_streams_its_beginning() -> None:
+    writer = EventWriter(model="demo", context_tokens=100, is_thought_shown=True)
+    events = [body for event in CUT_EVENTS for _, body in writer.write(event)]
+    deltas = [body["delta"] for body in events if body["type"] == "content_block_delta"]
+    assert {delta["type"] for delta in deltas} == {"input_json_delta"}
+    assert "".join(delta["partial_json"] for delta in deltas) == CUT_CALL.arguments
+    assert [body["type"] for body in events[-3:]] == ["content_block_stop", "message_delta", "message_stop"]
+    assert events[-2]["delta"]["stop_reason"] == "max_tokens"

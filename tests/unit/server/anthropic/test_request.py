@@ -23,6 +23,14 @@ def test_every_option_arrives() -> None:
     assert (request.stop, request.is_stream, request.max_tokens) == (("a",), True, 100)
 
 
+def test_a_last_message_of_the_assistant_is_gone_on_with_without_a_thought() -> None:
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "{"}]
+    assert (read(messages=messages).continues_last, read().continues_last) == (True, False)
+    with pytest.raises(ApiError, match=r"^thinking.type: expected no thought") as caught:
+        read(messages=messages, thinking={"type": "enabled", "budget_tokens": 9})
+    assert caught.value.param == "thinking.type"
+
+
 def test_tools_of_other_servers_are_left_out_and_named() -> None:
     request = read(tools=[TOOL, {"type": "web_search_20250305", "name": "web_search"}])
     function = {"name": "f", "description": "d", "parameters": {"type": "object"}}

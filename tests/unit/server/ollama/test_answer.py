@@ -8,7 +8,7 @@ import pytest
 from edge.server.errors import ApiError
 from edge.server.ollama.answer import Heading, Kind, LineWriter
 from edge.server.ollama.models import tagged
-from tests.unit.server.recorded import EVENTS, finish
+from tests.unit.server.recorded import CUT_EVENTS, EVENTS, finish
 
 NOW = datetime(2026, 11, 26, 10, 0, 0, 5, UTC)
 HEAD = {"model": "demo", "created_at": "2026-11-26T10:00:00.000005Z"}
@@ -66,3 +66,10 @@ def test_half_an_answer_is_no_answer() -> None:
 
 def test_a_name_gets_a_tag_once() -> None:
     assert (tagged("demo"), tagged("qwen:8b")) == ("demo:latest", "qwen:8b")
+
+
+def test_a_call_that_was_cut_off_is_no_call() -> None:
+    writer = LineWriter(Heading("chat", "demo"))
+    (line,) = [line for line in map(writer.write, CUT_EVENTS) if line is not None]
+    assert line["message"] == {"role": "assistant", "content": ""}
+    assert (line["done"], line["done_reason"], line["warnings"]) == (True, "length", ["Tool call 0 is void."])

@@ -45,6 +45,13 @@ def test_a_raw_prompt_goes_around_the_template() -> None:
     assert (request.raw_prompt, request.messages) == ("x", [])
 
 
+def test_a_last_message_of_the_assistant_is_gone_on_with_without_a_thought() -> None:
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "It"}]
+    request = chat(messages=messages, think=True)
+    assert (request.continues_last, request.ignored) == (True, ("think",))
+    assert not chat(messages=messages[:1]).continues_last
+
+
 @pytest.mark.parametrize("form", ["json", {"type": "object"}])
 def test_a_format_is_json_or_a_schema(form: Any) -> None:
     assert chat(format=form).schema == form

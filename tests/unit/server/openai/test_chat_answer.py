@@ -6,7 +6,7 @@ import pytest
 
 from edge.events import Event, FinishEvent, NoteEvent, PromptEvent
 from edge.server.openai.chat_answer import stream_chat, whole_body
-from tests.unit.server.recorded import EVENTS, RecordedAsking, finish, sent
+from tests.unit.server.recorded import CUT_CALL, CUT_EVENTS, EVENTS, RecordedAsking, finish, sent
 
 Json = Any
 HEAD = {"id": "chatcmpl-0", "object": "chat.completion.chunk", "created": 0, "model": "demo"}
@@ -118,3 +118,15 @@ def test_a_stream_never_has_text_and_thought_in_one_chunk(cut: int) -> None:
     for one in stream(EVENTS[cut:]):
         deltas = [choice["delta"] for choice in one["choices"]] if isinstance(one, dict) else []
         assert all(len({"content", "reasoning_content", "tool_calls"} & set(delta)) <= 1 for delta in deltas)
+
+
+def test_a_call_that_was_cut_off_is_the_same_whole_and_streamed() -> None:
+    engine: Any = None
+    (choice,) = whole_body(engine, [CUT_EVENTS], model="demo", has_logprobs=False)["choices"]
+    function = {"name": CUT_CALL.name, "arguments": CUT_CALL.arguments}
+    assert choice["message"]["tool_calls"] == [{"id": "call_1", "type": "function", "function": function}]
+    assert (choice["message"]["content"], choice["finish_reason"]) == (None, "length")
+    found = [one["choices"][0] for one in stream(CUT_EVENTS)[:-2]]
+    pieces = [one["delta"]["tool_calls"][0]["function"]["arguments"] for one in found[1:-1]]
+    assert ("".join(pieces), found[-1]["finish_reason"]) == (CUT_CALL.arguments, "length")
+    assert [one["delta"].get("content") for one in found] == ["", None, None, None, None]

@@ -105,6 +105,10 @@ def test_what_is_not_understood_is_named_and_what_has_no_effect_is_not() -> None
         ({"chat_template_kwargs": {"enable_thinking": False}}, 0),
         ({"thinking_budget": 12, "enable_thinking": False}, 12),
         ({"reasoning": {"effort": "minimal"}}, 256),
+        ({"reasoning_effort": "none", "enable_thinking": True}, None),
+        ({"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": True}}, 1024),
+        ({"reasoning_effort": "none", "thinking": {"type": "enabled"}}, None),
+        ({"reasoning": {"max_tokens": 3}, "thinking_budget": -1}, 3),
     ],
 )
 def test_words_and_numbers_become_a_budget(body: dict[str, Any], budget: int | None) -> None:
@@ -145,8 +149,11 @@ def test_zero_keeps_the_likeliest_token_in_all_spellings() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"reasoning": {"max_tokens": 7}}, Thinking(7, True)),
-        ({"reasoning": {"max_tokens": 7}, "thinking": {"budget_tokens": 8}}, Thinking(8, True)),
+        ({"reasoning": {"max_tokens": 7}}, Thinking(7, True, "reasoning.max_tokens")),
+        (
+            {"reasoning": {"max_tokens": 7}, "thinking": {"budget_tokens": 8}},
+            Thinking(8, True, "thinking.budget_tokens"),
+        ),
         ({"reasoning": {"enabled": False}}, Thinking(0)),
         ({"reasoning": {"summary": "auto", "exclude": True}}, Thinking(ignored=("reasoning.exclude",))),
         ({"thinking": {"type": "enabled", "odd": 1}}, Thinking(ignored=("thinking.odd",))),
@@ -162,7 +169,7 @@ def test_a_switch_is_true_or_false() -> None:
 
 
 def test_what_a_request_says_in_vain_is_named() -> None:
-    messages = [{**MESSAGES[0], "name": "Ann"}, {"role": "tool", "name": "f", "content": "x"}, 3]
+    messages = [{**MESSAGES[0], "name": "Ann"}, {"role": "tool", "name": "f", "content": "x"}]
     body = {"messages": messages, "reasoning": {"exclude": True}}
     request = read_chat_request(body, limits=ServerLimits())
     assert request.ignored == ("reasoning.exclude", "messages[0].name")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from edge.events import FinishEvent, NoteEvent
+from edge.events import FinishEvent, NoteEvent, TextEvent, ToolCallDeltaEvent
 from edge.server.openai.responses_answer import Builder, stream_response
-from tests.unit.server.recorded import EVENTS, RecordedAsking, finish, sent
+from tests.unit.server.recorded import CUT_CALL, CUT_EVENTS, EVENTS, PROMPT, RecordedAsking, finish, sent
 
 Json = Any
 HEAD = {"id": "resp_0", "object": "response", "created_at": 0, "model": "demo"}
@@ -102,3 +102,19 @@ def test_a_cancelled_answer_fails_and_is_not_kept() -> None:
     assert [one["type"] for one in found[-2:]] == ["response.failed", "error"]
     assert found[-2]["response"]["error"]["code"] == "cancelled"
     assert kept == []
+
+
+def test_a_call_that_was_cut_off_is_an_incomplete_item() -> None:
+    lines, _ = stream(CUT_EVENTS)
+    (item,) = lines[-1]["response"]["output"]
+    assert (item["type"], item["status"], item["arguments"]) == ("function_call", "incomplete", CUT_CALL.arguments)
+    assert (lines[-1]["type"], lines[-1]["response"]["status"]) == ("response.incomplete", "incomplete")
+    assert lines[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert not [line for line in lines if line["type"].startswith("response.output_text")]
+
+
+def test_a_call_that_broke_is_not_told_as_completed() -> None:
+    broken = [PROMPT, ToolCallDeltaEvent(0, "call_1", "f", "{"), NoteEvent("It is void."), TextEvent("<tool_call>")]
+    lines, _ = stream([*broken, finish("stop")])
+    statuses = [(item["type"], item["status"]) for item in lines[-1]["response"]["output"]]
+    assert statuses == [("function_call", "incomplete"), ("message", "completed")]
