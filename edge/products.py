@@ -31,6 +31,8 @@ MOST_BLOCKED_ROWS = 64
 LEAST_QUERIES = 16
 """Attention from fewer stays with MLX: decode steps and their guesses."""
 LEAST_SCORES = 1 << 16
+CUT_BYTES = 1 << 22
+"""Scores that are held at a time; they are numpy's, which MLX does not count."""
 _by_mlx = 0
 
 
@@ -107,21 +109,40 @@ def attend(
     is_worth_it = num_queries >= LEAST_QUERIES and num_heads * num_queries * num_keys >= LEAST_SCORES
     if not (is_worth_it and _is_numpy_quicker() and queries.dtype == keys.dtype == mx.float32):
         return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
-    grouped = (batch, num_kv_heads, num_heads // num_kv_heads * num_queries)
-    scores = _multiply_heads((queries * scale).reshape(*grouped, head_dim), keys.swapaxes(-1, -2))
-    if mask == "causal":
-        rows = scores.reshape(*grouped[:2], -1, num_queries, num_keys)
-        scores = mx.where(_visible(num_queries, num_keys), rows, -mx.inf).reshape(scores.shape)
-    return _multiply_heads(mx.softmax(scores, axis=-1), values).reshape(queries.shape)
-
-
-def _multiply_heads(left: mx.array, right: mx.array) -> mx.array:
-    """Multiply (B, K, R, X) by (B, K, X, Y)."""
-    result = mx.zeros((*left.shape[:-1], right.shape[-1]))
-    mx.eval(left, right, result)
+    result = mx.zeros(queries.shape)
+    mx.eval(queries, keys, values, result)
+    per_head = num_heads // num_kv_heads
+    split = (batch, num_kv_heads, per_head, num_queries, head_dim)
+    given, out = (np.asarray(array).reshape(split) for array in (queries, result))
+    rows_per_cut = max(1, CUT_BYTES // (4 * batch * num_heads * num_keys))
     with _one_thread():
-        np.matmul(np.asarray(left), np.asarray(right), out=np.asarray(result))
+        for start in range(0, num_queries, rows_per_cut):
+            stop = min(start + rows_per_cut, num_queries)
+            cut = (given[:, :, :, start:stop] * np.float32(scale)).reshape(batch, num_kv_heads, -1, head_dim)
+            seen = num_keys if mask is None else num_keys - num_queries + stop
+            mixed = _attend_rows(
+                cut,
+                np.asarray(keys)[:, :, :seen],
+                np.asarray(values)[:, :, :seen],
+                num_hiding=0 if mask is None else stop - start,
+            )
+            out[:, :, :, start:stop] = mixed.reshape(batch, num_kv_heads, per_head, stop - start, head_dim)
     return result
+
+
+def _attend_rows(
+    rows: NDArray[np.float32], keys: NDArray[np.float32], values: NDArray[np.float32], *, num_hiding: int
+) -> NDArray[np.float32]:
+    """Attend from scaled rows (B, K, X, Dh) to keys and values (B, K, S, Dh); the last few tokens hide what follows."""
+    scores: NDArray[np.float32] = rows @ keys.swapaxes(-1, -2)  # (B, K, X, S), changed in place from here on
+    if num_hiding > 1:
+        square = scores.reshape(*rows.shape[:2], -1, num_hiding, scores.shape[-1])[..., -num_hiding:]
+        square[..., np.triu(np.ones((num_hiding, num_hiding), dtype=np.bool_), 1)] = -np.inf
+    np.subtract(scores, scores.max(axis=-1, keepdims=True), out=scores)
+    np.exp(scores, out=scores)
+    np.divide(scores, scores.sum(axis=-1, keepdims=True), out=scores)
+    mixed: NDArray[np.float32] = scores @ values
+    return mixed
 
 
 def _multiply(rows: NDArray[np.float32], matrix: NDArray[np.float32], *, out: NDArray[np.float32]) -> None:
@@ -136,12 +157,6 @@ def _multiply(rows: NDArray[np.float32], matrix: NDArray[np.float32], *, out: ND
     for index, block in enumerate(filled):
         start = index * BLOCK_ROWS
         out[start : start + BLOCK_ROWS] = (block @ matrix)[: num_rows - start]
-
-
-def _visible(num_queries: int, num_keys: int) -> mx.array:
-    """Return (L, S) booleans: the last query sees all keys, each one before it one key less."""
-    last_seen = mx.arange(num_keys - num_queries, num_keys)[:, None]
-    return mx.arange(num_keys)[None] <= last_seen
 
 
 def turned(weight: mx.array) -> mx.array:
