@@ -109,20 +109,8 @@ class Request:
         _check_whole("answer_tokens", self.answer_tokens, least=0)
         _check_whole("top_logprobs", self.top_logprobs, least=0, most=MAX_TOP_LOGPROBS)
         _check_whole("max_visual_tokens", self.max_visual_tokens, least=0)
-        stop: Any = (self.stop,) if isinstance(self.stop, str) else self.stop  # Any: it is checked here
-        if not isinstance(stop, Sequence) or not all(isinstance(one, str) and one for one in stop):
-            raise RequestError(
-                f"stop: expected text or a list of texts, none of them empty, found {self.stop!r}.", field="stop"
-            )
-        for name in ("thinking_budget", "answer_tokens"):
-            value = getattr(self, name)
-            if self.max_tokens is not None and value is not None and value >= self.max_tokens:
-                left = "answer" if name == "thinking_budget" else "thought"
-                raise RequestError(
-                    f"{name}: expected less than max_tokens {self.max_tokens}, found {value}; "
-                    f"no {left} would come. Lower it.",
-                    field=name,
-                )
+        stop = _stops(self.stop)
+        self._check_shares()
         if not isinstance(self.tool_choice, str) or not self.tool_choice:
             raise RequestError(
                 f'tool_choice: expected "auto", "none", "required" or a tool\'s name as text, '
@@ -143,10 +131,22 @@ class Request:
             _check_kind("speculate", self.speculate, bool, "True or False")
         _check_kind("cancel", self.cancel, threading.Event, "a threading.Event")
         set_field = object.__setattr__  # frozen: mappings become classes once, here
-        set_field(self, "stop", tuple(stop))
+        set_field(self, "stop", stop)
         set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))
         set_field(self, "image", options_of(ImageOptions, self.image, field="image"))
         set_field(self, "video", options_of(VideoOptions, self.video, field="video"))
+
+    def _check_shares(self) -> None:
+        """Refuse a share of the tokens, for the thought or the answer, that leaves the other none."""
+        for name in ("thinking_budget", "answer_tokens"):
+            value = getattr(self, name)
+            if self.max_tokens is not None and value is not None and value >= self.max_tokens:
+                left = "answer" if name == "thinking_budget" else "thought"
+                raise RequestError(
+                    f"{name}: expected less than max_tokens {self.max_tokens}, found {value}; "
+                    f"no {left} would come. Lower it.",
+                    field=name,
+                )
 
     @property
     def wants_tokens(self) -> bool:
@@ -235,6 +235,13 @@ def check_objects(name: str, value: object, advice: str) -> None:
     for i, one in enumerate(value):
         if not isinstance(one, Mapping):
             raise RequestError(f"{name}[{i}]: expected an object, found {type(one).__name__}. {advice}", field=name)
+
+
+def _stops(stop: object) -> tuple[str, ...]:
+    stops = (stop,) if isinstance(stop, str) else stop
+    if not isinstance(stops, Sequence) or not all(isinstance(one, str) and one for one in stops):
+        raise RequestError(f"stop: expected text or a list of texts, none of them empty, found {stop!r}.", field="stop")
+    return tuple(stops)
 
 
 def _check_kind(name: str, value: object, kind: type, expected: str) -> None:

@@ -63,6 +63,8 @@ class EventStream(Iterator[Event]):
         self._turn = Lock()  # one taker at a time, or two would wait for the one last event
         self._last: Event | BaseException | None = None  # came, and was not given yet
         self._has_ended = False
+        self._parts = AnswerParts()
+        self._error: BaseException | None = None
 
     def __iter__(self) -> Self:
         return self
@@ -82,21 +84,26 @@ class EventStream(Iterator[Event]):
             else:
                 item = self._take()
         if isinstance(item, BaseException):
+            self._error = item
             raise item
+        self._parts.add(item)
         if (taken := self._taken) is not None:
             taken(item)
         return item
 
     def answer(self) -> Answer:
-        """Wait for the end and join the events that were not taken yet.
+        """Wait for the end and return the whole answer, whether or not its events were taken before.
+
+        After `close` it is what had been taken, ended as cancelled.
 
         Raises:
             EdgeError: What ended the request, if that was an error.
         """
-        parts = AnswerParts()
-        for event in self:
-            parts.add(event)
-        return parts.answer()
+        for _ in self:
+            pass
+        if self._error is not None:
+            raise self._error
+        return self._parts.answer()
 
     def cancel(self) -> None:
         """Cancel the request and return at once; who takes the events gets the finish event soon."""

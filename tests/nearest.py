@@ -34,8 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not path.is_file():
             print(f"tests.nearest: {name}: no such file. Name it from the repository's root.", file=sys.stderr)
             return 2
-        for steps, found in nearest(path)[:SHOWN]:
-            print(f"{steps}  {found.relative_to(ROOT)}")
+        found = nearest(path)
+        for steps, test in found[:SHOWN]:
+            print(f"{steps}  {test.relative_to(ROOT)}")
+        if left := [test for steps, test in found[SHOWN:] if steps == 1]:
+            print(f"and {len(left)} more that use it: {' '.join(str(test.relative_to(ROOT)) for test in left)}")
     return 0
 
 

@@ -6,7 +6,7 @@ In: a job, the rows that run, what is kept. Out: a `Plan`; None when it fits onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import mlx.core as mx
@@ -33,6 +33,8 @@ from edge.run.memory_use import MemoryUse
 
 if TYPE_CHECKING:
     from edge.kv.disk import PrefixStore
+
+Need = Callable[[int, int], MemoryPlan]  # of new tokens, with so many bytes free
 
 GROWTH_TOKENS = 256
 """An answer of unknown length is reserved in steps of this many tokens."""
@@ -157,18 +159,9 @@ class Planner:
                 chunk_tokens=chunk_tokens,
             )
 
-        # A fork copies what it shares with its first write, so shared tokens count too.
-        plan = need(context, self._free(rows))
-        if not plan.fits:
-            self._kept.drop_all()
-            mx.clear_cache()
-            # Nobody else holds the prefix now, except rows that run.
-            tokens = context if rows else context - cached
-            plan = need(tokens, self._free(rows))
-            if not plan.fits:
-                if rows and need(tokens, self._free(rows) + self._held(rows)).fits:
-                    return None
-                plan.refuse()
+        plan = self._fit(need, rows=rows, context_tokens=context, cached_tokens=cached)
+        if plan is None:
+            return None
         self.last = plan
         self._bound_spare(plan.available_bytes - plan.needed_bytes)
         return Plan(
@@ -230,6 +223,23 @@ class Planner:
         if self._store is not None:
             found = self._store.find(key, longer_than=found[1] if found else 0) or found
         return found or (make_memory(self._config.text, kv_bits=self._kv_bits), 0)
+
+    def _fit(self, need: Need, *, rows: Sequence[Holder], context_tokens: int, cached_tokens: int) -> MemoryPlan | None:
+        """Plan with what is free, else without what is kept; None when rows have to end first."""
+        # A fork copies what it shares with its first write, so shared tokens count too.
+        plan = need(context_tokens, self._free(rows))
+        if plan.fits:
+            return plan
+        self._kept.drop_all()
+        mx.clear_cache()
+        # Nobody else holds the prefix now, except rows that run.
+        tokens = context_tokens if rows else context_tokens - cached_tokens
+        plan = need(tokens, self._free(rows))
+        if not plan.fits:
+            if rows and need(tokens, self._free(rows) + self._held(rows)).fits:
+                return None
+            plan.refuse()
+        return plan
 
     def _not_seen(self, prompt: Prompt, start: int) -> list[int]:
         return [i for i in needed_media(prompt, start=start) if self._seen.find(prompt.media[i].vision_digest) is None]

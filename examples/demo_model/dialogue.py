@@ -71,6 +71,7 @@ TALK = {
         "What is in this picture?", "Describe the picture.", "How many circles are there?", "What does the sign say?",
         "Where is the red circle?", "What do you see?", "Read the text."),
 }  # fmt: skip
+NO_CALL = "No call."
 ONE_CALL, TWO_CALLS = "One call.", "Two calls."
 NO_PICTURE = "I see no picture. Please show me one."
 
@@ -137,10 +138,10 @@ def picture_call(rng: random.Random, scene: Scene) -> Question:
     )
 
 
-def missing_tool(rng: random.Random, name: str) -> Question:
-    """Ask for a tool that is not offered."""
-    question, _ = text_call(rng, name, [])
-    return Question("talk", question.text, "I have no tool for that.", "I have no tool for that.")
+def missing_tool(rng: random.Random, name: str, names: list[str]) -> Question:
+    """Ask for a tool that is not among those on offer, `names`."""
+    question, _ = text_call(rng, name, names)
+    return Question("no_tool", question.text, f"Tools: {', '.join(names)}. {NO_CALL}", "I have no tool for that.")
 
 
 def tool_result(rng: random.Random, name: str, arguments: dict[str, str | int]) -> tuple[str, Question]:

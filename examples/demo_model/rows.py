@@ -21,6 +21,7 @@ from .prompt_text import ASSISTANT, IMAGE, USER, image_text, offer_text, tools_t
 from .row import Mix, Row, clip_prefix
 from .scenes import Scene, letter_scene, random_scene, sign_scene
 from .talk_rows import animation_row, copying_row, free_tools_row, refusal_row, talk_row
+from .talks.declarations import adorned
 from .talks.free_tools import FAMILIES, again, random_use
 from .talks.in_a_row import offer, one_call
 from .tasks import Question
@@ -170,7 +171,7 @@ def _tool_questions(rng: random.Random, names: list[str], scene: Scene | None) -
         elif scene is not None and way < 0.6:
             yield turn(rng, dialogue.picture_call(rng, scene))
         elif missing and way < 0.9:
-            yield turn(rng, dialogue.missing_tool(rng, rng.choice(missing)))
+            yield turn(rng, dialogue.missing_tool(rng, rng.choice(missing), names))
         else:
             yield turn(rng, dialogue.small_talk(rng, has_picture=scene is not None))
 
@@ -190,7 +191,7 @@ def _offered_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:
             else:
                 yield next(row.questions)
 
-    return Row(offer_text(tools) + row.prefix, row.seen, questions())
+    return Row(offer_text(adorned(rng, tools)) + row.prefix, row.seen, questions())
 
 
 ROWS = {

@@ -16,6 +16,7 @@ from .prompt_text import IMAGE, USER, offer_text, part_text, said, turn, turns
 from .row import Mix, Row, clip_prefix
 from .talks import turns as talks
 from .talks.copying import look_up, repeat, sort_out
+from .talks.declarations import adorned
 from .talks.free_tools import FAMILIES, again, random_use
 from .talks.in_a_row import offer, one_call, two_calls, two_uses
 from .talks.refusals import refusal
@@ -47,7 +48,7 @@ def free_tools_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Ro
             for step in loop:
                 yield step.context(), step.answer
 
-    return Row(offer_text(tools) + USER, [], questions())
+    return Row(offer_text(adorned(rng, tools)) + USER, [], questions())
 
 
 def talk_row(rng: random.Random, noise: float, mix: Mix, grid: Grid) -> Row:

@@ -15,7 +15,7 @@ from examples.demo_model.asked.wordings import Practice
 from examples.demo_model.checks import Case
 from examples.demo_model.clips import Clip
 from examples.demo_model.looks.canvas import SQUARE
-from examples.demo_model.talks import copying, free_tools, in_a_row, refusals, results
+from examples.demo_model.talks import copying, declarations, free_tools, in_a_row, refusals, results
 from examples.demo_model.talks import turns as talks
 
 TEMPLATE = Path(rows.__file__).parent / "chat_template.jinja"
@@ -116,6 +116,23 @@ def test_sorting_names_tells_each_colour_or_shape_that_is_named_once() -> None:
         told = re.findall(r"\w+", re.sub(r"\b(I see|an?|and)\b", "", question.answer))
         assert told == [word for word, there in (step.split() for step in steps.split(", ")) if there == "yes"]
         assert set(told) == {word for word in named.replace(",", "").split() if word in steps}
+
+
+def test_an_adorned_declaration_means_the_same() -> None:
+    tool = dialogue.declare("send", "Send a message", to="string", minutes="integer")
+    seen = set()
+    for seed in range(200):
+        (other,) = declarations.adorned(random.Random(seed), [tool])
+        function, given = other["function"], other["function"]["parameters"]
+        assert (function["name"], function["description"]) == ("send", "Send a message")
+        assert {key: field["type"] for key, field in given["properties"].items()} == {
+            "to": "string",
+            "minutes": "integer",
+        }
+        assert given.get("required", ["to", "minutes"]) == ["to", "minutes"]
+        seen.add(json.dumps(other))
+    assert len(seen) > 40
+    assert json.dumps(tool) in seen
 
 
 def test_refusals_for_testing_have_other_wordings_and_topics() -> None:

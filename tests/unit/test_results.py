@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from queue import SimpleQueue
 
 import pytest
@@ -31,10 +32,22 @@ def within_a_minute(work: Callable[[], object]) -> None:
     assert not thread.is_alive(), "it still waits"
 
 
-def test_answer_joins_what_was_not_taken_yet() -> None:
+@pytest.mark.parametrize("num_taken", [0, 2, 1000])
+def test_the_answer_is_whole_however_many_events_were_taken(num_taken: int) -> None:
     given = engine()
     whole = ask(given, picture_prompt()).text
-    assert given.stream(request(picture_prompt())).answer().text == whole
+    stream = given.stream(request(picture_prompt()))
+    taken = list(islice(stream, num_taken))
+    assert bool(taken) is bool(num_taken)
+    assert stream.answer().text == whole
+    assert stream.answer().finish_reason == "length"
+
+
+def test_the_answer_of_a_closed_stream_is_what_was_taken() -> None:
+    stream = long_stream()
+    taken = "".join(event.text for event in islice(stream, 10) if isinstance(event, TextEvent))
+    stream.close()
+    assert (stream.answer().text, stream.answer().finish_reason) == (taken, "cancelled")
 
 
 def test_a_stream_that_ended_gives_nothing_more() -> None:
@@ -89,3 +102,5 @@ def test_what_ended_a_request_is_raised_once_even_after_close() -> None:
     with pytest.raises(MediaError, match="went away"):
         next(stream)
     assert list(stream) == []
+    with pytest.raises(MediaError, match="went away"):
+        stream.answer()

@@ -122,11 +122,7 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     messages = fields.any("messages")
     if not isinstance(messages, list) or not messages:
         raise fields.wrong("messages", "a list with at least one message", messages)
-    max_tokens = fields.whole("max_completion_tokens")
-    older = fields.whole("max_tokens")
-    max_tokens = older if max_tokens is None else max_tokens
-    if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
-        raise fields.wrong("max_completion_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
+    max_tokens = read_max_tokens(fields, "max_completion_tokens", older="max_tokens", limits=limits)
     choices = fields.between("n", 1, limits.choices)
     options = fields.inner("stream_options")
     has_usage = options.flag("include_usage")
@@ -162,6 +158,15 @@ def _names_of(messages: Sequence[Json]) -> list[str]:
     """Say where somebody who speaks has a name: templates leave it out."""
     named = [isinstance(one, Mapping) and one.get("role") != "tool" and bool(one.get("name")) for one in messages]
     return [f"messages[{place}].name" for place, has_name in enumerate(named) if has_name]
+
+
+def read_max_tokens(fields: Fields, name: str, *, limits: ServerLimits, older: str | None = None) -> int | None:
+    """Take the most tokens of an answer, also under an older name."""
+    newest, oldest = fields.whole(name), fields.whole(older) if older else None
+    found = oldest if newest is None else newest
+    if found is not None and (found < 1 or found > (limits.answer_tokens or found)):
+        raise fields.wrong(name, f"1 to {limits.answer_tokens or 'the context'}", found)
+    return found
 
 
 def read_stop(fields: Fields) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ that nothing here makes, such as web searches, are left out, and the answer's he
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from edge.records import dataclass
 from edge.request import MAX_TOP_LOGPROBS
 from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields
-from edge.server.openai.chat_request import ChatRequest, read_media_limits
+from edge.server.openai.chat_request import ChatRequest, read_max_tokens, read_media_limits
 from edge.server.openai.elsewhere import RESPONSES, refuse_elsewhere
 from edge.server.openai.sampling import read_sampling
 from edge.server.openai.thinking import read_thinking
@@ -59,31 +60,36 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
             raise fields.wrong(name, "nothing: this is not kept here", value)
     instructions = fields.text("instructions")
     previous_id = fields.text("previous_response_id")
+    is_stored = fields.flag("store", default=True)
+    metadata = fields.object("metadata") or {}
     places: list[str] = []
     messages, skipped = read_items(fields, may_lack=previous_id is not None, places=places)
-    max_tokens = fields.whole("max_output_tokens")
-    if max_tokens is not None and (max_tokens < 1 or max_tokens > (limits.answer_tokens or max_tokens)):
-        raise fields.wrong("max_output_tokens", f"1 to {limits.answer_tokens or 'the context'}", max_tokens)
+    chat = _read_chat(fields, messages, skipped=skipped, limits=limits)
+    echo = _echo(body) | {
+        "instructions": instructions,
+        "max_output_tokens": chat.max_tokens,
+        "metadata": metadata,
+        "parallel_tool_calls": chat.tools.is_parallel,
+        "previous_response_id": previous_id,
+        "store": is_stored,
+    }
+    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo, tuple(places))
+
+
+def _read_chat(
+    fields: Fields, messages: Sequence[Json], *, skipped: Sequence[str], limits: ServerLimits
+) -> ChatRequest:
+    """Take what a chat completion has too; the last to read, because what is left then was ignored."""
+    max_tokens = read_max_tokens(fields, "max_output_tokens", limits=limits)
     tools = read_tools(fields)
     schema, text_left = _read_text_format(fields)
     includes = [str(one) for one in fields.items("include")]
     top_logprobs = fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
-    model, is_stream = fields.text("model"), fields.flag("stream")
-    sampling, media = read_sampling(fields), read_media_limits(fields)
-    is_stored = fields.flag("store", default=True)
-    thinking = read_thinking(fields)
-    speculate = fields.wish("speculate")
-    metadata = fields.object("metadata") or {}
-    truncation = fields.choice("truncation", ("auto", "disabled"))
-    fields.ignore(*NO_EFFECT)
-    ignored = (*fields.left, *text_left, *thinking.ignored, *tools.ignored, *skipped)
-    if truncation == "auto":
-        ignored = (*ignored, "truncation=auto")
-    chat = ChatRequest(
-        model=model,
+    request = ChatRequest(
+        model=fields.text("model"),
         messages=messages,
         choices=1,
-        is_stream=is_stream,
+        is_stream=fields.flag("stream"),
         has_usage=True,
         has_logprobs="message.output_text.logprobs" in includes or bool(top_logprobs),
         top_logprobs=top_logprobs or 0,
@@ -91,22 +97,17 @@ def read_responses_request(body: Mapping[str, Json], *, limits: ServerLimits) ->
         stop=(),
         schema=schema,
         grammar=None,
-        sampling=sampling,
-        thinking=thinking,
-        speculate=speculate,
+        sampling=read_sampling(fields),
+        thinking=read_thinking(fields),
+        speculate=fields.wish("speculate"),
         tools=tools,
-        media=media,
-        ignored=ignored,
+        media=read_media_limits(fields),
+        ignored=(),
     )
-    echo = _echo(body) | {
-        "instructions": instructions,
-        "max_output_tokens": max_tokens,
-        "metadata": metadata,
-        "parallel_tool_calls": tools.is_parallel,
-        "previous_response_id": previous_id,
-        "store": is_stored,
-    }
-    return ResponsesRequest(chat, previous_id, is_stored, instructions, echo, tuple(places))
+    is_cut = fields.choice("truncation", ("auto", "disabled")) == "auto"
+    fields.ignore(*NO_EFFECT)
+    ignored = (*fields.left, *text_left, *request.thinking.ignored, *tools.ignored, *skipped)
+    return replace(request, ignored=(*ignored, "truncation=auto") if is_cut else ignored)
 
 
 def _echo(body: Mapping[str, Json]) -> dict[str, Json]:
