@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import mlx.core as mx
 import numpy as np
 import pytest
 
+import edge
 from edge import products
+from edge.checkpoint.folder import load_folder
 from edge.products import attend, by_mlx, multiply, multiply_chosen, turned
 
 WIDTH, OUTPUTS, EXPERTS = 512, 384, 5
@@ -106,6 +111,25 @@ def test_attention_is_mlx_s(num_queries: int, num_keys: int, mask: str | None) -
     plain = mx.fast.scaled_dot_product_attention(queries, keys, held, scale=0.125, mask=mask)
     assert relative_error(ours, plain) < 1e-6
     assert not np.array_equal(np.array(ours), np.array(plain)), "MLX made both"
+
+
+@pytest.fixture(scope="module")
+def demo_logits() -> Callable[[], mx.array]:
+    """Compute the demo checkpoint's logits of 120 tokens."""
+    model = load_folder(Path(edge.__file__).parent / "demo").model
+    token_ids = mx.array(np.random.default_rng(1).integers(0, 990, (1, 120)))
+    positions = np.broadcast_to(np.arange(120), (3, 1, 120))
+    return lambda: model(token_ids, positions=positions)
+
+
+def test_the_demo_s_logits_are_mlx_s(demo_logits: Callable[[], mx.array], monkeypatch: pytest.MonkeyPatch) -> None:
+    with by_mlx():
+        plain = demo_logits()
+        mx.eval(plain)
+    assert relative_error(demo_logits(), plain) < 1e-5
+    attend_rows = products._attend_rows
+    monkeypatch.setattr(products, "_attend_rows", lambda *arrays, num_hiding: attend_rows(*arrays, num_hiding=0))
+    assert relative_error(demo_logits(), plain) > 1e-3, "a mutant that sees what follows was not noticed"
 
 
 def test_a_traced_graph_is_mlx_s() -> None:
