@@ -27,6 +27,7 @@ from edge.checkpoint.pair_parameters import AddedError
 from edge.checkpoint.pair_parameters import read_parameters as read_gguf_parameters
 from edge.config import LayerQuantization, ModelConfig
 from edge.model import moe
+from edge.model.linear import Linear
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.rope import cos_and_sin, make_rope
 from edge.model.text import Decoder
@@ -209,7 +210,7 @@ class _RecordedGate:
     def __enter__(self) -> _RecordedGate:
         if self._block is not None:
             self._gate = self._block.gate
-            self._block.gate = cast(nn.Linear, _Listener(self._gate, self._logits))
+            self._block.gate = cast(Linear, _Listener(self._gate, self._logits))
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -17,6 +17,7 @@ import edge.model.moe
 import edge.model.rope
 import edge.model.vision
 import edge.model.vision_attention
+from edge.products import by_mlx
 from edge.records import dataclass
 
 VIEWS = frozenset(
@@ -65,7 +66,8 @@ def trace(function: Callable[..., object], *inputs: mx.array) -> list[Operation]
             dtypes, shapes = tuple(dtype for *_, dtype in outputs), tuple(tuple(shape) for _, shape, _ in outputs)
             found.append(Operation(part["name"], dtypes, shapes))
 
-    mx.export_function(take, function, *inputs)
+    with by_mlx():
+        mx.export_function(take, function, *inputs)
     return found
 
 

@@ -30,16 +30,19 @@ def build_model(
         WeightError: A module cannot be packed as it should be.
         ValueError: A parameter is missing, unknown, or has another shape.
     """
+    # Late: converters import this package and need no model.
+    from edge.checkpoint.modules import turn_matrices
+
     joining = join_names(config, packed)
     model = empty_model(config, joining)
     model.load_weights(list(join_parameters(parameters, joining.rules)), strict=True)  # checks names and shapes
     model.eval()
+    turn_matrices(model.language_model)
     return model
 
 
 def empty_model(config: ModelConfig, joining: Joining) -> Qwen3VL:
     """Make a model whose modules are of the kinds that the joined parameters need; nothing is evaluated."""
-    # Late: converters import this package and need no model.
     from edge.checkpoint.modules import quantize_modules, split_modules
     from edge.model.qwen3vl import Qwen3VL
 

@@ -9,8 +9,10 @@ from mlx.utils import tree_unflatten
 
 from edge.config import LayerQuantization, QuantizationConfig
 from edge.errors import WeightError
+from edge.model.linear import Linear
 from edge.model.moe import SwitchLinear
 from edge.model.quantized import Parts, QuantizedSwitchLinear
+from edge.products import turned
 
 
 def split_modules(model: nn.Module, parts: Mapping[str, Sequence[int]]) -> None:
@@ -61,11 +63,18 @@ def quantize_modules(model: nn.Module, quantization: QuantizationConfig, *, stor
     model.update_modules(tree_unflatten(replaced))
 
 
+def turn_matrices(model: nn.Module) -> None:
+    """Lay out the matrices of a filled model, one by one, as this machine multiplies them most quickly."""
+    for module in model.modules():
+        if isinstance(module, Linear | SwitchLinear):
+            module.weight = turned(module.weight)
+
+
 def _plain_like(module: nn.Module, output_size: int) -> nn.Module:
     if isinstance(module, SwitchLinear):
         num_experts, _, input_size = module.weight.shape
         return SwitchLinear(input_size, output_size, num_experts)
-    return nn.Linear(module.weight.shape[1], output_size, bias=False)
+    return Linear(module.weight.shape[1], output_size, bias=False)
 
 
 def _quantized_like(module: nn.Module, setting: LayerQuantization) -> nn.Module | None:

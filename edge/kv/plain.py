@@ -7,6 +7,7 @@ from typing import Literal
 import mlx.core as mx
 
 from edge.kv.buffers import TokenBuffers, write_tokens
+from edge.products import attend
 
 
 class PlainMemory(TokenBuffers):
@@ -20,4 +21,4 @@ class PlainMemory(TokenBuffers):
     def attend(self, queries: mx.array, *, scale: float, mask: Literal["causal"] | None) -> mx.array:
         """Attend from the newest L tokens, (1, H, L, Dh), to all tokens held; returns the same shape."""
         keys, values = mx.split(self._buffers[0][:, :, : self._num_tokens], 2, axis=1)
-        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+        return attend(queries, keys, values, scale=scale, mask=mask)

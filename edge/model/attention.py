@@ -14,8 +14,10 @@ import mlx.nn as nn
 
 from edge.config import TextConfig
 from edge.kv.layer import LayerMemory
+from edge.model.linear import Linear
 from edge.model.quantized import project_to
 from edge.model.rope import Rope, attention_scale, turn_heads, weight_halves
+from edge.products import attend as attend_heads
 
 
 class Attention(nn.Module):
@@ -30,8 +32,8 @@ class Attention(nn.Module):
         super().__init__()
         self.config = config
         num_heads = config.num_heads + 2 * config.num_kv_heads
-        self.qkv_proj = nn.Linear(config.hidden_size, num_heads * config.head_dim, bias=False)
-        self.o_proj = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
+        self.qkv_proj = Linear(config.hidden_size, num_heads * config.head_dim, bias=False)
+        self.o_proj = Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
         self.qk_norm_halves = weight_halves(mx.ones((num_heads, config.head_dim)))
 
     def __call__(self, hidden: mx.array, *, rope: Rope, memory: Sequence[LayerMemory] | None) -> mx.array:
@@ -99,7 +101,7 @@ def attend(queries: mx.array, keys_values: mx.array, *, memory: Sequence[LayerMe
     mask: Literal["causal"] | None = "causal" if queries.shape[2] > 1 else None
     if memory is None:
         keys, values = mx.split(keys_values, 2, axis=1)
-        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+        return attend_heads(queries, keys, values, scale=scale, mask=mask)
     if len(memory) == 1:
         memory[0].append(keys_values)
         return memory[0].attend(queries, scale=scale, mask=mask)

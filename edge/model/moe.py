@@ -16,6 +16,8 @@ import numpy as np
 
 from edge.config import MoeConfig
 from edge.model.elementwise import swiglu
+from edge.model.linear import Linear
+from edge.products import multiply_chosen
 
 SORT_FROM_ROWS = 64
 """From this many (token, expert) pairs on, rows are ordered by expert so that each expert's weights are read once."""
@@ -26,8 +28,8 @@ class MLP(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(hidden_size, 2 * intermediate_size, bias=False)
-        self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
+        self.gate_up_proj = Linear(hidden_size, 2 * intermediate_size, bias=False)
+        self.down_proj = Linear(intermediate_size, hidden_size, bias=False)
 
     def __call__(self, hidden: mx.array, *, residual: mx.array) -> mx.array:
         """Map (B, L, D) to (B, L, D), and add it to the residual of the same shape."""
@@ -53,12 +55,12 @@ class SwitchLinear(nn.Module):
         Returns:
             (..., 1, O) with the axes of `experts` in front.
         """
-        return mx.gather_mm(
+        return multiply_chosen(
             rows,
-            self.weight.swapaxes(-1, -2),
-            lhs_indices=None if is_sorted else row_indexes(rows.shape[:-2], tuple(experts.shape)),
-            rhs_indices=experts,
-            sorted_indices=is_sorted,
+            self.weight,
+            experts,
+            is_sorted=is_sorted,
+            row_indexes=lambda: row_indexes(rows.shape[:-2], tuple(experts.shape)),
         )
 
 
@@ -112,7 +114,7 @@ class SparseBlock(nn.Module):
     def __init__(self, hidden_size: int, moe: MoeConfig) -> None:
         super().__init__()
         self.moe = moe
-        self.gate = nn.Linear(hidden_size, moe.num_experts, bias=False)
+        self.gate = Linear(hidden_size, moe.num_experts, bias=False)
         self.switch_mlp = SwitchGLU(hidden_size, moe.intermediate_size, moe.num_experts)
 
     def __call__(self, hidden: mx.array, *, residual: mx.array) -> mx.array:

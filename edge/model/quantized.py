@@ -9,6 +9,7 @@ import mlx.nn as nn
 
 from edge.config import LayerQuantization
 from edge.model.moe import row_indexes
+from edge.products import multiply
 
 
 class QuantizedSwitchLinear(nn.Module):
@@ -88,4 +89,4 @@ def project_to(module: nn.Module, rows: mx.array, start: int, stop: int) -> mx.a
             mode=module.mode,
         )
     plain: mx.array = module.weight
-    return rows @ plain[start:stop].T
+    return multiply(rows, plain[start:stop])

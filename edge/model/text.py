@@ -10,6 +10,7 @@ import mlx.nn as nn
 from edge.config import TextConfig
 from edge.kv.layer import LayerMemory, RowMemory
 from edge.model.attention import Attention, attend
+from edge.model.linear import Embedding, Linear
 from edge.model.moe import MLP, SparseBlock
 from edge.model.rope import Rope
 from edge.model.types import VisualRows
@@ -53,7 +54,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens = Embedding(config.vocab_size, config.hidden_size)
         self.layers = [DecoderLayer(config, index) for index in range(config.num_layers)]
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
@@ -108,7 +109,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.model = Decoder(config)
         if not is_tied:
-            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+            self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
         self.is_tied = is_tied
 
     def logits(self, hidden: mx.array) -> mx.array:

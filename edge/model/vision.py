@@ -13,10 +13,12 @@ import mlx.nn as nn
 
 from edge.config import VisionConfig
 from edge.model.elementwise import gelu_erf, gelu_tanh
+from edge.model.linear import Linear
 from edge.model.rope import cos_and_sin
 from edge.model.types import Grid, VisionOutput
 from edge.model.vision_attention import VisionAttention
 from edge.model.vision_positions import position_taps, rotary_angles
+from edge.products import multiply
 
 LAYER_NORM_EPS = 1e-6
 """In the reference's code, not in config.json."""
@@ -37,7 +39,7 @@ class PatchProjection(nn.Module):
         """Map flat patches (N, patch_values), values in (C, T, H, W) order, to (N, D)."""
         # (D, T, H, W, C) -> (D, C, T, H, W) -> (D, patch_values); 3.5 MB once per call
         flat = self.weight.transpose(0, 4, 1, 2, 3).flatten(1)
-        return mx.addmm(self.bias, patches.astype(flat.dtype), flat.T)
+        return multiply(patches.astype(flat.dtype), flat, self.bias)
 
 
 class PatchEmbedding(nn.Module):
@@ -57,8 +59,8 @@ class VisionMLP(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.linear_fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.linear_fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.linear_fc1 = Linear(config.hidden_size, config.intermediate_size)
+        self.linear_fc2 = Linear(config.intermediate_size, config.hidden_size)
 
     def __call__(self, hidden: mx.array) -> mx.array:
         """Map (N, D) to (N, D), at most `CUT_PATCHES` rows at a time."""
@@ -96,8 +98,8 @@ class PatchMerger(nn.Module):
         self.norm_after_join = norm_after_join
         self.merge_area = config.merge_area
         self.norm = nn.LayerNorm(joined if norm_after_join else config.hidden_size, eps=LAYER_NORM_EPS)
-        self.linear_fc1 = nn.Linear(joined, joined)
-        self.linear_fc2 = nn.Linear(joined, config.out_hidden_size)
+        self.linear_fc1 = Linear(joined, joined)
+        self.linear_fc2 = Linear(joined, config.out_hidden_size)
 
     def __call__(self, hidden: mx.array) -> mx.array:
         """Map patches (N, D) to visual tokens (N / merge_area, out)."""

@@ -14,7 +14,9 @@ import mlx.nn as nn
 
 from edge.config import VisionConfig
 from edge.model.elementwise import rotate_halves
+from edge.model.linear import Linear
 from edge.model.types import Grid
+from edge.products import attend
 
 FUSED_HEAD_DIMS = (64, 72, 80, 96, 128)
 """Head sizes of MLX 0.32.4's fused attention kernels for many queries, on Metal; others are widened with zeros."""
@@ -29,8 +31,8 @@ class VisionAttention(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
-        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.qkv = Linear(config.hidden_size, 3 * config.hidden_size)
+        self.proj = Linear(config.hidden_size, config.hidden_size)
 
     def __call__(self, hidden: mx.array, *, cos: mx.array, sin: mx.array, grids: Sequence[Grid]) -> mx.array:
         """Attend within the frames.
@@ -100,7 +102,7 @@ def attend_in_blocks(
             if blocks:
                 # One after the other: MLX would run the score products of many blocks before their softmax.
                 block = mx.depends(block, blocks[-1])
-            mixed = mx.fast.scaled_dot_product_attention(block, keys[frame:stop], values[frame:stop], scale=scale)
+            mixed = attend(block, keys[frame:stop], values[frame:stop], scale=scale)
             blocks.append(mixed.transpose(0, 2, 1, 3).flatten(0, 1))  # (T * P, H, Dh)
     return blocks[0] if len(blocks) == 1 else mx.concatenate(blocks)
 

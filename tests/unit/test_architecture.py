@@ -22,6 +22,7 @@ LAYERS = {
     "edge.usage": 1,
     "edge.version": 0,
     "edge.precedence": 1,
+    "edge.products": 1,
     "edge.config": 1,
     "edge.config_context": 1,
     "edge.config_json": 1,

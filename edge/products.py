@@ -1,0 +1,216 @@
+"""Make float32 matrix products by numpy where MLX's own are slow: on Linux CPUs, by one thread, a step's rows alike.
+
+In: arrays of MLX, perhaps not evaluated. Out: their products, computed at once. MLX's wheel for Linux brings a
+plain BLAS whose time grows with every row; numpy's wheel brings OpenBLAS, many times as quick for several. One token is
+MLX's, which need not be waited for; so are small matrices, and everything on other machines.
+
+OpenBLAS rounds a row otherwise at another place among others. So the few rows of a decode step are multiplied in blocks
+of eight, filled up with zeros: there a row's result is the same whichever rows come, leave or stand beside it. A row
+that is alone has MLX's, which differs in the last digits (1e-7), as it does on a GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_VALUES = 1 << 14
+"""A matrix of fewer values is multiplied sooner than MLX is waited for."""
+BLOCK_ROWS = 8
+MOST_BLOCKED_ROWS = 64
+"""So many rows take part in a decode step at most, guesses included; more are a prompt's or a picture's."""
+LEAST_QUERIES = 16
+"""Attention from fewer stays with MLX: decode steps and their guesses."""
+LEAST_SCORES = 1 << 16
+CUT_BYTES = 1 << 22
+"""Scores that are held at a time; they are numpy's, which MLX does not count."""
+_by_mlx = 0
+
+
+@contextmanager
+def by_mlx() -> Iterator[None]:
+    """Leave all products to MLX as long as this lasts, so that a graph can be traced: nothing is computed at once."""
+    global _by_mlx
+    _by_mlx += 1
+    try:
+        yield
+    finally:
+        _by_mlx -= 1
+
+
+def multiply(rows: mx.array, weight: mx.array, bias: mx.array | None = None) -> mx.array:
+    """Multiply rows (..., I) by a matrix (O, I), and add a bias (O,): (..., O)."""
+    if not _is_numpys(rows, weight, num_tokens=rows.size // rows.shape[-1]):
+        return rows @ weight.T if bias is None else mx.addmm(bias, rows, weight.T)
+    *lead, width = rows.shape
+    flat = rows.reshape(-1, width)
+    result = mx.zeros((flat.shape[0], weight.shape[0]))
+    mx.eval(flat, weight, result)
+    with _one_thread():
+        _multiply(np.asarray(flat), np.asarray(weight).T, out=np.asarray(result))
+    if bias is not None:
+        result = result + bias
+    return result.reshape(*lead, weight.shape[0])
+
+
+def multiply_chosen(
+    rows: mx.array, weights: mx.array, chosen: mx.array, *, is_sorted: bool, row_indexes: Callable[[], mx.array]
+) -> mx.array:
+    """Multiply rows by one matrix each of several.
+
+    Args:
+        rows: (..., 1, I); the leading axes are the first ones of `chosen`, its first one the tokens.
+        weights: (E, O, I).
+        chosen: Which matrix each row takes; a row takes several where this has more axes.
+        is_sorted: Whether `chosen` goes up.
+        row_indexes: Gives the flat row of each choice, for MLX.
+
+    Returns:
+        (..., 1, O) with the axes of `chosen` in front.
+    """
+    if not _is_numpys(rows, weights, num_tokens=len(chosen)):
+        return mx.gather_mm(
+            rows,
+            weights.swapaxes(-1, -2),
+            lhs_indices=None if is_sorted else row_indexes(),
+            rhs_indices=chosen,
+            sorted_indices=is_sorted,
+        )
+    flat = rows.reshape(-1, rows.shape[-1])
+    result = mx.zeros((chosen.size, weights.shape[-2]))
+    mx.eval(flat, weights, chosen, result)
+    given, matrices, choice, out = (np.asarray(array) for array in (flat, weights, chosen, result))
+    choice = choice.reshape(-1)
+    choices_per_row = len(choice) // len(given)
+    with _one_thread():
+        for index in np.unique(choice):
+            places = np.flatnonzero(choice == index)
+            part = np.empty((len(places), out.shape[1]), dtype=np.float32)
+            _multiply(given[places // choices_per_row], matrices[index].T, out=part)
+            out[places] = part
+    return result.reshape(*chosen.shape, 1, weights.shape[-2])
+
+
+def attend(
+    queries: mx.array, keys: mx.array, values: mx.array, *, scale: float, mask: Literal["causal"] | None = None
+) -> mx.array:
+    """Attend from queries (B, H, L, Dh) to keys and values (B, K, S, Dh), H a multiple of K; returns (B, H, L, Dh)."""
+    batch, num_heads, num_queries, head_dim = queries.shape
+    num_kv_heads, num_keys = keys.shape[1:3]
+    is_worth_it = num_queries >= LEAST_QUERIES and num_heads * num_queries * num_keys >= LEAST_SCORES
+    if not (is_worth_it and _is_numpy_quicker() and queries.dtype == keys.dtype == mx.float32):
+        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+    result = mx.zeros(queries.shape)
+    mx.eval(queries, keys, values, result)
+    per_head = num_heads // num_kv_heads
+    split = (batch, num_kv_heads, per_head, num_queries, head_dim)
+    given, out = (np.asarray(array).reshape(split) for array in (queries, result))
+    rows_per_cut = max(1, CUT_BYTES // (4 * batch * num_heads * num_keys))
+    with _one_thread():
+        for start in range(0, num_queries, rows_per_cut):
+            stop = min(start + rows_per_cut, num_queries)
+            cut = (given[:, :, :, start:stop] * np.float32(scale)).reshape(batch, num_kv_heads, -1, head_dim)
+            seen = num_keys if mask is None else num_keys - num_queries + stop
+            mixed = _attend_rows(
+                cut,
+                np.asarray(keys)[:, :, :seen],
+                np.asarray(values)[:, :, :seen],
+                num_hiding=0 if mask is None else stop - start,
+            )
+            out[:, :, :, start:stop] = mixed.reshape(batch, num_kv_heads, per_head, stop - start, head_dim)
+    return result
+
+
+def _attend_rows(
+    rows: NDArray[np.float32], keys: NDArray[np.float32], values: NDArray[np.float32], *, num_hiding: int
+) -> NDArray[np.float32]:
+    """Attend from scaled rows (B, K, X, Dh) to keys and values (B, K, S, Dh); the last few tokens hide what follows."""
+    scores: NDArray[np.float32] = rows @ keys.swapaxes(-1, -2)  # (B, K, X, S), changed in place from here on
+    if num_hiding > 1:
+        square = scores.reshape(*rows.shape[:2], -1, num_hiding, scores.shape[-1])[..., -num_hiding:]
+        square[..., np.triu(np.ones((num_hiding, num_hiding), dtype=np.bool_), 1)] = -np.inf
+    np.subtract(scores, scores.max(axis=-1, keepdims=True), out=scores)
+    np.exp(scores, out=scores)
+    np.divide(scores, scores.sum(axis=-1, keepdims=True), out=scores)
+    mixed: NDArray[np.float32] = scores @ values
+    return mixed
+
+
+def _multiply(rows: NDArray[np.float32], matrix: NDArray[np.float32], *, out: NDArray[np.float32]) -> None:
+    """Multiply (R, I) by (I, O) into (R, O), a few rows by blocks of equal size."""
+    num_rows, width = rows.shape
+    if num_rows > MOST_BLOCKED_ROWS:
+        np.matmul(rows, matrix, out=out)
+        return
+    num_blocks = -(-num_rows // BLOCK_ROWS)
+    filled = np.zeros((num_blocks, BLOCK_ROWS, width), dtype=np.float32)
+    filled.reshape(-1, width)[:num_rows] = rows
+    for index, block in enumerate(filled):
+        start = index * BLOCK_ROWS
+        out[start : start + BLOCK_ROWS] = (block @ matrix)[: num_rows - start]
+
+
+def turned(weight: mx.array) -> mx.array:
+    """Return a matrix (..., O, I), evaluated, with its columns in one piece each where MLX's BLAS is a plain one.
+
+    That one adds up columns, one after the other, 1.3 to 1.8 times as quickly as it multiplies one row by another.
+    """
+    if weight.dtype != mx.float32 or not _is_blas_plain():
+        return weight
+    columns = mx.contiguous(weight.swapaxes(-1, -2)).swapaxes(-1, -2)
+    mx.eval(columns)
+    return columns
+
+
+def _is_numpys(rows: mx.array, weight: mx.array, *, num_tokens: int) -> bool:
+    """Tell who multiplies rows by one or several matrices (O, I): one token's stay with MLX, which nobody waits for."""
+    size: int = weight.shape[-1] * weight.shape[-2]
+    is_large = num_tokens > 1 and size >= LEAST_VALUES
+    return is_large and rows.dtype == weight.dtype == mx.float32 and _is_numpy_quicker()
+
+
+def _is_numpy_quicker() -> bool:
+    """Tell whether numpy multiplies here."""
+    return not _by_mlx and _is_blas_plain() and _thread_setter() is not None
+
+
+def _is_blas_plain() -> bool:
+    """Tell whether MLX computes with the BLAS of its Linux wheel; macOS has a quick one of its own."""
+    return sys.platform != "darwin" and mx.default_device().type == mx.DeviceType.cpu
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep OpenBLAS from sharing a product out: its threads wait in loops, for ever where the machine is busy."""
+    set_threads = _thread_setter()
+    assert set_threads is not None, "only OpenBLAS is asked"
+    set_number, usual = set_threads
+    set_number(1)
+    try:
+        yield
+    finally:
+        set_number(usual)
+
+
+@cache
+def _thread_setter() -> tuple[Callable[[int], object], int] | None:
+    """Return how numpy's own OpenBLAS is told how many threads to use, and how many it uses; None if it has none."""
+    folder = Path(np.__file__).parent.parent / "numpy.libs"
+    for path in sorted(folder.glob("lib*openblas*")):
+        library = ctypes.CDLL(str(path))  # loaded already: this only finds it
+        for prefix in ("scipy_", ""):
+            try:
+                setter = getattr(library, f"{prefix}openblas_set_num_threads64_")
+                return setter, int(getattr(library, f"{prefix}openblas_get_num_threads64_")())
+            except AttributeError:
+                continue
+    return None
