@@ -25,6 +25,7 @@ from edge.memory import (
     prefill_bytes,
     vision_bytes,
 )
+from edge.products import are_scores_cut
 
 MAC_GIB = (8, 16, 24, 32, 36, 48, 64, 96, 128)
 _ON_METAL = Precision(itemsize=2, is_attention_fused=True, is_vision_fused=True)
@@ -138,8 +139,8 @@ def bits_per_weight(stored: Sequence[Stored]) -> float:
 
 def here_precision() -> Precision:
     """Return how this machine computes."""
-    is_gpu = mx.default_device().type == mx.gpu
-    return Precision(itemsize=2 if is_gpu else 4, is_attention_fused=is_gpu)
+    value_bytes = 2 if mx.default_device().type == mx.DeviceType.gpu else 4
+    return Precision(itemsize=value_bytes, is_attention_fused=are_scores_cut(value_bytes=value_bytes))
 
 
 def describe_macs(config: ModelConfig, weight_bytes: int) -> list[str]:

@@ -159,6 +159,15 @@ def _multiply(rows: NDArray[np.float32], matrix: NDArray[np.float32], *, out: ND
         out[start : start + BLOCK_ROWS] = (block @ matrix)[: num_rows - start]
 
 
+def are_scores_cut(*, value_bytes: int) -> bool:
+    """Tell whether a prompt's scores never lie in memory whole here: on a GPU, whose kernels are fused, and by numpy.
+
+    Args:
+        value_bytes: Of an activation; numpy takes float32 alone.
+    """
+    return mx.default_device().type == mx.DeviceType.gpu or (value_bytes == 4 and _is_numpy_quicker())
+
+
 def turned(weight: mx.array) -> mx.array:
     """Return a matrix (..., O, I), evaluated, with its columns in one piece each where MLX's BLAS is a plain one.
 

@@ -30,13 +30,14 @@ from edge.model.vision import VisionTower
 from edge.plan.estimate import Estimate, Task, estimate
 from edge.plan.family import FAMILY
 from edge.plan.recipes import recipe_formats
+from edge.products import are_scores_cut
 from edge.run.flight import held_to
 from edge.settings import GenerationSettings, ImageSettings
 from edge.version import describe_version
 from tests.unit.run.engines import GivenPrompts, ask
 from tests.unit.run.tiny import picture, prompt_of
 
-ON_CPU = Precision(itemsize=4, is_attention_fused=False)
+ON_CPU = Precision(itemsize=4, is_attention_fused=are_scores_cut(value_bytes=4))
 ANSWER_TOKENS = 4
 Parameters = Iterator[tuple[str, mx.array]]
 

@@ -48,5 +48,8 @@ def this_machine() -> Machine:
     """Measure this computer: what is free now, and how MLX computes here."""
     import mlx.core as mx
 
-    is_gpu = mx.default_device().type == mx.DeviceType.gpu
-    return Machine("this machine", available_bytes(), Precision(2 if is_gpu else 4, is_attention_fused=is_gpu))
+    from edge.products import are_scores_cut
+
+    value_bytes = 2 if mx.default_device().type == mx.DeviceType.gpu else 4
+    fused = are_scores_cut(value_bytes=value_bytes)
+    return Machine("this machine", available_bytes(), Precision(value_bytes, is_attention_fused=fused))

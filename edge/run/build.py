@@ -15,6 +15,7 @@ from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
 from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
+from edge.products import are_scores_cut
 from edge.prompt.processor import Processor
 from edge.records import dataclass
 from edge.run.draft import Draft, SeeingDraft
@@ -192,4 +193,4 @@ def _replaying(model: Qwen3VL) -> Model:
 def _precision_of(model: Qwen3VL) -> Precision:
     """Bytes per activation, from a norm's weight: it is never quantized."""
     itemsize = model.language_model.model.norm.weight.itemsize
-    return Precision(itemsize=int(itemsize), is_attention_fused=mx.default_device().type == mx.DeviceType.gpu)
+    return Precision(itemsize=int(itemsize), is_attention_fused=are_scores_cut(value_bytes=int(itemsize)))

@@ -92,9 +92,9 @@ def test_an_fp8_folder_gives_the_logits_of_its_decoded_weights(tmp_path: Path, k
             scale = array.abs().amax(dim=(-1, -2), keepdim=True) / 448
             codes = (array / scale).to(torch.float8_e4m3fn)
             tensors[name + FP8_SCALE_SUFFIX] = scale
-            tensors[name], array = codes, codes.float() * scale
+            tensors[name], array = codes.contiguous(), codes.float() * scale
         decoded.update(rule.apply([mx.array(array.numpy())]))
-        tensors.setdefault(name, array)
+        tensors.setdefault(name, array.contiguous())
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({**raw, "quantization_config": fp8_config_json((128, 128))}))
     loaded = load_folder(folder, dtype=mx.float32)

@@ -44,7 +44,8 @@ def prompts() -> list[tuple[Prompt, int]]:
         for task in TASKS:
             for case in cases(task, CASES_PER_TASK):
                 asked = edge.Request(messages=case.messages, tools=case.tools)
-                told = [*case.messages, {"role": "assistant", "content": case.expected}]
+                answer = engine.answer(asked)
+                told = [*case.messages, answer.message()]
                 whole = engine.build_prompt(edge.Request(messages=told, tools=case.tools))
                 found.append((whole, len(engine.build_prompt(asked).token_ids) - 2))
     return found

@@ -14,6 +14,7 @@ from edge.config import VisionConfig
 from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
 from edge.model.vision import VisionTower
+from edge.products import by_mlx
 from edge.run.flight import held_to
 from tests.unit.model.tiny import VISION, randomize
 from tests.unit.test_memory import VISION_30B
@@ -55,7 +56,8 @@ def test_one_call_without_blocks_exceeds_the_stated_memory(monkeypatch: pytest.M
     monkeypatch.setattr(edge.model.vision_attention, "CPU_SCORE_BYTES", 2 * MIB)
     stated = vision_peak_bytes(ONE_BLOCK, [BIG], value_bytes=4)
     monkeypatch.setattr(edge.model.vision_attention, "score_bytes", lambda: 1 << 40)
-    assert measured_peak([BIG]) > stated
+    with by_mlx():  # numpy cuts its scores whatever they are
+        assert measured_peak([BIG]) > stated
 
 
 def test_the_feed_forward_part_widens_a_cut_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
