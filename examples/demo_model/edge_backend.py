@@ -6,6 +6,7 @@ In: a `Case`. Out: reasoning and answer text, tool calls in their tags, as the t
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import edge
@@ -13,12 +14,19 @@ import edge
 from .checks import LONGEST_ANSWER, Case
 from .dialogue import call_text
 
+AT_ONCE = 8
+
 
 class EdgeBackend:
     """A checkpoint loaded by `edge`."""
 
     def __init__(self, folder: Path) -> None:
         self._engine = edge.load(folder)
+
+    def answers(self, cases: list[Case]) -> list[tuple[str, str]]:
+        """Answer many conversations, some at once; returns reasoning and answer of each, in order."""
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(self.answer, cases))
 
     def answer(self, case: Case) -> tuple[str, str]:
         """Answer one conversation; returns reasoning and answer."""

@@ -18,7 +18,6 @@ from .checks import Case
 from .held_out import TASKS, cases
 
 Runner = Callable[[list[Case]], list[tuple[str, str]]]
-Answer = Callable[[Case], tuple[str, str]]
 GOALS = {"describe": 0.95, "count": 0.95, "compare": 0.95, "read": 0.9, "box": 0.85, "video": 0.9, "tool": 0.95}
 
 
@@ -51,18 +50,6 @@ def measure(task: str, number: int, run: Runner) -> Result:
     return Result(task, number - len(wrong), number, thought, seconds, wrong[:12], answers)
 
 
-def one_by_one(answer: Answer) -> Runner:
-    """Make a runner of many cases from a callable that answers one conversation."""
-    return lambda asked: [answer(case) for case in asked]
-
-
-def edge_answer(folder: Path) -> Answer:
-    """Return a callable that answers with this project's runtime, greedily."""
-    from .edge_backend import EdgeBackend
-
-    return EdgeBackend(folder).answer
-
-
 HEADER = "| task | right | of | accuracy | goal |\n|---|---|---|---|---|"
 
 
@@ -74,7 +61,9 @@ def table_row(one: Result) -> str:
 
 def _runner(folder: Path, backend: str) -> Runner:
     if backend == "edge":
-        return one_by_one(edge_answer(folder))
+        from .edge_backend import EdgeBackend
+
+        return EdgeBackend(folder).answers
     from .torch_backend import TorchBackend
 
     return TorchBackend(folder).answers
