@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-import mlx.core as mx
-
 from convert.disk import MB
 from edge.checkpoint.names.ops import Shape
 from edge.config import ModelConfig
@@ -25,10 +23,9 @@ from edge.memory import (
     prefill_bytes,
     vision_bytes,
 )
-from edge.products import are_scores_cut
+from edge.plan.machine import ON_METAL
 
 MAC_GIB = (8, 16, 24, 32, 36, 48, 64, 96, 128)
-_ON_METAL = Precision(itemsize=2, is_attention_fused=True, is_vision_fused=True)
 _PICTURE = (1, 64, 64)  # 1024 x 1024 pixels
 _LEAST_CONTEXT = 2048  # fewer tokens do not hold a picture and an answer
 
@@ -137,12 +134,6 @@ def bits_per_weight(stored: Sequence[Stored]) -> float:
     return 8 * sum(item.num_bytes for item in stored) / sum(prod(item.shape) for item in stored)
 
 
-def here_precision() -> Precision:
-    """Return how this machine computes."""
-    value_bytes = 2 if mx.default_device().type == mx.DeviceType.gpu else 4
-    return Precision(itemsize=value_bytes, is_attention_fused=are_scores_cut(value_bytes=value_bytes))
-
-
 def describe_macs(config: ModelConfig, weight_bytes: int) -> list[str]:
     """Write which Macs the weights fit with how much context, with one 1024 x 1024 picture at a time."""
     lines = ["Mac memory   context (16-bit cache, nothing else large running)"]
@@ -156,13 +147,13 @@ def mac_contexts(config: ModelConfig, weight_bytes: int) -> dict[int, int]:
     contexts = {}
     for gib in MAC_GIB:
         usable = int(MACOS_GPU_SHARE * gib * 2**30) - RESERVE_BYTES
-        tokens = context_tokens(config, weight_bytes=weight_bytes, usable_bytes=usable, precision=_ON_METAL)
+        tokens = context_tokens(config, weight_bytes=weight_bytes, usable_bytes=usable, precision=ON_METAL)
         contexts[gib] = tokens if tokens >= _LEAST_CONTEXT else 0
     return contexts
 
 
 def context_tokens(
-    config: ModelConfig, *, weight_bytes: int, usable_bytes: int, precision: Precision = _ON_METAL
+    config: ModelConfig, *, weight_bytes: int, usable_bytes: int, precision: Precision = ON_METAL
 ) -> int:
     """Count the tokens whose keys and values fit beside the weights and the peak of a step.
 

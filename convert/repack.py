@@ -20,7 +20,7 @@ from convert.crew import Threads
 from convert.final import FinalFolder, check_out
 from convert.mlx.layout import FolderLayout, lay_out_folder
 from convert.mlx.quantize import array_bytes
-from convert.plan import describe_plan, here_precision
+from convert.plan import describe_plan
 from convert.repack_files import stored_forms, write_companions
 from convert.repack_source import open_gguf_source
 from convert.source import SUMS_NAME, Identity, SourceFiles
@@ -32,6 +32,7 @@ from edge.checkpoint.pair import GgufPair
 from edge.checkpoint.pair_parameters import AddedError, describe_shares, read_parameters
 from edge.errors import SpoiledError, UsageError
 from edge.memory import available_bytes
+from edge.plan.machine import here_precision
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 

@@ -99,8 +99,9 @@ def _print_plan(arguments: argparse.Namespace, wanted: Wanted) -> int:
 
     from convert.budget.target import published
     from convert.opening import opened_for_plan
-    from convert.plan import describe_plan, here_precision
+    from convert.plan import describe_plan
     from edge.memory import available_bytes
+    from edge.plan.machine import here_precision
 
     found = published(arguments.source) if is_budget_asked(arguments) else None
     if found is not None:
@@ -123,8 +124,9 @@ def _print_published(arguments: argparse.Namespace, wanted: Wanted, config: Mode
     from convert.budget.target import read_target
     from convert.gguf.budgeted import METADATA_BYTES, choose_types_from_shapes
     from convert.gguf.plan import describe_types
-    from convert.plan import describe_plan, here_precision
+    from convert.plan import describe_plan
     from edge.memory import available_bytes
+    from edge.plan.machine import here_precision
 
     target = read_target(arguments, config)
     found = choose_types_from_shapes(config, wanted, budget=target.budget)

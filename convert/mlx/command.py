@@ -161,8 +161,9 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> None:
     from convert.mlx.run import make_plan
-    from convert.plan import describe_plan, here_precision
+    from convert.plan import describe_plan
     from edge.memory import available_bytes
+    from edge.plan.machine import here_precision
 
     plan = make_plan(config, settings)
     sizes = [shard.num_bytes for shard in plan.layout.shards]

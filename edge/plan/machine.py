@@ -44,12 +44,16 @@ def parse_mac(text: str) -> Machine:
     return Machine(text.strip(), usable, ON_METAL)
 
 
-def this_machine() -> Machine:
-    """Measure this computer: what is free now, and how MLX computes here."""
+def here_precision() -> Precision:
+    """Return how this computer computes."""
     import mlx.core as mx
 
     from edge.products import are_scores_cut
 
     value_bytes = 2 if mx.default_device().type == mx.DeviceType.gpu else 4
-    fused = are_scores_cut(value_bytes=value_bytes)
-    return Machine("this machine", available_bytes(), Precision(value_bytes, is_attention_fused=fused))
+    return Precision(value_bytes, is_attention_fused=are_scores_cut(value_bytes=value_bytes))
+
+
+def this_machine() -> Machine:
+    """Measure this computer: what is free now, and how MLX computes here."""
+    return Machine("this machine", available_bytes(), here_precision())

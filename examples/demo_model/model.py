@@ -307,8 +307,9 @@ class DemoModel(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class VisionTables:
-    """What a grid of patches decides: how the position table is sampled, in block order, and the rotary table."""
+    """What a grid of patches decides: block order, how the position table is sampled in it, and the rotary table."""
 
+    order: Tensor
     interpolation: Tensor
     rope: Rope
 
@@ -318,14 +319,7 @@ def vision_tables(grid: tuple[int, int], device: torch.device) -> VisionTables:
     """Make the tables of a grid (rows, columns) on a device."""
     with device:
         order = block_order(grid)
-        return VisionTables(interpolation(grid)[order], vision_rope(grid, order))
-
-
-@lru_cache(maxsize=64)
-def block_order_on(grid: tuple[int, int], device: torch.device) -> Tensor:
-    """Return `block_order` as kept on a device."""
-    with device:
-        return block_order(grid)
+        return VisionTables(order, interpolation(grid)[order], vision_rope(grid, order))
 
 
 def block_order(grid: tuple[int, int]) -> Tensor:

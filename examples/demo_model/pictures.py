@@ -13,11 +13,10 @@ from PIL import Image, ImageFilter
 
 from . import tasks
 from .looks.canvas import PATCH_PX, SQUARE, Grid
-from .scenes import COLOURS, GLYPHS, SHAPES, SIZE_PX, Scene
+from .scenes import COLOUR_NAMES, GLYPHS, SHAPES, SIZE_PX, Scene
 
 Frames = tuple[np.ndarray, np.ndarray]
 Seen = tuple[Frames, Scene]
-COLOUR_CLASSES = [*COLOURS, "white"]
 
 
 def still(scene: Scene, rng: random.Random, noise: float, grid: Grid = SQUARE) -> Seen:
@@ -66,7 +65,7 @@ def class_targets(scene: Scene, grid: Grid = SQUARE) -> np.ndarray:
         col = min(cols - 1, int((box[0] + box[2]) / 2 // wide))
         for y in {*covered_rows, row}:
             for x in {*covered_cols, col}:
-                out[:2, y, x] = name, 1 + COLOUR_CLASSES.index(colour)
+                out[:2, y, x] = name, 1 + COLOUR_NAMES.index(colour)
         out[2, row, col] = index + 1
     return out.reshape(3, rows // 2, 2, cols // 2, 2).transpose(0, 1, 3, 2, 4).reshape(3, rows * cols)
 

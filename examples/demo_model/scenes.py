@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageDraw
 
 from .looks import fonts
+from .looks.backdrops import WHITE
 
 SIZE_PX = 128
 SHAPES = ("circle", "square", "triangle", "star", "cross")
@@ -26,6 +27,7 @@ COLOURS = {
     "purple": (145, 55, 185),
     "black": (25, 25, 25),
 }
+COLOUR_NAMES = (*COLOURS, WHITE)  # every colour of a thing
 BACKGROUNDS = ((255, 255, 255), (225, 225, 225), (250, 240, 215), (210, 230, 245))
 PLACES = (
     "at the top left", "at the top", "at the top right",

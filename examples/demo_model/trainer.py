@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .export import IDS
 from .looks.canvas import SQUARE, Grid
-from .model import HIDDEN, DemoModel, Plan, block_order_on, rope_table
+from .model import HIDDEN, DemoModel, Plan, rope_table, vision_tables
 from .pack import Batch
 
 CLASSES = (42, 9, 6)
@@ -117,7 +117,7 @@ def patchify(frames: Tensor, grid: Grid = SQUARE) -> Tensor:
     rows, cols = grid
     frames = frames.expand(-1, 2, -1, -1, -1).contiguous()
     x = frames.view(-1, 2, rows, 16, cols, 16, 3).permute(0, 2, 4, 6, 1, 3, 5).reshape(-1, rows * cols, 1536)
-    return x[:, block_order_on(grid, x.device)].float() / 127.5 - 1.0
+    return x[:, vision_tables(grid, x.device).order].float() / 127.5 - 1.0
 
 
 def changes(batch: Batch) -> np.ndarray:

@@ -10,8 +10,7 @@ import random
 from collections.abc import Collection, Sequence
 
 from .. import tasks
-from ..looks.backdrops import WHITE
-from ..scenes import COLOURS, PLACES, SHAPES, Scene, Thing
+from ..scenes import COLOUR_NAMES, COLOURS, PLACES, SHAPES, Scene, Thing
 from ..tasks import Question, counting, plural, with_article
 from . import further
 from .wordings import Wordings
@@ -48,8 +47,6 @@ ALL_SHAPES = Wordings(
     further.ALL_SHAPES,
 )  # fmt: skip
 
-ALL = (*COLOURS, WHITE)  # every colour of a thing
-
 
 def which_colour(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Question:
     """Ask for the colour of a shape or of the text, or for all colours."""
@@ -58,12 +55,12 @@ def which_colour(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Q
         text = COLOUR_OF.pick(rng, unseen=unseen, shape=word)
         return Question("colour", text, tasks.sign_thought(scene), f"The {word} is {scene.sign.colour}.")
     if rng.random() < 0.25:
-        text, thought = ALL_COLOURS.pick(rng, unseen=unseen), f"{tasks.listing(scene.things)}."
-        seen = {thing.colour for thing in scene.things}
-        return Question("colour", text, f"{thought} {looked_for(ALL, seen)}", f"I see {joined(in_order(ALL, seen))}.")
+        text, told = ALL_COLOURS.pick(rng, unseen=unseen), {thing.colour for thing in scene.things}
+        thought = f"{tasks.listing(scene.things)}. {looked_for(COLOUR_NAMES, told)}"
+        return Question("colour", text, thought, f"I see {joined(in_order(COLOUR_NAMES, told))}.")
     shape = rng.choice(SHAPES) if rng.random() < 0.15 else rng.choice(scene.things).shape
     found = [thing for thing in scene.things if thing.shape == shape]
-    seen = in_order(ALL, {thing.colour for thing in found})
+    seen = in_order(COLOUR_NAMES, {thing.colour for thing in found})
     answer = f"The {plural(shape) if len(found) > 1 else shape} {_are(found)} {joined(seen)}."
     text = COLOUR_OF.pick(rng, unseen=unseen, shape=plural(shape) if len(found) > 1 and rng.random() < 0.2 else shape)
     text = text.replace(f"is the {plural(shape)}", f"are the {plural(shape)}")
@@ -71,7 +68,7 @@ def which_colour(rng: random.Random, scene: Scene, *, unseen: bool = False) -> Q
     if not found:
         return Question("colour", text, thought, f"There is no {shape}.")
     if len(found) > 1:
-        names = [f"{colour} {shape}" for colour in ALL]
+        names = [f"{colour} {shape}" for colour in COLOUR_NAMES]
         thought += f" {looked_for(names, {thing.name for thing in found})}"
     return Question("colour", text, thought, answer)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import random
 
-from ..asked.which import ALL, in_order, joined, looked_for
+from ..asked.which import in_order, joined, looked_for
 from ..asked.wordings import Wordings, choice
 from ..dialogue import CITIES, MESSAGES, PEOPLE
-from ..scenes import SHAPES
+from ..scenes import COLOUR_NAMES, SHAPES
 from ..tasks import Question, with_article
 from . import further
 from .free_tools import ITEMS, made_up
@@ -57,10 +57,10 @@ def look_up(rng: random.Random, *, unseen: bool = False) -> Question:
 
 def sort_out(rng: random.Random) -> Question:
     """Ask which colours or shapes some named things have, each once: the thought looks for every one in turn."""
-    colours, shapes = rng.sample(ALL, rng.randint(1, 5)), rng.sample(list(SHAPES), rng.randint(1, 4))
+    colours, shapes = rng.sample(COLOUR_NAMES, rng.randint(1, 5)), rng.sample(list(SHAPES), rng.randint(1, 4))
     named = [f"{rng.choice(colours)} {rng.choice(shapes)}" for _ in range(rng.randint(1, 6))]
     index, asked = rng.choice(((0, "colors"), (1, "shapes")))
-    seen, words = {name.split()[index] for name in named}, (ALL, SHAPES)[index]
+    seen, words = {name.split()[index] for name in named}, (COLOUR_NAMES, SHAPES)[index]
     told = [with_article(word) if index else word for word in in_order(words, seen)]
     names = ", ".join(named)
     text = rng.choice(SORT).format(names=names, asked=asked)
