@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Bytes a pixel that decoding takes at its peak.
-DECODING_BYTES = {"WEBP": 16.5, "HEIF": 12.0, "QOI": 7.5, "TIFF": 8.5}
+DECODING_BYTES = {"WEBP": 16.5, "QOI": 7.5, "TIFF": 8.5}
+# Of a HEIC whose colours are thinned out both ways or that is grey, whatever its depth; with more colours, and those of
+# more than 8 bits. libheif refuses data that have another depth than their header says.
+HEIF_BYTES = 12.0
+HEIF_FULL_BYTES = 13.0
+HEIF_DEEP_BYTES = {3: 16.0, 4: 21.0}  # by bands
 # Bytes of a band of a pixel, beside the pixel itself: a progressive JPEG's coefficients until the last scan, and the
 # whole numbers that a JPEG 2000 is computed in.
 PROGRESSIVE_BAND_BYTES = 2.1
@@ -42,11 +47,21 @@ def decode_peak_bytes(picture: Image) -> int:
         decoding = PROGRESSIVE_BAND_BYTES * num_bands + stored
     elif picture.format == "JPEG2000":
         decoding = JPEG2000_BAND_BYTES * num_bands + stored
+    elif picture.format == "HEIF":
+        decoding = _heif_bytes(picture)
     elif picture.format == "AVIF":
         # The decoder hands its pixels over in a copy, which goes once the picture is stored.
         handed = pixels * max(num_bands * 2, num_bands + stored, stored + RGB_BYTES)
         return round(_avif_decoder_bytes(picture) + handed) + file_bytes
     return round(pixels * max(decoding, stored + RGB_BYTES)) + file_bytes
+
+
+def _heif_bytes(picture: Image) -> float:
+    """Tell the bytes a pixel of a HEIC from what libheif reads in its header."""
+    num_bands = len(picture.getbands())
+    if num_bands < 3 or picture.info.get("chroma") == 420:
+        return HEIF_BYTES
+    return HEIF_FULL_BYTES if picture.info.get("bit_depth") == 8 else HEIF_DEEP_BYTES[num_bands]
 
 
 def _avif_decoder_bytes(picture: Image) -> float:

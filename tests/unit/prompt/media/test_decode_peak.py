@@ -92,3 +92,22 @@ def test_asking_copies_no_file() -> None:
 
 def test_a_picture_made_by_a_program_has_no_file() -> None:
     assert decode_peak_bytes(Image.new("RGB", (SIDE, SIDE))) == 7_500_000
+
+
+@pytest.mark.parametrize(
+    ("mode", "told", "bytes_a_pixel"),
+    [
+        ("RGB", {"bit_depth": 8, "chroma": 420}, 12.0),
+        ("RGBA", {"bit_depth": 10, "chroma": 420}, 12.0),
+        ("L", {"bit_depth": 10}, 12.0),
+        ("RGBA", {"bit_depth": 8, "chroma": 444}, 13.0),
+        ("RGB", {"bit_depth": 10, "chroma": 422}, 16.0),
+        ("RGBA", {"bit_depth": 12, "chroma": 444}, 21.0),
+        ("RGBA", {}, 21.0),  # it was not told
+    ],
+)
+def test_a_heic_is_planned_by_its_depth_and_colours(mode: str, told: dict[str, int], bytes_a_pixel: float) -> None:
+    picture = Image.new(mode, (SIDE, SIDE))
+    picture.format = "HEIF"
+    picture.info.update(told)
+    assert decode_peak_bytes(picture) == round(bytes_a_pixel * SIDE * SIDE)

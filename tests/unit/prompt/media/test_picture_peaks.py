@@ -117,6 +117,22 @@ def test_peak_of_an_avif_of_ten_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("chroma", [420, 422, 444])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGB;16", "RGBA;16"])
+def test_peak_of_a_heic(tmp_path: Path, mode: str, chroma: int) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    path, width, height = tmp_path / "x.heic", 8_000, 5_700
+    kind = np.uint16 if mode.endswith("16") else np.uint8
+    rows = np.linspace(0, np.iinfo(kind).max, height, dtype=kind)
+    values = np.broadcast_to(rows[:, None, None], (height, width, len(mode.partition(";")[0]))).copy()
+    picture = heif.from_bytes(mode=mode, size=(width, height), data=values.tobytes())
+    picture.save(path, quality=40, chroma=chroma, enc_params={"preset": "ultrafast"})
+    said = _decode(path)
+    assert said["used"] <= said["planned"] + SLACK_BYTES, said
+    assert said["planned"] <= MAX_DECODE_BYTES
+
+
+@pytest.mark.long
 def test_peak_of_an_animated_avif(tmp_path: Path) -> None:
     path = tmp_path / "x.avif"
     values = np.full((3600, 5000, 3), 200, np.uint8)
