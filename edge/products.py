@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,11 @@ LEAST_QUERIES = 16
 LEAST_SCORES = 1 << 16
 CUT_BYTES = 1 << 22
 """Scores that are held at a time; they are numpy's, which MLX does not count."""
+LEAST_WIDTH = 256
+"""Of a token's activations: fewer are computed sooner than MLX is waited for."""
+CUT_VALUES = 1 << 16
+"""Activations that are computed at a time, so that what lies between stays in the cache."""
+Floats = NDArray[np.float32]
 _by_mlx = 0
 
 
@@ -130,22 +135,49 @@ def attend(
     return result
 
 
-def _attend_rows(
-    rows: NDArray[np.float32], keys: NDArray[np.float32], values: NDArray[np.float32], *, num_hiding: int
-) -> NDArray[np.float32]:
-    """Attend from scaled rows (B, K, X, Dh) to keys and values (B, K, S, Dh); the last few tokens hide what follows."""
-    scores: NDArray[np.float32] = rows @ keys.swapaxes(-1, -2)  # (B, K, X, S), changed in place from here on
+def attend_apart(queries: mx.array, held: Sequence[mx.array], num_held: Sequence[int], *, scale: float) -> mx.array:
+    """Attend from one token each of several rows to what each of them remembers, computed at once.
+
+    Args:
+        queries: (B, H, 1, Dh).
+        held: Keys and values behind them of each row, (1, 2K, room, Dh), H a multiple of K.
+        num_held: Tokens of each row, at most its room.
+        scale: Factor of the scores.
+
+    Returns:
+        (B, H, 1, Dh).
+    """
+    num_kv_heads = held[0].shape[1] // 2
+    mx.eval(queries, held)
+    given = np.asarray(queries)
+    mixed = np.empty(given.shape, dtype=np.float32)
+    with _one_thread():
+        for row, buffer, num_tokens, out in zip(given, held, num_held, mixed, strict=True):
+            heads = np.asarray(buffer)[0, :, :num_tokens]  # (2K, S, Dh)
+            rows = (row * np.float32(scale)).reshape(num_kv_heads, -1, row.shape[-1])
+            out[:] = _attend_rows(rows, heads[:num_kv_heads], heads[num_kv_heads:], num_hiding=0).reshape(out.shape)
+    return mx.array(mixed)
+
+
+def is_quick_apart(queries: mx.array) -> bool:
+    """Tell whether several rows' attention is numpy's here, from queries (B, H, L, Dh)."""
+    return queries.shape[2] == 1 and queries.dtype == mx.float32 and _is_numpy_quicker()
+
+
+def _attend_rows(rows: Floats, keys: Floats, values: Floats, *, num_hiding: int) -> Floats:
+    """Attend from scaled rows (..., X, Dh) to keys and values (..., S, Dh); the last few tokens hide what follows."""
+    scores: Floats = rows @ keys.swapaxes(-1, -2)  # (..., X, S), changed in place from here on
     if num_hiding > 1:
-        square = scores.reshape(*rows.shape[:2], -1, num_hiding, scores.shape[-1])[..., -num_hiding:]
+        square = scores.reshape(*rows.shape[:-2], -1, num_hiding, scores.shape[-1])[..., -num_hiding:]
         square[..., np.triu(np.ones((num_hiding, num_hiding), dtype=np.bool_), 1)] = -np.inf
     np.subtract(scores, scores.max(axis=-1, keepdims=True), out=scores)
     np.exp(scores, out=scores)
     np.divide(scores, scores.sum(axis=-1, keepdims=True), out=scores)
-    mixed: NDArray[np.float32] = scores @ values
+    mixed: Floats = scores @ values
     return mixed
 
 
-def _multiply(rows: NDArray[np.float32], matrix: NDArray[np.float32], *, out: NDArray[np.float32]) -> None:
+def _multiply(rows: Floats, matrix: Floats, *, out: Floats) -> None:
     """Multiply (R, I) by (I, O) into (R, O), a few rows by blocks of equal size."""
     num_rows, width = rows.shape
     if num_rows > MOST_BLOCKED_ROWS:
@@ -157,6 +189,32 @@ def _multiply(rows: NDArray[np.float32], matrix: NDArray[np.float32], *, out: ND
     for index, block in enumerate(filled):
         start = index * BLOCK_ROWS
         out[start : start + BLOCK_ROWS] = (block @ matrix)[: num_rows - start]
+
+
+def is_elementwise_numpys(values: mx.array, *, num_tokens: int) -> bool:
+    """Tell whether numpy computes the exponentials of an array (..., I) here; one token's stay with MLX."""
+    is_large = num_tokens > 1 and values.shape[-1] >= LEAST_WIDTH
+    return is_large and values.dtype == mx.float32 and _is_numpy_quicker()
+
+
+def apply_by_numpy(function: Callable[..., None], *arrays: mx.array) -> mx.array:
+    """Compute a function of values at the same place, at once.
+
+    Args:
+        function: Gets a part of the result to fill, and the same part of each array.
+        arrays: Of one shape, float32.
+
+    Returns:
+        The result, of that shape.
+    """
+    result = mx.zeros(arrays[0].shape)
+    mx.eval(arrays, result)
+    flat = [np.asarray(array).reshape(-1, array.shape[-1]) for array in (result, *arrays)]
+    num_rows = max(1, CUT_VALUES // flat[0].shape[1])
+    with np.errstate(over="ignore"):
+        for start in range(0, len(flat[0]), num_rows):
+            function(*(array[start : start + num_rows] for array in flat))
+    return result
 
 
 def are_scores_cut(*, value_bytes: int) -> bool:

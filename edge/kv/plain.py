@@ -13,6 +13,11 @@ from edge.products import attend
 class PlainMemory(TokenBuffers):
     """Keys and values of one row in one layer, in one buffer (1, 2K, S, Dh); see `edge.kv.layer.LayerMemory`."""
 
+    @property
+    def held(self) -> mx.array:
+        """The buffer itself, (1, 2K, room, Dh), of which the first tokens count."""
+        return self._buffers[0]
+
     def append(self, keys_values: mx.array) -> None:
         """Add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
         self._buffers = write_tokens(self._buffers, (keys_values,), start=self._num_tokens)

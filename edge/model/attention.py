@@ -13,6 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from edge.config import TextConfig
+from edge.kv.apart import attend_each
 from edge.kv.layer import LayerMemory
 from edge.model.linear import Linear
 from edge.model.quantized import project_to
@@ -105,11 +106,9 @@ def attend(queries: mx.array, keys_values: mx.array, *, memory: Sequence[LayerMe
     if len(memory) == 1:
         memory[0].append(keys_values)
         return memory[0].attend(queries, scale=scale, mask=mask)
-    mixed = []
-    for own, row, new in zip(memory, mx.split(queries, len(memory)), mx.split(keys_values, len(memory)), strict=True):
+    for own, new in zip(memory, mx.split(keys_values, len(memory)), strict=True):
         own.append(new)
-        mixed.append(own.attend(row, scale=scale, mask=mask))
-    return mx.concatenate(mixed)
+    return attend_each(queries, memory, scale=scale, mask=mask)
 
 
 def split_heads(rows: mx.array, head_dim: int) -> mx.array:

@@ -12,7 +12,7 @@ import pytest
 import edge
 from edge import products
 from edge.checkpoint.folder import load_folder
-from edge.products import attend, by_mlx, multiply, multiply_chosen, turned
+from edge.products import attend, attend_apart, by_mlx, multiply, multiply_chosen, turned
 
 WIDTH, OUTPUTS, EXPERTS = 512, 384, 5
 pytestmark = pytest.mark.skipif(not products._is_numpy_quicker(), reason="MLX multiplies everything here")
@@ -111,6 +111,19 @@ def test_attention_is_mlx_s(num_queries: int, num_keys: int, mask: str | None) -
     plain = mx.fast.scaled_dot_product_attention(queries, keys, held, scale=0.125, mask=mask)
     assert relative_error(ours, plain) < 1e-6
     assert not np.array_equal(np.array(ours), np.array(plain)), "MLX made both"
+
+
+def test_rows_attend_apart_as_by_mlx() -> None:
+    num_held, queries = (5, 40, 300), values(3, 8, 1, 64)
+    held = [values(1, 4, num_tokens + 9, 64) for num_tokens in num_held]
+    ours = attend_apart(queries, held, num_held, scale=0.125)
+    for index, (buffer, num_tokens) in enumerate(zip(held, num_held, strict=True)):
+        keys, kept = mx.split(buffer[:, :, :num_tokens], 2, axis=1)
+        row = queries[index : index + 1]
+        plain = mx.fast.scaled_dot_product_attention(row, keys, kept, scale=0.125)
+        assert relative_error(ours[index : index + 1], plain) < 1e-6
+        alone = attend_apart(row, [buffer], [num_tokens], scale=0.125)
+        assert np.array_equal(np.array(alone[0]), np.array(ours[index])), "a row depends on those beside it"
 
 
 @pytest.fixture(scope="module")

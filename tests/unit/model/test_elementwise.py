@@ -10,7 +10,9 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from edge import products
 from edge.model.elementwise import gelu_erf, gelu_tanh, one_gpu_kernel, rotate_halves, swiglu
+from edge.products import by_mlx
 
 X = np.linspace(-5, 5, 41, dtype=np.float32)
 
@@ -35,6 +37,39 @@ def test_half_types_are_kept_and_rounded_once(function: Callable[[mx.array], mx.
     assert found.dtype == mx.bfloat16
     exact = function(x.astype(mx.float32)).astype(mx.bfloat16)
     assert np.array_equal(np.array(found.astype(mx.float32)), np.array(exact.astype(mx.float32)))
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [(swiglu, [(2, 1, 300)] * 2), (swiglu, [(3, 1, 2, 1, 256)] * 2), (gelu_tanh, [(500, 400)])],
+)
+def test_several_tokens_by_numpy_are_mlx_s(function: Callable[..., mx.array], shapes: list[tuple[int, ...]]) -> None:
+    arrays = [mx.random.normal(shape, key=mx.random.key(index)) * 30 for index, shape in enumerate(shapes)]
+    before = [np.array(array) for array in arrays]
+    with by_mlx():
+        plain = np.array(function(*arrays))
+    ours = np.array(function(*arrays))
+    assert np.linalg.norm(ours - plain) / np.linalg.norm(plain) < 3e-7
+    if products._is_numpy_quicker():
+        assert not np.array_equal(ours, plain), "MLX made both"
+    assert all(np.array_equal(old, np.array(array)) for old, array in zip(before, arrays, strict=True))
+
+
+@pytest.mark.parametrize("function", [lambda x: swiglu(x, x), gelu_tanh])
+def test_one_token_and_other_types_stay_with_mlx(
+    function: Callable[[mx.array], mx.array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.model.elementwise.apply_by_numpy", None)
+    function(mx.ones((1, 1, 300)))
+    function(mx.ones((9, 1, 100)))
+    function(mx.ones((9, 1, 300), dtype=mx.bfloat16))
+
+
+def test_huge_gates_are_shut_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    x = mx.full((4, 1, 256), -200.0)
+    assert float(mx.abs(swiglu(x, x)).max()) == 0.0
+    assert float(mx.abs(gelu_tanh(x[:, 0])).max()) == 0.0
+    assert not recwarn.list
 
 
 def test_rotated_halves_keep_the_type_of_the_heads() -> None:
