@@ -6,16 +6,22 @@ tower take a picture too.
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any, Protocol
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.bench.picture_turn import PictureTurn
-from edge.kv.make import make_memory
+from edge.kv.make import bytes_per_token, make_memory
+from edge.memory import plan_request
 from edge.model.qwen3vl import Qwen3VL
+from edge.model.types import Grid, VisualRows
 from edge.prompt.positions import Span, make_positions
+from edge.run.build import precision_of
+from edge.run.flight import held_to
 from edge.run.forward import visual_rows
 from edge.run.replay import ShortForwards
 from edge.run.see import Seeing
@@ -38,7 +44,7 @@ class Runner(Protocol):
 
 
 class OurRunner:
-    """This runtime's model."""
+    """This runtime's model; while a prompt is read it is held to the memory planned, as in the engine's loop."""
 
     name = "edge"
 
@@ -47,6 +53,7 @@ class OurRunner:
         on_gpu = mx.default_device().type == mx.DeviceType.gpu
         self._model = ShortForwards(model) if on_gpu else model
         self._config = model.config
+        self._precision = precision_of(model)
         self.start()
 
     def start(self) -> None:
@@ -60,27 +67,44 @@ class OurRunner:
         span = np.arange(self._num_tokens, self._num_tokens + length)
         positions = np.broadcast_to(span, (3, 1, length))
         self._num_tokens += length
-        logits = self._model(token_ids, positions=positions, memory=[self._memory], last_only=True)
-        return mx.argmax(logits[:, -1], axis=-1)
+        best = self._best(token_ids, positions)
+        if length > 1:
+            with held_to(self._planned_bytes(length)):
+                mx.eval(best)
+        return best
 
     def first_token(self, turn: PictureTurn) -> mx.array:
         """Return the best next token; the tower runs in slices, as in the engine's loop."""
         self.start()
-        seeing = Seeing(self._model, turn, num_blocks=self._config.vision.depth)
-        while (output := seeing.advance()) is None:
-            pass
         length = len(turn.token_ids)
-        num_visual = len(output.features)
         start = int(np.flatnonzero(turn.token_ids == self._config.image_token_id)[0])
-        spans = [Span(start, num_visual, media_index=0, media_offset=0, grid=turn.grid_thw)]
-        logits = self._model(
-            mx.array(turn.token_ids[None]),
-            positions=make_positions(length, spans, merge_size=self._config.vision.spatial_merge_size)[:, None],
-            memory=[self._memory],
-            visual=visual_rows(spans, {0: output}, start=0, stop=length),
-            last_only=True,
-        )
+        with held_to(self._planned_bytes(length, turn.grid_thw)):
+            seeing = Seeing(self._model, turn, num_blocks=self._config.vision.depth)
+            while (output := seeing.advance()) is None:
+                pass
+            spans = [Span(start, len(output.features), media_index=0, media_offset=0, grid=turn.grid_thw)]
+            positions = make_positions(length, spans, merge_size=self._config.vision.spatial_merge_size)[:, None]
+            visual = visual_rows(spans, {0: output}, start=0, stop=length)
+            best = self._best(mx.array(turn.token_ids[None]), positions, visual)
+            mx.eval(best)
+        return best
+
+    def _best(self, token_ids: mx.array, positions: NDArray[np.integer], visual: VisualRows | None = None) -> mx.array:
+        logits = self._model(token_ids, positions=positions, memory=[self._memory], visual=visual, last_only=True)
         return mx.argmax(logits[:, -1], axis=-1)
+
+    def _planned_bytes(self, length: int, *unseen: Grid) -> int:
+        itemsize = self._precision.itemsize
+        plan = plan_request(
+            self._config,
+            precision=self._precision,
+            token_bytes=bytes_per_token(self._config.text, kv_bits=None, itemsize=itemsize),
+            new_tokens=length,
+            context_tokens=self._num_tokens + length,
+            unseen=unseen,
+            available=sys.maxsize,
+        )
+        return plan.needed_bytes
 
 
 class MlxLmRunner:
