@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import mlx.core as mx
 import numpy as np
 import pytest
 
 from edge.config import LayerQuantization
-from edge.model import unpacked
+from edge.model import quantized, unpacked
 from edge.model.moe import SwitchGLU
 from edge.model.quantized import QuantizedSwitchLinear
 from edge.model.unpacked import OUTPUTS_STEP, UNPACK_FROM_PAIRS, multiply_unpacked
@@ -47,20 +49,16 @@ def test_products_are_those_of_packed_experts(
 
 def test_a_cut_has_no_more_bytes_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     module, rows, experts = drawn(SETTINGS[0])
-    sizes: list[int] = []
-    plain_dequantize = mx.dequantize
+    dequantize = Mock(wraps=mx.dequantize)
     monkeypatch.setattr(unpacked, "UNPACKED_BYTES", PLAIN_BYTES // 2)
-    monkeypatch.setattr(
-        mx, "dequantize", lambda weight, *a, **k: sizes.append(weight.shape[1]) or plain_dequantize(weight, *a, **k)
-    )
+    monkeypatch.setattr(mx, "dequantize", dequantize)
     product(module, rows, experts)
-    assert sizes == [2 * OUTPUTS_STEP, OUTPUTS - 2 * OUTPUTS_STEP]
+    outputs = [call.args[0].shape[1] for call in dequantize.call_args_list]
+    assert outputs == [2 * OUTPUTS_STEP, OUTPUTS - 2 * OUTPUTS_STEP]
 
 
 @pytest.mark.parametrize("num_pairs", [UNPACK_FROM_PAIRS, UNPACK_FROM_PAIRS - 2])
 def test_many_pairs_are_unpacked_where_packed_ones_are_slow(num_pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge.model import quantized
-
     glu = SwitchGLU(INPUTS, 64, EXPERTS)
     for name in ("gate_up_proj", "down_proj"):
         shape = glu[name].weight.shape
@@ -71,8 +69,8 @@ def test_many_pairs_are_unpacked_where_packed_ones_are_slow(num_pairs: int, monk
         glu[name] = module
     rows = mx.random.normal((num_pairs // 2, 1, INPUTS))
     experts = mx.random.randint(0, EXPERTS, (num_pairs // 2, 1, 2)).astype(mx.uint32)
-    expected, calls = np.array(glu(rows, experts)), []
+    expected, multiply = np.array(glu(rows, experts)), Mock(wraps=multiply_unpacked)
     monkeypatch.setattr(quantized, "is_packed_slow", lambda: True)
-    monkeypatch.setattr(quantized, "multiply_unpacked", lambda *a, **k: calls.append(a) or multiply_unpacked(*a, **k))
+    monkeypatch.setattr(quantized, "multiply_unpacked", multiply)
     np.testing.assert_allclose(np.array(glu(rows, experts)), expected, rtol=1e-4, atol=1e-4)
-    assert len(calls) == (2 if num_pairs >= UNPACK_FROM_PAIRS else 0)
+    assert multiply.call_count == (2 if num_pairs >= UNPACK_FROM_PAIRS else 0)
