@@ -62,6 +62,7 @@ def test_mlx_vlm_sees_the_same() -> None:
         merger.act_fn = nn.GELU()
     ours, theirs = OurRunner(random_model(CONFIG, dtype=mx.float32)), MlxVlmRunner(model)
     assert tokens(ours, turns()) == tokens(theirs, turns())
+    assert tokens(ours, turns()) != tokens(theirs, [replace(turn, patches=-turn.patches) for turn in turns()])
     assert decode_s(theirs, 2) > 0
     figures = {figure.what: figure for figure in turn_figures([ours, theirs], turns()[0], repeats=1)}
     assert figures["picture speed, to mlx-vlm"].value > 0
