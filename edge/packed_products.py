@@ -116,13 +116,16 @@ def multiply_chosen_packed(
     return result.reshape(*chosen.shape, 1, weights.shape[-2])
 
 
-def unpacked_bytes(matrix_values: int) -> int:
+def unpacked_bytes(matrix_values: int, *, value_bytes: int) -> int:
     """Bound the memory that numpy takes for unpacking, which MLX does not count.
 
     Args:
         matrix_values: Of the largest matrix.
+        value_bytes: Of an activation; numpy takes float32 alone.
     """
-    return 4 * min(PIECE_VALUES, matrix_values) + min(PART_BYTES, 2 * matrix_values)
+    if value_bytes != 4:
+        return 0
+    return 4 * min(PIECE_VALUES, matrix_values) + PART_BYTES * min(PART_VALUES, matrix_values) // PART_VALUES
 
 
 def _is_numpys(rows: mx.array, weight: mx.array, scales: mx.array, biases: mx.array | None) -> bool:
