@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from edge import packed_products, products
+from edge.bench.device_check import check_config
+from edge.bench.random_model import random_model
 from edge.config import LayerQuantization
 from edge.packed_products import multiply_chosen_packed, multiply_packed, unpacked_bytes
 from edge.products import MOST_BLOCKED_ROWS, by_mlx
@@ -141,3 +143,19 @@ def test_the_memory_of_a_product_is_bounded(num_rows: int) -> None:
     tracemalloc.stop()
     assert peak <= 1.05 * unpacked_bytes(1500 * 1024, value_bytes=4)
     assert unpacked_bytes(1500 * 1024, value_bytes=2) == 0
+
+
+def test_the_logits_of_a_packed_model_are_mlx_s(numpys: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model(check_config(2, is_large=False), dtype=mx.float32)
+    token_ids = mx.array(np.random.default_rng(1).integers(0, 990, (1, 120)))
+    positions = np.broadcast_to(np.arange(120), (3, 1, 120))
+
+    def logits() -> mx.array:
+        return model(token_ids, positions=positions)
+
+    expected = plain(logits)
+    assert relative_error(logits(), expected) < 1e-5
+    assert {120} < set(numpys), "expected all tokens in some products, and those of an expert in others"
+    runs = packed_products._runs
+    monkeypatch.setattr(packed_products, "_runs", lambda chosen: list(runs(chosen))[:-1])
+    assert relative_error(logits(), expected) > 1e-3, "a mutant that leaves an expert out was not noticed"
