@@ -19,7 +19,6 @@ from edge.kv.packed import MAX_SCORE_BYTES
 from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
 from edge.packed_products import unpacked_bytes
-from edge.products import MOST_BLOCKED_ROWS
 from edge.records import dataclass
 
 GB = 1_000_000_000
@@ -242,7 +241,7 @@ def prefill_bytes(
         first, each = PACKED_CUTS
         num_cuts = min(first + each * scores / 1.15 / MAX_SCORE_BYTES, MOST_PACKED_CUTS)
         scores = min(scores, int(num_cuts * MAX_SCORE_BYTES))
-    return values * precision.itemsize + scores + (unpacked if chunk_tokens > MOST_BLOCKED_ROWS else 0)
+    return values * precision.itemsize + scores + unpacked
 
 
 def _most_pairs(chunk_tokens: int, *, context_tokens: int, new_tokens: int) -> int:

@@ -63,7 +63,7 @@ def test_a_prompt_by_unpacked_matrices_changes_no_token(engine: edge.Engine, mon
     )
     ours = engine.answer(request)
     engine.forget_kept()
-    monkeypatch.setattr(packed_products, "MOST_BLOCKED_ROWS", sys.maxsize)  # all of them by MLX
+    monkeypatch.setattr(packed_products, "LEAST_ROWS", sys.maxsize)  # all of them by MLX
     assert engine.answer(request).text == ours.text
     assert ours.usage.prompt_tokens > 500
     assert ours.usage.completion_tokens > 5

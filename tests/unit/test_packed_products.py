@@ -12,7 +12,7 @@ from edge import packed_products, products
 from edge.bench.device_check import check_config
 from edge.bench.random_model import random_model
 from edge.config import LayerQuantization
-from edge.packed_products import multiply_chosen_packed, multiply_packed, unpacked_bytes
+from edge.packed_products import multiply_chosen_packed, multiply_packed, reading_prompt, unpacked_bytes
 from edge.products import MOST_BLOCKED_ROWS, by_mlx
 from edge.unpacking import PackedRows, unpack
 from tests.unit.test_products import relative_error, values
@@ -122,6 +122,21 @@ def test_decode_steps_other_types_and_small_matrices_stay_with_mlx(numpys: list[
     experts, choice = pack(FOUR_BITS, EXPERTS, OUTPUTS, WIDTH), sorted_choice(8 * MOST_BLOCKED_ROWS)
     mx.eval(chosen(values(8 * MOST_BLOCKED_ROWS, 1, WIDTH), experts, choice, FOUR_BITS, MOST_BLOCKED_ROWS))
     assert not numpys
+
+
+def test_a_short_prompt_is_numpys_where_it_is_said_to_be_one(numpys: list[int]) -> None:
+    packed, rows = pack(FOUR_BITS, OUTPUTS, WIDTH), values(3, WIDTH)
+    experts, choice = pack(FOUR_BITS, EXPERTS, OUTPUTS, WIDTH), sorted_choice(3 * EXPERTS)
+    given = values(3 * EXPERTS, 1, WIDTH)
+    expected = dense(rows, packed, FOUR_BITS), chosen(given, experts, choice, FOUR_BITS, 5)
+    mx.eval(expected)
+    assert not numpys
+    with reading_prompt():
+        assert relative_error(dense(rows, packed, FOUR_BITS), expected[0]) < 1e-6
+        assert relative_error(chosen(given, experts, choice, FOUR_BITS, 5), expected[1]) < 1e-6
+        assert sum(numpys) == 3 + 3 * EXPERTS
+        mx.eval(dense(rows[:2], packed, FOUR_BITS), chosen(given[1:], experts, choice[1:], FOUR_BITS, 5))
+    assert sum(numpys) == 3 + 3 * EXPERTS, "too few rows for each matrix"
 
 
 def test_a_mac_multiplies_by_mlx(monkeypatch: pytest.MonkeyPatch, numpys: list[int]) -> None:
