@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.kv.make import make_memory
 from edge.model.qwen3vl import Qwen3VL
+from edge.packed_products import reading_prompt
 from edge.run.replay import ShortForwards
 
 CHUNK_TOKENS = 2048
@@ -55,7 +56,8 @@ class OurRunner:
         span = np.arange(self._num_tokens, self._num_tokens + length)
         positions = np.broadcast_to(span, (3, 1, length))
         self._num_tokens += length
-        logits = self._model(token_ids, positions=positions, memory=[self._memory], last_only=True)
+        with reading_prompt():  # one token is MLX's either way
+            logits = self._model(token_ids, positions=positions, memory=[self._memory], last_only=True)
         return mx.argmax(logits[:, -1], axis=-1)
 
 
