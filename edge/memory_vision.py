@@ -10,7 +10,7 @@ from edge.config import VisionConfig
 from edge.model.types import Grid
 from edge.model.vision import CUT_PATCHES
 from edge.model.vision_attention import attended_head_dim, has_fused_kernels, score_bytes
-from edge.packed_products import unpacked_bytes
+from edge.packed_products import piece_bytes
 
 CPU_SCORES_ALIVE, CPU_BLOCKS_ALIVE = 1.75, 3.0
 """MLX's CPU queue keeps results alive: of n blocks of scores 1.75 n, and at most 3, since it is held back."""
@@ -45,7 +45,7 @@ def vision_peak_bytes(
     attention = num_patches * value_bytes * (3 * config.hidden_size + 5 * padded)
     wide = 3 * max(config.intermediate_size, config.hidden_size)
     feed_forward = value_bytes * (min(num_patches, 2 * CUT_PATCHES) * wide + num_patches * 2 * config.hidden_size)
-    unpacked = unpacked_bytes(config.hidden_size * wide, value_bytes=value_bytes)
+    unpacked = piece_bytes(config.hidden_size * wide, value_bytes=value_bytes)
     return steady + max(attention + scores, feed_forward) + unpacked
 
 

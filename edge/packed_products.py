@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import LayerQuantization
-from edge.products import LEAST_VALUES, MOST_BLOCKED_ROWS, is_numpy_quicker, one_thread
+from edge.products import LEAST_VALUES, MOST_BLOCKED_ROWS, SMALL_PRODUCT, is_numpy_quicker, one_thread
 from edge.unpacking import PART_BYTES, PART_VALUES, Floats, PackedRows, packed_rows, unpack
 
 LEAST_ROWS = 3
@@ -26,10 +26,8 @@ LEAST_ROWS = 3
 mxfp4 and nvfp4 for three."""
 PIECE_VALUES = 1 << 20
 """Of a matrix: so many are unpacked before they are multiplied by many rows."""
-SMALL_PRODUCT = 1_000_000
-"""OpenBLAS makes products of fewer multiplications without copying the matrix, which counts where rows are few."""
 LEAST_SMALL_OUTPUTS = 16
-"""Of such a product: with fewer, its calls take longer than the copy."""
+"""Of a product that OpenBLAS makes without copying the matrix: with fewer, its calls take longer than the copy."""
 _is_prompt: ContextVar[bool] = ContextVar("is_prompt", default=False)
 
 
@@ -133,7 +131,7 @@ def multiply_chosen_packed(
     return result.reshape(*chosen.shape, 1, weights.shape[-2])
 
 
-def unpacked_bytes(matrix_values: int, *, value_bytes: int) -> int:
+def piece_bytes(matrix_values: int, *, value_bytes: int) -> int:
     """Bound the memory that numpy takes for unpacking, which MLX does not count.
 
     Args:

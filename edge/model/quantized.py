@@ -9,6 +9,7 @@ import mlx.nn as nn
 
 from edge.config import LayerQuantization
 from edge.model.moe import row_indexes
+from edge.model.unpacked import UNPACK_FROM_PAIRS, is_packed_slow, multiply_unpacked
 from edge.packed_products import multiply_chosen_packed, multiply_packed
 from edge.products import multiply
 
@@ -45,11 +46,14 @@ class QuantizedSwitchLinear(nn.Module):
 
     def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool, num_tokens: int) -> mx.array:
         """Multiply rows (..., 1, I) by the matrices of their experts, as `SwitchLinear` does."""
+        biases = self.biases if self.setting.mode == "affine" else None
+        if is_sorted and experts.size >= UNPACK_FROM_PAIRS and is_packed_slow():
+            return multiply_unpacked(rows, self.weight, self.scales, biases, experts, setting=self.setting)
         return multiply_chosen_packed(
             rows,
             self.weight,
             self.scales,
-            self.biases if self.setting.mode == "affine" else None,
+            biases,
             experts,
             form=self.setting,
             num_tokens=num_tokens,

@@ -12,7 +12,7 @@ from edge import packed_products, products
 from edge.bench.device_check import check_config
 from edge.bench.random_model import random_model
 from edge.config import LayerQuantization
-from edge.packed_products import multiply_chosen_packed, multiply_packed, reading_prompt, unpacked_bytes
+from edge.packed_products import multiply_chosen_packed, multiply_packed, piece_bytes, reading_prompt
 from edge.products import MOST_BLOCKED_ROWS, by_mlx
 from edge.unpacking import PackedRows, unpack
 from tests.unit.test_products import relative_error, values
@@ -156,8 +156,8 @@ def test_the_memory_of_a_product_is_bounded(num_rows: int) -> None:
     mx.eval(dense(rows, packed, form))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak <= 1.05 * unpacked_bytes(1500 * 1024, value_bytes=4)
-    assert unpacked_bytes(1500 * 1024, value_bytes=2) == 0
+    assert peak <= 1.05 * piece_bytes(1500 * 1024, value_bytes=4)
+    assert piece_bytes(1500 * 1024, value_bytes=2) == 0
 
 
 def test_the_logits_of_a_packed_model_are_mlx_s(numpys: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
