@@ -19,6 +19,7 @@ from edge.kv.packed import MAX_SCORE_BYTES
 from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
 from edge.model.unpacked import UNPACK_FROM_PAIRS, UNPACKED_BYTES
+from edge.packed_products import piece_bytes
 from edge.records import dataclass
 
 GB = 1_000_000_000
@@ -230,7 +231,10 @@ def prefill_bytes(
     else:
         mlp_width = 3 * text.intermediate_size
     # Heads as projected, normalised and rotated are held together.
-    attention_width = 3 * (text.num_heads + 2 * text.num_kv_heads) * text.head_dim
+    heads_width = (text.num_heads + 2 * text.num_kv_heads) * text.head_dim
+    attention_width = 3 * heads_width
+    inner_width = text.intermediate_size if text.moe is None else text.moe.intermediate_size
+    unpacked = piece_bytes(text.hidden_size * max(2 * inner_width, heads_width), value_bytes=precision.itemsize)
     # Twice the widest layer: MLX begins the next one before the last is freed (measured 1.2 to 1.7 times).
     values = 2 * chunk_tokens * (4 * text.hidden_size + max(mlp_width, attention_width)) + 4 * text.vocab_size
     scores = 0
@@ -241,7 +245,7 @@ def prefill_bytes(
         first, each = PACKED_CUTS
         num_cuts = min(first + each * scores / 1.15 / MAX_SCORE_BYTES, MOST_PACKED_CUTS)
         scores = min(scores, int(num_cuts * MAX_SCORE_BYTES))
-    return values * precision.itemsize + scores
+    return values * precision.itemsize + scores + unpacked
 
 
 def unpacked_bytes(text: TextConfig, *, precision: Precision, chunk_tokens: int) -> int:

@@ -10,6 +10,7 @@ from edge.config import VisionConfig
 from edge.model.types import Grid
 from edge.model.vision import CUT_PATCHES
 from edge.model.vision_attention import attended_head_dim, has_fused_kernels, score_bytes
+from edge.packed_products import piece_bytes
 
 CPU_SCORES_ALIVE, CPU_BLOCKS_ALIVE = 1.75, 3.0
 """MLX's CPU queue keeps results alive: of n blocks of scores 1.75 n, and at most 3, since it is held back."""
@@ -28,9 +29,9 @@ def vision_peak_bytes(
 
     Returns:
         Bytes at the worst point: patches and angles (float32), the patch projection's flat weights, the residual stream
-        and DeepStack results, and the larger of the attention part (q, k, v as projected, padded, mixed, and scores)
-        and the feed-forward part (two cuts: the next begins before the last is freed). MLX would queue more than this
-        of many operations: `edge.run.flight` holds it back.
+        and DeepStack results, the part of a packed matrix that is unpacked, and the larger of the attention part (q, k,
+        v as projected, padded, mixed, and scores) and the feed-forward part (two cuts: the next begins before the last
+        is freed). MLX would queue more than this of many operations: `edge.run.flight` holds it back.
     """
     num_patches = sum(frames * height * width for frames, height, width in grids)
     scores = peak_score_bytes(config, grids, is_fused=is_fused)
@@ -44,7 +45,8 @@ def vision_peak_bytes(
     attention = num_patches * value_bytes * (3 * config.hidden_size + 5 * padded)
     wide = 3 * max(config.intermediate_size, config.hidden_size)
     feed_forward = value_bytes * (min(num_patches, 2 * CUT_PATCHES) * wide + num_patches * 2 * config.hidden_size)
-    return steady + max(attention + scores, feed_forward)
+    unpacked = piece_bytes(config.hidden_size * wide, value_bytes=value_bytes)
+    return steady + max(attention + scores, feed_forward) + unpacked
 
 
 def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid], *, is_fused: bool | None = None) -> int:

@@ -62,7 +62,7 @@ def multiply(rows: mx.array, weight: mx.array, bias: mx.array | None = None) -> 
     flat = rows.reshape(-1, width)
     result = mx.zeros((flat.shape[0], weight.shape[0]))
     mx.eval(flat, weight, result)
-    with _one_thread():
+    with one_thread():
         _multiply(np.asarray(flat), np.asarray(weight).T, out=np.asarray(result))
     if bias is not None:
         result = result + bias
@@ -98,7 +98,7 @@ def multiply_chosen(
     given, matrices, choice, out = (np.asarray(array) for array in (flat, weights, chosen, result))
     choice = choice.reshape(-1)
     choices_per_row = len(choice) // len(given)
-    with _one_thread():
+    with one_thread():
         for index in np.flatnonzero(np.bincount(choice)):  # `np.unique` imports numpy.ma, 20 ms
             places = np.flatnonzero(choice == index)
             part = np.empty((len(places), out.shape[1]), dtype=np.float32)
@@ -114,7 +114,7 @@ def attend(
     batch, num_heads, num_queries, head_dim = queries.shape
     num_kv_heads, num_keys = keys.shape[1:3]
     is_worth_it = num_queries >= LEAST_QUERIES and num_heads * num_queries * num_keys >= LEAST_SCORES
-    if not (is_worth_it and _is_numpy_quicker() and queries.dtype == keys.dtype == mx.float32):
+    if not (is_worth_it and is_numpy_quicker() and queries.dtype == keys.dtype == mx.float32):
         return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
     result = mx.zeros(queries.shape)
     mx.eval(queries, keys, values, result)
@@ -122,7 +122,7 @@ def attend(
     split = (batch, num_kv_heads, per_head, num_queries, head_dim)
     given, out = (np.asarray(array).reshape(split) for array in (queries, result))
     rows_per_cut = max(1, CUT_BYTES // (4 * batch * num_heads * num_keys))
-    with _one_thread():
+    with one_thread():
         for start in range(0, num_queries, rows_per_cut):
             stop = min(start + rows_per_cut, num_queries)
             cut = (given[:, :, :, start:stop] * np.float32(scale)).reshape(batch, num_kv_heads, -1, head_dim)
@@ -153,7 +153,7 @@ def attend_apart(queries: mx.array, held: Sequence[mx.array], num_held: Sequence
     mx.eval(queries, held)
     given = np.asarray(queries)
     mixed = np.empty(given.shape, dtype=np.float32)
-    with _one_thread():
+    with one_thread():
         for row, buffer, num_tokens, out in zip(given, held, num_held, mixed, strict=True):
             heads = np.asarray(buffer)[0, :, :num_tokens]  # (2K, S, Dh)
             rows = (row * np.float32(scale)).reshape(num_kv_heads, -1, row.shape[-1])
@@ -163,7 +163,7 @@ def attend_apart(queries: mx.array, held: Sequence[mx.array], num_held: Sequence
 
 def is_quick_apart(queries: mx.array) -> bool:
     """Tell whether several rows' attention is numpy's here, from queries (B, H, L, Dh)."""
-    return queries.shape[2] == 1 and queries.dtype == mx.float32 and _is_numpy_quicker()
+    return queries.shape[2] == 1 and queries.dtype == mx.float32 and is_numpy_quicker()
 
 
 def _attend_rows(rows: Floats, keys: Floats, values: Floats, *, num_hiding: int) -> Floats:
@@ -214,7 +214,7 @@ def _columns_at_a_time(matrix: Floats) -> int:
 def is_elementwise_numpys(values: mx.array, *, num_tokens: int) -> bool:
     """Tell whether numpy computes the exponentials of an array (..., I) here; one token's stay with MLX."""
     is_large = num_tokens > 1 and values.shape[-1] >= LEAST_WIDTH
-    return is_large and values.dtype == mx.float32 and _is_numpy_quicker()
+    return is_large and values.dtype == mx.float32 and is_numpy_quicker()
 
 
 def apply_by_numpy(function: Callable[..., None], *arrays: mx.array) -> mx.array:
@@ -243,7 +243,7 @@ def are_scores_cut(*, value_bytes: int) -> bool:
     Args:
         value_bytes: Of an activation; numpy takes float32 alone.
     """
-    return mx.default_device().type == mx.DeviceType.gpu or (value_bytes == 4 and _is_numpy_quicker())
+    return mx.default_device().type == mx.DeviceType.gpu or (value_bytes == 4 and is_numpy_quicker())
 
 
 def turned(weight: mx.array) -> mx.array:
@@ -262,10 +262,10 @@ def _is_numpys(rows: mx.array, weight: mx.array, *, num_tokens: int) -> bool:
     """Tell who multiplies rows by one or several matrices (O, I): one token's stay with MLX, which nobody waits for."""
     size: int = weight.shape[-1] * weight.shape[-2]
     is_large = num_tokens > 1 and size >= LEAST_VALUES
-    return is_large and rows.dtype == weight.dtype == mx.float32 and _is_numpy_quicker()
+    return is_large and rows.dtype == weight.dtype == mx.float32 and is_numpy_quicker()
 
 
-def _is_numpy_quicker() -> bool:
+def is_numpy_quicker() -> bool:
     """Tell whether numpy multiplies here."""
     return not _by_mlx and _is_blas_plain() and _thread_setter() is not None
 
@@ -276,7 +276,7 @@ def _is_blas_plain() -> bool:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Keep OpenBLAS from sharing a product out: its threads wait in loops, for ever where the machine is busy."""
     set_threads = _thread_setter()
     assert set_threads is not None, "only OpenBLAS is asked"

@@ -19,6 +19,7 @@ from edge.kv.make import bytes_per_token, make_memory
 from edge.memory import plan_request
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import Grid, VisualRows
+from edge.packed_products import reading_prompt
 from edge.prompt.positions import Span, make_positions
 from edge.run.build import precision_of
 from edge.run.flight import held_to
@@ -90,7 +91,8 @@ class OurRunner:
         return best
 
     def _best(self, token_ids: mx.array, positions: NDArray[np.integer], visual: VisualRows | None = None) -> mx.array:
-        logits = self._model(token_ids, positions=positions, memory=[self._memory], visual=visual, last_only=True)
+        with reading_prompt():  # one token is MLX's either way
+            logits = self._model(token_ids, positions=positions, memory=[self._memory], visual=visual, last_only=True)
         return mx.argmax(logits[:, -1], axis=-1)
 
     def _planned_bytes(self, length: int, *unseen: Grid) -> int:

@@ -11,7 +11,7 @@ from edge.config import LayerQuantization, QuantizationConfig
 from edge.errors import WeightError
 from edge.model.linear import Linear
 from edge.model.moe import SwitchLinear
-from edge.model.quantized import Parts, QuantizedSwitchLinear
+from edge.model.quantized import Parts, QuantizedEmbedding, QuantizedLinear, QuantizedSwitchLinear
 from edge.products import turned
 
 
@@ -82,10 +82,10 @@ def _quantized_like(module: nn.Module, setting: LayerQuantization) -> nn.Module 
     match module:
         case nn.Linear():
             output_size, input_size = module.weight.shape
-            return nn.QuantizedLinear(input_size, output_size, "bias" in module, group_size, bits, mode)
+            return QuantizedLinear(input_size, output_size, "bias" in module, group_size, bits, mode)
         case nn.Embedding():
             num_rows, width = module.weight.shape
-            return nn.QuantizedEmbedding(num_rows, width, group_size, bits, mode)
+            return QuantizedEmbedding(num_rows, width, group_size, bits, mode)
         case SwitchLinear():
             num_experts, output_size, input_size = module.weight.shape
             return QuantizedSwitchLinear(input_size, output_size, num_experts, setting)

@@ -44,13 +44,14 @@ class SwitchLinear(nn.Module):
         super().__init__()
         self.weight = mx.zeros((num_experts, output_size, input_size))
 
-    def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool) -> mx.array:
+    def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool, num_tokens: int) -> mx.array:
         """Multiply rows by the matrices of their experts.
 
         Args:
             rows: (..., 1, I); the leading axes are the first ones of `experts`, which chooses behind them.
             experts: Expert of each row, unsigned integers.
             is_sorted: Whether `experts` goes up.
+            num_tokens: Tokens that the rows are of: those of packed experts are a prompt's or a decode step's.
 
         Returns:
             (..., 1, O) with the axes of `experts` in front.
@@ -84,17 +85,17 @@ class SwitchGLU(nn.Module):
         """
         num_rows, _, num_chosen = experts.shape
         if experts.size < SORT_FROM_ROWS:
-            return self.through_experts(rows, experts, is_sorted=False).squeeze((1, -2))
+            return self.through_experts(rows, experts, is_sorted=False, num_tokens=num_rows).squeeze((1, -2))
         flat = experts.flatten()
         order = mx.argsort(flat)
         sorted_rows = rows[order // num_chosen]  # (R * A, 1, D)
-        outputs = self.through_experts(sorted_rows, flat[order], is_sorted=True).squeeze(-2)
+        outputs = self.through_experts(sorted_rows, flat[order], is_sorted=True, num_tokens=num_rows).squeeze(-2)
         return mx.unflatten(outputs[mx.argsort(order)], 0, (num_rows, num_chosen))  # (R, A, D)
 
-    def through_experts(self, rows: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
-        """Compute the experts' SwiGLU on rows (..., 1, D)."""
-        gate, up = mx.split(self.gate_up_proj(rows, experts, is_sorted), 2, axis=-1)
-        return self.down_proj(swiglu(gate, up), experts, is_sorted)
+    def through_experts(self, rows: mx.array, experts: mx.array, *, is_sorted: bool, num_tokens: int) -> mx.array:
+        """Compute the experts' SwiGLU on rows (..., 1, D) of some tokens."""
+        gate, up = mx.split(self.gate_up_proj(rows, experts, is_sorted, num_tokens), 2, axis=-1)
+        return self.down_proj(swiglu(gate, up), experts, is_sorted, num_tokens)
 
 
 @lru_cache(maxsize=64)

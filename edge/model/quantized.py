@@ -1,4 +1,4 @@
-"""Forms in which a projection may be stored: packed expert matrices, and joined projections of unlike parts."""
+"""Forms in which a matrix may be stored: packed, and joined projections in unlike parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,25 @@ import mlx.nn as nn
 from edge.config import LayerQuantization
 from edge.model.moe import row_indexes
 from edge.model.unpacked import UNPACK_FROM_PAIRS, is_packed_slow, multiply_unpacked
+from edge.packed_products import multiply_chosen_packed, multiply_packed
 from edge.products import multiply
+
+
+class QuantizedLinear(nn.QuantizedLinear):
+    """A packed matrix (O, I), and a bias (O,) or none."""
+
+    def __call__(self, rows: mx.array) -> mx.array:
+        """Map (..., I) to (..., O)."""
+        product = _multiply_by(self, rows)
+        return product + self["bias"] if "bias" in self else product
+
+
+class QuantizedEmbedding(nn.QuantizedEmbedding):
+    """A packed row for every token, (V, D)."""
+
+    def as_linear(self, rows: mx.array) -> mx.array:
+        """Multiply (..., D) by every token's row: (..., V)."""
+        return _multiply_by(self, rows)
 
 
 class QuantizedSwitchLinear(nn.Module):
@@ -26,23 +44,21 @@ class QuantizedSwitchLinear(nn.Module):
             self.biases = packed[2]
         self.freeze()
 
-    def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool) -> mx.array:
+    def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool, num_tokens: int) -> mx.array:
         """Multiply rows (..., 1, I) by the matrices of their experts, as `SwitchLinear` does."""
         biases = self.biases if self.setting.mode == "affine" else None
         if is_sorted and experts.size >= UNPACK_FROM_PAIRS and is_packed_slow():
             return multiply_unpacked(rows, self.weight, self.scales, biases, experts, setting=self.setting)
-        return mx.gather_qmm(
+        return multiply_chosen_packed(
             rows,
             self.weight,
             self.scales,
             biases,
-            lhs_indices=None if is_sorted else row_indexes(rows.shape[:-2], tuple(experts.shape)),
-            rhs_indices=experts,
-            transpose=True,
-            group_size=self.setting.group_size,
-            bits=self.setting.bits,
-            mode=self.setting.mode,
-            sorted_indices=is_sorted,
+            experts,
+            form=self.setting,
+            num_tokens=num_tokens,
+            is_sorted=is_sorted,
+            row_indexes=lambda: row_indexes(rows.shape[:-2], tuple(experts.shape)),
         )
 
 
@@ -53,7 +69,7 @@ class Parts(nn.Module):
         super().__init__()
         self.parts = list(parts)
 
-    def __call__(self, rows: mx.array, *choice: mx.array | bool) -> mx.array:
+    def __call__(self, rows: mx.array, *choice: mx.array | bool | int) -> mx.array:
         """Return the outputs of all parts side by side; `choice` is what a `SwitchLinear` takes beside its rows."""
         return mx.concatenate([part(rows, *choice) for part in self.parts], axis=-1)
 
@@ -80,17 +96,16 @@ def project_to(module: nn.Module, rows: mx.array, start: int, stop: int) -> mx.a
             first += size
         return mx.concatenate(outputs, axis=-1)
     if isinstance(module, nn.QuantizedLinear):
-        biases = module.get("biases")
-        weight: mx.array = module.weight
-        return mx.quantized_matmul(
-            rows,
-            weight[start:stop],
-            scales=module.scales[start:stop],
-            biases=None if biases is None else biases[start:stop],
-            transpose=True,
-            group_size=module.group_size,
-            bits=module.bits,
-            mode=module.mode,
-        )
+        return _multiply_by(module, rows, slice(start, stop))
     plain: mx.array = module.weight
     return multiply(rows, plain[start:stop])
+
+
+def _multiply_by(
+    module: nn.QuantizedLinear | nn.QuantizedEmbedding, rows: mx.array, outputs: slice | None = None
+) -> mx.array:
+    """Multiply rows by a module's packed matrix, or by these outputs of it."""
+    arrays = (module["weight"], module["scales"], module.get("biases"))
+    if outputs is not None:
+        arrays = (arrays[0][outputs], arrays[1][outputs], None if arrays[2] is None else arrays[2][outputs])
+    return multiply_packed(rows, *arrays, group_size=module.group_size, bits=module.bits, mode=module.mode)

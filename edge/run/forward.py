@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge.kv.layer import RowMemory
 from edge.kv.side_by_side import SideBySide
 from edge.model.types import VisionOutput, VisualRows
+from edge.packed_products import reading_prompt
 from edge.prompt.build import Prompt, Span
 
 
@@ -57,13 +58,14 @@ def prefill_chunk(
     Returns:
         Logits of the last token, (V,).
     """
-    logits = model(
-        mx.array(prompt.token_ids[None, start:stop]),
-        positions=prompt.positions[:, None, start:stop],
-        memory=[memory],
-        visual=visual_rows(prompt.spans, outputs, start=start, stop=stop),
-        last_only=True,
-    )
+    with reading_prompt():
+        logits = model(
+            mx.array(prompt.token_ids[None, start:stop]),
+            positions=prompt.positions[:, None, start:stop],
+            memory=[memory],
+            visual=visual_rows(prompt.spans, outputs, start=start, stop=stop),
+            last_only=True,
+        )
     return logits[0, -1]
 
 

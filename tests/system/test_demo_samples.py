@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import edge
+from edge import packed_products
 from edge.loading import DEMO_FOLDER
 
 SAMPLES = DEMO_FOLDER / "samples"
@@ -49,6 +50,23 @@ def test_a_sample_gets_the_right_answer(
     messages = [{"role": "user", "content": [*shown, {"type": "text", "text": question}]}]
     request = edge.Request(messages=messages, sampling=edge.SamplingParams(temperature=0.0), max_tokens=300)
     assert engine.answer(request).text.strip() == answer
+
+
+@pytest.mark.parametrize("engine", ["4bit"], indirect=True)
+def test_a_prompt_by_unpacked_matrices_changes_no_token(engine: edge.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = {"type": "image", "image": str(SAMPLES / "scene.png")}
+    texts = [{"type": "text", "text": "The quick brown fox " * 40}, {"type": "text", "text": "Describe the picture."}]
+    request = edge.Request(
+        messages=[{"role": "user", "content": [texts[0], picture, texts[1]]}],
+        sampling=edge.SamplingParams(temperature=0.0),
+        max_tokens=60,
+    )
+    ours = engine.answer(request)
+    engine.forget_kept()
+    monkeypatch.setattr(packed_products, "LEAST_ROWS", sys.maxsize)  # all of them by MLX
+    assert engine.answer(request).text == ours.text
+    assert ours.usage.prompt_tokens > 500
+    assert ours.usage.completion_tokens > 5
 
 
 def test_the_card_names_every_sample() -> None:

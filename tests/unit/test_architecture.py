@@ -23,6 +23,8 @@ LAYERS = {
     "edge.version": 0,
     "edge.precedence": 1,
     "edge.products": 1,
+    "edge.packed_products": 1,
+    "edge.unpacking": 1,
     "edge.config": 1,
     "edge.config_context": 1,
     "edge.config_json": 1,

@@ -15,7 +15,7 @@ from edge.checkpoint.folder import load_folder
 from edge.products import attend, attend_apart, by_mlx, multiply, multiply_chosen, turned
 
 WIDTH, OUTPUTS, EXPERTS = 512, 384, 5
-pytestmark = pytest.mark.skipif(not products._is_numpy_quicker(), reason="MLX multiplies everything here")
+pytestmark = pytest.mark.skipif(not products.is_numpy_quicker(), reason="MLX multiplies everything here")
 
 
 def values(*shape: int, seed: int = 0) -> mx.array:
@@ -169,7 +169,7 @@ def test_numpy_has_its_threads_back_afterwards() -> None:
     found = products._thread_setter()
     assert found is not None
     set_number, usual = found
-    with products._one_thread():
+    with products.one_thread():
         pass
     set_number(usual)
     assert usual >= 1

@@ -40,7 +40,7 @@ def test_products_are_those_of_packed_experts(
 ) -> None:
     module, rows, experts = drawn(setting)
     monkeypatch.setattr(unpacked, "UNPACKED_BYTES", -(-PLAIN_BYTES // num_cuts))
-    found, expected = product(module, rows, experts), np.array(module(rows, experts, True))
+    found, expected = product(module, rows, experts), np.array(module(rows, experts, True, 1))
     assert found.shape == (ROWS, 1, OUTPUTS)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     wrong = product(module, rows, mx.minimum(experts + 1, 4).astype(mx.uint32))

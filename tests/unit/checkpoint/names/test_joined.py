@@ -15,7 +15,7 @@ from edge.checkpoint.names.joined import JOINED, JOINED_NORM, join_names, join_p
 from edge.config import LayerQuantization, ModelConfig
 from edge.kv.make import make_memory
 from edge.model.linear import Linear
-from edge.model.quantized import Parts, QuantizedSwitchLinear
+from edge.model.quantized import Parts, QuantizedLinear, QuantizedSwitchLinear
 from edge.model.qwen3vl import Qwen3VL
 from tests.unit.checkpoint.checkpoints import Parameters, parameters_of, random_parameters
 from tests.unit.model.tiny import CONFIG, DENSE_CONFIG, randomize
@@ -92,7 +92,7 @@ def test_projections_stored_with_unlike_bits_stay_in_parts(monkeypatch: pytest.M
     first, second = found.language_model.model.layers[:2]
     queries_and_keys, values = first.self_attn.qkv_proj.parts  # like neighbours are joined
     assert [(part.bits, part.weight.shape[0]) for part in (queries_and_keys, values)] == [(4, 6 * 24), (8, 2 * 24)]
-    assert [type(part) for part in first.mlp.gate_up_proj.parts] == [nn.QuantizedLinear, Linear]
+    assert [type(part) for part in first.mlp.gate_up_proj.parts] == [QuantizedLinear, Linear]
     assert not isinstance(second.self_attn.qkv_proj, Parts)
     keep_apart(monkeypatch)
     expected = logits(build_model(DENSE_CONFIG, forms, parameters.items()))
