@@ -14,6 +14,7 @@ from edge.engine import Engine
 from edge.records import dataclass
 from edge.request import Request
 from edge.server.anthropic.messages import to_messages
+from edge.server.anthropic.orphans import refuse_orphans
 from edge.server.anthropic.thinking import Thinking, read_thinking
 from edge.server.anthropic.tools import read_tools
 from edge.server.arguments import ServerLimits
@@ -114,6 +115,7 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
     parts: list[list[str]] = []
     given = fields.any("system"), fields.any("messages")
     messages = to_messages(*given, ignored=ignored, places=places, parts=parts)
+    refuse_orphans(given[1])
     max_tokens = fields.whole("max_tokens")
     if max_tokens is None:
         max_tokens = limits.answer_tokens

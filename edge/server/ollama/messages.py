@@ -48,6 +48,17 @@ def picture_parts(images: Json, where: str) -> list[dict[str, Json]]:
     return [{"type": "image", "image": one if one[:5].lower() == "data:" else f"data:;base64,{one}"} for one in images]
 
 
+def part_places(images: Json, where: str, *, text: str) -> list[str]:
+    """Return where the parts of a message with pictures stand in what the client sent.
+
+    Args:
+        images: The pictures, of a shape that `picture_parts` takes.
+        where: Their place.
+        text: That of the text behind them.
+    """
+    return [*(f"{where}[{index}]" for index in range(len(images))), text] if images else []
+
+
 def _message(message: Mapping[str, Json], where: str) -> dict[str, Json]:
     text = message.get("content")
     if text is not None and not isinstance(text, str):
