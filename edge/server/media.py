@@ -254,6 +254,8 @@ def _source_and_options(kind: str, part: Mapping[str, Json], where: str) -> tupl
     """Split a part into its source and what stands beside it, in the part or in the source's own object."""
     types = IMAGE_TYPES if kind == "image" else VIDEO_TYPES
     names = [name for name in types if part.get(name) is not None]
+    if not names and "file_id" in part:
+        raise _wrong(where, f"uploaded files (file_id) are not kept here; send a data URL as {kind}_url")
     if len(names) != 1:
         raise _wrong(where, f"expected one {kind} under {kind}_url, found {len(names)}")
     source = part[names[0]]

@@ -186,7 +186,7 @@ def _tool_result(block: Mapping[str, Json], where: str, names: Mapping[str, str]
 
 def _placed(block: Mapping[str, Json], where: str) -> list[dict[str, Json]]:
     """Turn a block into parts that say where they stand."""
-    return [{**part, WHERE: where} for part in _parts(block, where)]
+    return [{WHERE: where, **part} for part in _parts(block, where)]  # those inside a document have their own
 
 
 def _parts(block: Mapping[str, Json], where: str) -> list[Json]:
@@ -215,7 +215,8 @@ def _document(block: Mapping[str, Json], where: str) -> list[Json]:
         return [*before, {"type": "text", "text": _text(source, f"{where}.source", key="data")}]
     if isinstance(source, Mapping) and source.get("type") == "content":
         inner = _blocks(source.get("content"), f"{where}.source.content")
-        return [*before, *(part for one in inner for part in _parts(one, f"{where}.source.content"))]
+        inside = f"{where}.source.content"
+        return [*before, *(part for place, one in enumerate(inner) for part in _placed(one, f"{inside}[{place}]"))]
     data = _source(source, f"{where}.source", "application/pdf")
     return [*before, {"type": "file", "file": {"file_data": data, "filename": title or "document"}}]
 
@@ -235,6 +236,10 @@ def _source(source: Json, where: str, default_type: str) -> str:
         media_type = source.get("media_type") or default_type
         if not isinstance(media_type, str) or not media_type.isascii() or set(media_type) & set(",; "):
             raise _wrong(f"{where}.media_type", "expected a type such as image/png")
+        if source["data"][:5].lower() == "data:":
+            raise _wrong(
+                f"{where}.data", "expected base64 alone, found a data URL; leave out what stands before its comma"
+            )
         return f"data:{media_type};base64,{source['data']}"
     if kind == "url" and isinstance(source.get("url"), str):
         return str(source["url"])

@@ -84,7 +84,8 @@ def _read_allowed(fields: Fields, given: Mapping[str, Json], names: list[str]) -
     mode = inner.get("mode", "auto")
     if mode not in ("auto", "required"):
         raise fields.wrong("tool_choice.mode", "auto or required", mode)
-    allowed = [(tool.get("function") or tool).get("name") for tool in tools]
+    functions = [tool.get("function") or tool for tool in tools]
+    allowed = [function.get("name") if isinstance(function, dict) else function for function in functions]
     for name in allowed:
         if name not in names:
             raise fields.wrong("tool_choice.tools", f"declared functions ({', '.join(names)[:200]})", name)

@@ -149,6 +149,18 @@ def test_an_error_names_what_was_sent_and_keeps_the_rest() -> None:
                 {"type": "image", "source": {"type": "base64", "data": "AAAA"}}]}]},
             "messages[0].content[1]: image 4: ",
         ),
+        (
+            "/v1/messages",
+            {"messages": asking({"type": "document", "source": {"type": "content", "content": [
+                {"type": "text", "text": "x"},
+                {"type": "image", "source": {"type": "base64", "data": "AAAA"}}]}})},
+            "messages[0].content[0].source.content[1]: image 1: ",
+        ),
+        (
+            "/v1/responses",
+            {"input": asking({"type": "input_image", "file_id": "x"})},
+            "input[0].content[0]: uploaded files (file_id) are not kept here; send a data URL as image_url",
+        ),
     ],
 )  # fmt: skip
 def test_refusals_of_all_protocols_name_the_clients_own_places(

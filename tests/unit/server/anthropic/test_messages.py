@@ -99,6 +99,10 @@ def user(*blocks: Any) -> list[Any]:
         (user({"type": "text"}), r"content\[0\].text: expected text"),
         (user({"type": "image"}), r"source: expected type base64"),
         (user({"type": "image", "source": {"type": "file", "file_id": "f"}}), "uploaded files are not kept"),
+        (
+            user({"type": "image", "source": {"type": "base64", "data": "Data:image/png;base64,AA"}}),
+            r"source.data: expected base64 alone, found a data URL",
+        ),
         (user({"type": "tool_result"}), "tool_use_id: expected the id"),
         ([{"role": "assistant", "content": [PNG]}], "an answer holds text, thinking and tool_use"),
         ([{"role": "assistant", "content": [{"type": "tool_use", "id": "a"}]}], "tool_use needs id, name and input"),

@@ -29,6 +29,7 @@ def allow(*names: str, **more: Json) -> Json:
             {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": ["f"]}]},
             "tool_choice.tools",
         ),
+        ({"type": "allowed_tools", "mode": "auto", "tools": [{"function": "nobody"}]}, "tool_choice.tools"),
     ],
 )
 def test_allowed_tools_that_are_not_there_are_refused_by_name(choice: Json, param: str) -> None:
