@@ -45,6 +45,9 @@ def picture_parts(images: Json, where: str) -> list[dict[str, Json]]:
         return []
     if not isinstance(images, list) or not all(isinstance(one, str) and one for one in images):
         raise _wrong(where, "expected a list of pictures in base64")
+    for place, one in enumerate(images):
+        if one[:8].partition(":")[0].lower() in ("http", "https", "file"):
+            raise _wrong(f"{where}[{place}]", "expected a picture in base64, found an address")
     return [{"type": "image", "image": one if one[:5].lower() == "data:" else f"data:;base64,{one}"} for one in images]
 
 
