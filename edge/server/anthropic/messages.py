@@ -18,6 +18,7 @@ ATTRIBUTION = "x-anthropic-billing-header:"
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "citations"),
     "image": ("source",),
+    "video": ("source",),  # which the protocol has not
     "document": ("source", "title", "context", "citations"),
     "tool_use": ("id", "name", "input", "caller"),
     "tool_result": ("tool_use_id", "content", "is_error"),
@@ -196,13 +197,17 @@ def _parts(block: Mapping[str, Json], where: str) -> list[Json]:
         return [{"type": "text", "text": _text(block, where)}]
     if kind == "image":
         return [{"type": "image", "image": _source(block.get("source"), f"{where}.source", "image/png")}]
+    if kind == "video":
+        return [{"type": "video", "video": _source(block.get("source"), f"{where}.source", "video/mp4")}]
     if kind == "document":
         return _document(block, where)
     if kind == "search_result":
         return _search_result(block, where)
     if kind == "tool_reference":
         return [{"type": "text", "text": _text(block, where, key="tool_name")}]
-    raise _wrong(where, f"expected a block of type text, image, document or tool_result, found {str(kind)[:40]!r}")
+    raise _wrong(
+        where, f"expected a block of type text, image, video, document or tool_result, found {str(kind)[:40]!r}"
+    )
 
 
 def _document(block: Mapping[str, Json], where: str) -> list[Json]:

@@ -94,8 +94,10 @@ def _read_allowed(fields: Fields, given: Mapping[str, Json], names: list[str]) -
     if mode not in ("auto", "required"):
         raise fields.wrong("tool_choice.mode", "auto or required", mode)
     functions = [tool.get("function") or tool for tool in tools]
-    allowed = [function.get("name") if isinstance(function, dict) else function for function in functions]
-    for name in allowed:
-        if name not in names:
+    allowed: list[str] = []
+    for function in functions:
+        name = function.get("name") if isinstance(function, dict) else function
+        if not isinstance(name, str) or name not in names:
             raise fields.wrong("tool_choice.tools", f"declared functions ({', '.join(names)[:200]})", name)
+        allowed.append(name)
     return mode, allowed
