@@ -117,6 +117,20 @@ def test_a_tool_is_called_and_its_result_used(client: Client) -> None:
     assert last.stop_reason == "end_turn"
 
 
+def test_the_clients_tool_runner_comes_to_a_final_answer(client: Client) -> None:
+    def get_weather(city: str) -> str:
+        """Get the weather of a city."""
+        return json.dumps({"temperature": 21, "sky": "sunny", "city": city})
+
+    tool = anthropic.beta_tool(get_weather)
+    runner = client.beta.messages.tool_runner(
+        model="demo", max_tokens=200, messages=[ASK_WEATHER], tools=[tool], max_iterations=3
+    )
+    first, last = list(runner)
+    assert (first.content[-1].input, last.stop_reason) == ({"city": "Paris"}, "end_turn")
+    assert "21" in text_of(last)
+
+
 def test_a_picture_in_a_tools_result_counts(client: Client) -> None:
     call = {"type": "tool_use", "id": "t1", "name": "get_weather", "input": {"city": "Paris"}}
 

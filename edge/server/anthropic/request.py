@@ -16,6 +16,7 @@ from edge.request import Request
 from edge.server.anthropic.messages import to_messages
 from edge.server.anthropic.orphans import refuse_orphans
 from edge.server.anthropic.thinking import Thinking, read_thinking
+from edge.server.anthropic.threads import read_thread
 from edge.server.anthropic.tools import read_tools
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
@@ -110,7 +111,7 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
         ApiError: A value is of the wrong type or out of range; `param` names it.
     """
     fields = Fields(body)
-    ignored: list[str] = []
+    ignored = read_thread(fields)  # before the messages: those of a thread may be none
     places: list[str] = []
     parts: list[list[str]] = []
     given = fields.any("system"), fields.any("messages")
