@@ -8,6 +8,7 @@ which refuses what it cannot enforce.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ Json = Any
 
 MAX_SCHEMA_CHARACTERS = 256_000
 MAX_SCHEMA_DEPTH = 48  # levels of schemas within schemas; llguidance reads 128 levels of JSON
+FINE_DIGITS = 9  # of a number between open bounds; llguidance takes no finer `multipleOf`
+LARGE = 1e15  # from here on doubles lie about as close as whole numbers
 
 _ONE_SCHEMA = frozenset({"items", "additionalProperties", "additionalItems"})
 _NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
@@ -50,7 +53,7 @@ def check_schema(schema: Json, *, field: str, of_what: str = "") -> Json:
         of_what: More about the place, for messages: " of ..." or nothing.
 
     Returns:
-        A copy as plain JSON.
+        A copy as plain JSON, in which numbers have no open bounds: see `_close_bounds`.
 
     Raises:
         RequestError: Says what is wrong and where.
@@ -78,6 +81,7 @@ def check_schema(schema: Json, *, field: str, of_what: str = "") -> Json:
                 field=field,
             )
         _check_keywords(current, place=place, field=field)
+        _close_bounds(current)
         pending += [(f"{where}/{name}", child, depth + 1) for name, child in _children(current)]
     return copy
 
@@ -115,6 +119,26 @@ def _check_keywords(schema: dict[str, Json], *, place: str, field: str) -> None:
                 "Write the limit itself.",
                 field=field,
             )
+
+
+def _close_bounds(schema: dict[str, Json]) -> None:
+    """Keep numbers that need not be whole from an open bound: a text of 13.99999999999999999 is 14 to every reader.
+
+    The bound nearer to zero becomes a closed one, a little further in, since llguidance lets zero itself pass there;
+    towards the other one digits are limited.
+    """
+    if schema.get("type") == "integer":
+        return
+    for word, closed, inwards in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
+        bound = schema.get(word)
+        if not isinstance(bound, int | float):
+            continue
+        step = min(1.0, 10.0 ** (math.ceil(math.log10(max(1.0, abs(bound)))) - FINE_DIGITS))
+        if bound * inwards < 0:
+            schema.setdefault("multipleOf", step)
+        elif closed not in schema and abs(bound) < LARGE:
+            del schema[word]
+            schema[closed] = bound + inwards * step
 
 
 def _children(schema: dict[str, Json]) -> Iterator[tuple[str, Json]]:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import jsonschema
 import pytest
+from llguidance import LLMatcher, LLTokenizer
 
 from edge.errors import RequestError
 from edge.run.schema import MAX_SCHEMA_DEPTH, check_schema
@@ -76,3 +79,41 @@ def test_what_nobody_would_enforce_is_refused_by_its_place(schema: Json, message
 def test_a_tool_is_named_in_the_message() -> None:
     with pytest.raises(RequestError, match=r"^tools: .* at /items of the parameters of 'a'\."):
         check_schema({"items": {"not": {}}}, field="tools", of_what=" of the parameters of 'a'")
+
+
+def admits(schema: Json, text: str) -> bool:
+    """Tell whether llguidance lets a whole text pass; its tokens are bytes."""
+    tokenizer = LLTokenizer("byte")
+    matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_json_schema(json.dumps(schema)))
+    assert not matcher.is_error(), matcher.get_error()
+    token_ids = tokenizer.tokenize_str(text)
+    return matcher.try_consume_tokens(token_ids) == len(token_ids) and bool(matcher.is_accepting())
+
+
+@pytest.mark.parametrize("kind", [{"type": "number"}, {"type": ["number", "null"]}])
+@pytest.mark.parametrize(
+    ("bounds", "inside", "outside"),
+    [
+        ({"exclusiveMinimum": 13, "exclusiveMaximum": 14}, ["13.9", "13.0001"], ["13.99999999999999999", "14.0", "13"]),
+        ({"exclusiveMinimum": 0, "maximum": 0.5}, ["0.5", "0.25"], ["0", "0.0", "0.00000000000000000001"]),
+        ({"minimum": -0.5, "exclusiveMaximum": 0}, ["-0.5", "-0.25"], ["-0", "0", "-0.00000000000000000001"]),
+        ({"exclusiveMinimum": 1, "exclusiveMaximum": 1.5}, ["1.2", "1.49"], ["1", "1.0", "1.499999999999999999"]),
+        ({"exclusiveMinimum": -14}, ["-13.9", "5"], ["-13.99999999999999999", "-14", "-14.0"]),
+        ({"exclusiveMaximum": 1e6}, ["999999.5", "-1"], ["999999.99999999999999999", "1000000"]),
+    ],
+)
+def test_no_text_is_read_as_an_open_bound(kind: Json, bounds: Json, inside: list[str], outside: list[str]) -> None:
+    asked = kind | bounds
+    held = check_schema({"anyOf": [asked]}, field="schema")
+    for text in inside:
+        assert admits(held, text), text
+        jsonschema.validate(json.loads(text), asked)
+    assert not any(admits(held, text) for text in outside)
+    assert any(admits({"anyOf": [asked]}, text) for text in outside), "the grammar would keep to it by itself"
+    assert asked == kind | bounds, "the caller's schema was changed"
+
+
+def test_whole_numbers_keep_their_open_bounds() -> None:
+    schema = {"type": "integer", "exclusiveMinimum": 13, "exclusiveMaximum": 15}
+    assert check_schema(schema, field="schema") == schema
+    assert [number for number in range(10, 20) if admits(schema, str(number))] == [14]
