@@ -18,6 +18,7 @@ from edge.errors import MemoryPlanError
 from edge.kv.packed import MAX_SCORE_BYTES
 from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
+from edge.model.unpacked import UNPACK_FROM_PAIRS, UNPACKED_BYTES
 from edge.records import dataclass
 
 GB = 1_000_000_000
@@ -45,11 +46,13 @@ class Precision:
         itemsize: Bytes per value of activations.
         is_attention_fused: Whether the decoder's attention needs no score matrix in memory.
         is_vision_fused: The same of the vision tower; None asks this machine.
+        unpacks_experts: Whether packed experts are unpacked to read a prompt.
     """
 
     itemsize: int
     is_attention_fused: bool
     is_vision_fused: bool | None = None
+    unpacks_experts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,8 @@ def plan_request(
             context_tokens=context_tokens,
             new_tokens=new_tokens,
             kv_bits=kv_bits,
-        ),
+        )
+        + unpacked_bytes(config.text, precision=precision, chunk_tokens=min(chunk, new_tokens)),
         vision_bytes=max((vision_bytes(config.vision, grid, precision=precision) for grid in unseen), default=0),
         available_bytes=available,
         kv_bytes_per_token=token_bytes,
@@ -238,6 +242,13 @@ def prefill_bytes(
         num_cuts = min(first + each * scores / 1.15 / MAX_SCORE_BYTES, MOST_PACKED_CUTS)
         scores = min(scores, int(num_cuts * MAX_SCORE_BYTES))
     return values * precision.itemsize + scores
+
+
+def unpacked_bytes(text: TextConfig, *, precision: Precision, chunk_tokens: int) -> int:
+    """Count the bytes of experts that a prefill chunk unpacks: those in use, and the next ones already."""
+    if text.moe is None or not precision.unpacks_experts:
+        return 0
+    return 2 * UNPACKED_BYTES if chunk_tokens * text.moe.experts_per_token >= UNPACK_FROM_PAIRS else 0
 
 
 def _most_pairs(chunk_tokens: int, *, context_tokens: int, new_tokens: int) -> int:

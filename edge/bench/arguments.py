@@ -21,7 +21,7 @@ examples:
   python -m edge.bench --model ./my-model --depths 512,8192,32768 --rows 1,4 --pictures 1024x1024 --repeats 3
   python -m edge.bench --graph                            launches and host time of a token by kind, nothing else
   python -m edge.bench --model ./my-model --against http://127.0.0.1:8080/v1   another runtime's server, by turns
-  python -m edge.bench --device-check                     a random 30B in 4 bits on this GPU, against mlx-lm
+  python -m edge.bench --device-check                     a random 30B in 4 bits on this GPU, against mlx-lm, mlx-vlm
 
 Ctrl-C ends it and keeps what was measured so far. exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage,
 130 interrupted.
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     only.add_argument("--against", metavar="URL", help="another runtime's OpenAI-compatible server, by turns")
     only.add_argument(
-        "--device-check", dest="is_device_check", action="store_true", help="a random model, against mlx-lm"
+        "--device-check", dest="is_device_check", action="store_true", help="a random model, against mlx-lm and mlx-vlm"
     )
     parser.add_argument("--layers", metavar="N", type=_number, help="decoder layers of the random model")
     parser.add_argument("--real-widths", action="store_true", help="the 30B's widths without a GPU too (slow)")

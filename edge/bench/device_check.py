@@ -1,6 +1,6 @@
-"""Measure a random model in 4 bits at full depth against mlx-lm, without a checkpoint: what a GPU at hand gives.
+"""Measure a random model in 4 bits at full depth against mlx-lm and mlx-vlm, without a checkpoint: what a GPU gives.
 
-In: nothing. Out: figures of both, by turns in one run. On a CUDA or Apple GPU the model is the 30B, made on the spot;
+In: nothing. Out: figures of all, by turns in one run. On a CUDA or Apple GPU the model is the 30B, made on the spot;
 where there is no GPU it is a tiny one, and a note says so. Kernels that are compiled at their first use are warmed up
 before anything is timed.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import mlx.core as mx
 import numpy as np
@@ -17,8 +18,10 @@ import numpy as np
 from edge.bench.figures import Figure, figure_of
 from edge.bench.machine import GB
 from edge.bench.measures import graph_figures
-from edge.bench.random_model import mlx_lm_model, random_model, with_layers
-from edge.bench.runners import MlxLmRunner, OurRunner, Runner, build_s, decode_s, prefill_s
+from edge.bench.peer_models import mlx_lm_model, mlx_vlm_model
+from edge.bench.picture_turn import SeeingRunner, random_turn, turn_figures
+from edge.bench.random_model import random_model, random_parameters, with_layers
+from edge.bench.runners import MlxLmRunner, MlxVlmRunner, OurRunner, Runner, build_s, decode_s, prefill_s
 from edge.bench.token_cost import token_cost
 from edge.config import ModelConfig, MoeConfig
 from edge.errors import UsageError
@@ -29,11 +32,13 @@ LARGE, PAIRS = "30B-A3B", 3
 ON_GPU, ON_CPU = (2000, 128), (256, 32)
 """Tokens of the prompt, and tokens decoded behind it; on a CPU all of it takes seconds."""
 TINY_NOTE = (
-    "There is no GPU here: this is a tiny random model on the CPU. It shows that everything runs and how the two "
+    "There is no GPU here: this is a tiny random model on the CPU. It shows that everything runs and how runtimes "
     "compare in host work, not how fast a model is."
 )
 SLICE_NOTE = "There is no GPU here: this is a random slice at real widths on the CPU, in float32."
-NO_PEER_NOTE = "mlx-lm is not installed: there is nothing to compare with."
+NO_PEER_NOTE = "{} is not installed: it is left out of the comparison."
+TINY_TOKENS = 1000
+"""Token ids of the tiny model that stand for text."""
 PICTURE_PATCHES = (1, 64, 64)
 
 
@@ -71,7 +76,16 @@ def check_config(num_layers: int | None = None, *, is_large: bool | None = None)
         out_hidden_size=128,
         deepstack_indexes=(0,),
     )
-    return with_layers(replace(large, text=text, vision=vision), num_layers or 4)
+    tiny = replace(
+        large,
+        text=text,
+        vision=vision,
+        image_token_id=TINY_TOKENS,
+        video_token_id=TINY_TOKENS + 1,
+        vision_start_token_id=TINY_TOKENS + 2,
+        vision_end_token_id=TINY_TOKENS + 3,
+    )
+    return with_layers(tiny, num_layers or 4)
 
 
 def check_name(config: ModelConfig) -> str:
@@ -91,11 +105,9 @@ def check_figures(config: ModelConfig, notes: list[str]) -> Iterator[Figure]:
         notes.append(SLICE_NOTE if _is_large(config) else TINY_NOTE)
     dtype = mx.bfloat16 if has_gpu() else mx.float32
     model = random_model(config, dtype=dtype)
-    runners: list[Runner] = [OurRunner(model)]
-    try:
-        runners.append(MlxLmRunner(mlx_lm_model(config, dtype=dtype)))
-    except UsageError:
-        notes.append(NO_PEER_NOTE)
+    ours = OurRunner(model)
+    peers = _peers(config, dtype, notes)
+    runners: list[Runner] = [ours, *peers]
     ids = np.random.default_rng(0).integers(0, config.text.vocab_size, prompt_tokens).astype(np.int32)
     yield Figure("compute type", 8 * dtype.size, "bits")
     yield Figure("same first token", float(len({_first(runner, ids) for runner in runners}) == 1), "1 is yes")
@@ -104,7 +116,24 @@ def check_figures(config: ModelConfig, notes: list[str]) -> Iterator[Figure]:
         decode_s(runner, 4)
     yield from _paired(runners, ids, decode_tokens)
     yield from _vision(model, dtype)
+    seeing: list[SeeingRunner] = [ours, *(runner for runner in peers if isinstance(runner, MlxVlmRunner))]
+    yield from turn_figures(seeing, random_turn(config, _grid()), repeats=PAIRS)
     yield from graph_figures(token_cost(model))
+
+
+def _peers(config: ModelConfig, dtype: mx.Dtype, notes: list[str]) -> list[MlxLmRunner | MlxVlmRunner]:
+    """Make the models of the runtimes that are installed; they share their arrays, ours holds its own."""
+    weights = cache(lambda: dict(random_parameters(config, dtype=dtype)))
+    made: list[MlxLmRunner | MlxVlmRunner] = []
+    try:
+        made.append(MlxLmRunner(mlx_lm_model(config, weights)))
+    except UsageError:
+        notes.append(NO_PEER_NOTE.format("mlx-lm"))
+    try:
+        made.append(MlxVlmRunner(mlx_vlm_model(config, weights)))
+    except UsageError:
+        notes.append(NO_PEER_NOTE.format("mlx-vlm"))
+    return made
 
 
 def _is_large(config: ModelConfig) -> bool:
@@ -138,9 +167,9 @@ def _paired(runners: Sequence[Runner], ids: np.ndarray, decode_tokens: int) -> I
     ):
         for name, values in runs.items():
             yield figure_of(what, values, unit, of=name)
-        if len(runs) == 2:
-            (_, mine), (_, other) = runs.items()
-            yield figure_of(f"{what}, to mlx-lm", [a / b for a, b in zip(mine, other, strict=True)], "x")
+        (_, mine), *others = runs.items()
+        for name, other in others:
+            yield figure_of(f"{what}, to {name}", [a / b for a, b in zip(mine, other, strict=True)], "x")
     for name, value in peak.items():
         yield Figure("peak beside weights", value, "GB", {"of": name})
 
@@ -149,7 +178,7 @@ def _vision(model: Qwen3VL, dtype: mx.Dtype) -> Iterator[Figure]:
     """Time the tower on a picture of 1024x1024, or the tiny one on the same patches."""
     import time
 
-    grid = PICTURE_PATCHES if has_gpu() else (1, 8, 8)
+    grid = _grid()
     num_patches = grid[0] * grid[1] * grid[2]
     patches = mx.zeros((num_patches, model.config.vision.patch_values)).astype(dtype)
     runs = []
@@ -159,3 +188,7 @@ def _vision(model: Qwen3VL, dtype: mx.Dtype) -> Iterator[Figure]:
         mx.eval(output.features, *output.deepstack)
         runs.append(time.perf_counter() - started)
     yield figure_of("picture tower", runs[1:], "s", patches=num_patches)
+
+
+def _grid() -> tuple[int, int, int]:
+    return PICTURE_PATCHES if has_gpu() else (1, 8, 8)

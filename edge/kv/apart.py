@@ -11,7 +11,6 @@ from typing import Literal
 import mlx.core as mx
 
 from edge.kv.layer import LayerMemory
-from edge.kv.plain import PlainMemory
 from edge.products import attend_apart, is_quick_apart
 
 
@@ -19,8 +18,8 @@ def attend_each(
     queries: mx.array, memories: Sequence[LayerMemory], *, scale: float, mask: Literal["causal"] | None
 ) -> mx.array:
     """Attend from each row's newest L tokens, (B, H, L, Dh), to all tokens it holds; returns the same shape."""
-    plain = [memory for memory in memories if isinstance(memory, PlainMemory)]
-    if len(plain) == len(memories) and is_quick_apart(queries):
-        return attend_apart(queries, [own.held for own in plain], [own.num_tokens for own in plain], scale=scale)
+    held = [memory.plain for memory in memories if memory.plain is not None]
+    if len(held) == len(memories) and is_quick_apart(queries):
+        return attend_apart(queries, held, [memory.num_tokens for memory in memories], scale=scale)
     rows = mx.split(queries, len(memories))
     return mx.concatenate([own.attend(row, scale=scale, mask=mask) for own, row in zip(memories, rows, strict=True)])

@@ -30,6 +30,11 @@ class LayerMemory(Protocol):
         """All arrays, cut to the tokens held: to be evaluated, saved or restored. Empty before the first `append`."""
         ...
 
+    @property
+    def plain(self) -> mx.array | None:
+        """Keys and values as they came, and room behind them, (1, 2K, room, Dh); None if they are held otherwise."""
+        ...
+
     def append(self, keys_values: mx.array) -> None:
         """Add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
         ...

@@ -47,6 +47,10 @@ class PackedMemory(TokenBuffers):
         self.bits: Bits = bits
         self.group_size = group_size
 
+    @property
+    def plain(self) -> None:
+        """None: they are packed."""
+
     def append(self, keys_values: mx.array) -> None:
         """Quantize and add new tokens, (1, 2K, L, Dh): their keys, and the values behind them."""
         new = keys_values.astype(mx.float32)  # scales take its type

@@ -14,7 +14,7 @@ class PlainMemory(TokenBuffers):
     """Keys and values of one row in one layer, in one buffer (1, 2K, S, Dh); see `edge.kv.layer.LayerMemory`."""
 
     @property
-    def held(self) -> mx.array:
+    def plain(self) -> mx.array:
         """The buffer itself, (1, 2K, room, Dh), of which the first tokens count."""
         return self._buffers[0]
 

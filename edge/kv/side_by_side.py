@@ -43,6 +43,10 @@ class SideBySide:
         """The arrays of all rows, one row after the other."""
         return tuple(array for row in self.rows for array in row.state)
 
+    @property
+    def plain(self) -> None:
+        """None: each row has its own."""
+
     def append(self, keys_values: mx.array) -> None:
         """Add to each row its own tokens out of (1, 2K, sum of lengths, Dh)."""
         for row, own in zip(self.rows, self._parts(), strict=True):

@@ -9,6 +9,7 @@ import mlx.nn as nn
 
 from edge.config import LayerQuantization
 from edge.model.moe import row_indexes
+from edge.model.unpacked import UNPACK_FROM_PAIRS, is_packed_slow, multiply_unpacked
 from edge.products import multiply
 
 
@@ -27,11 +28,14 @@ class QuantizedSwitchLinear(nn.Module):
 
     def __call__(self, rows: mx.array, experts: mx.array, is_sorted: bool) -> mx.array:
         """Multiply rows (..., 1, I) by the matrices of their experts, as `SwitchLinear` does."""
+        biases = self.biases if self.setting.mode == "affine" else None
+        if is_sorted and experts.size >= UNPACK_FROM_PAIRS and is_packed_slow():
+            return multiply_unpacked(rows, self.weight, self.scales, biases, experts, setting=self.setting)
         return mx.gather_qmm(
             rows,
             self.weight,
             self.scales,
-            self.biases if self.setting.mode == "affine" else None,
+            biases,
             lhs_indices=None if is_sorted else row_indexes(rows.shape[:-2], tuple(experts.shape)),
             rhs_indices=experts,
             transpose=True,

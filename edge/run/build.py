@@ -15,6 +15,7 @@ from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
 from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
+from edge.model.unpacked import is_packed_slow
 from edge.products import are_scores_cut
 from edge.prompt.processor import Processor
 from edge.records import dataclass
@@ -108,7 +109,7 @@ def make_loop(
     store = None if identity is None else _make_store(limits, identity)
     planner = Planner(
         config,
-        precision=_precision_of(model),
+        precision=precision_of(model),
         kv_bits=limits.kv_bits,
         context_tokens=context_tokens,
         chunk_tokens=limits.chunk_tokens,
@@ -147,7 +148,7 @@ def _make_store(limits: EngineLimits, identity: str) -> PrefixStore | None:
 
 def seeing_draft(model: Qwen3VL) -> Draft:
     """Make a draft of a Qwen3-VL, its weights in memory."""
-    itemsize, weight_bytes = _precision_of(model).itemsize, num_model_bytes(model)
+    itemsize, weight_bytes = precision_of(model).itemsize, num_model_bytes(model)
     return SeeingDraft(model, model.config, itemsize=itemsize, weight_bytes=weight_bytes)
 
 
@@ -190,7 +191,8 @@ def _replaying(model: Qwen3VL) -> Model:
     return ShortForwards(model)
 
 
-def _precision_of(model: Qwen3VL) -> Precision:
-    """Bytes per activation, from a norm's weight: it is never quantized."""
-    itemsize = model.language_model.model.norm.weight.itemsize
-    return Precision(itemsize=int(itemsize), is_attention_fused=are_scores_cut(value_bytes=int(itemsize)))
+def precision_of(model: Qwen3VL) -> Precision:
+    """Tell how a model computes here: bytes per activation from a norm's weight, which is never quantized."""
+    itemsize = int(model.language_model.model.norm.weight.itemsize)
+    fused = are_scores_cut(value_bytes=itemsize)
+    return Precision(itemsize=itemsize, is_attention_fused=fused, unpacks_experts=is_packed_slow())

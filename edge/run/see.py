@@ -11,9 +11,10 @@ from collections.abc import Generator, Sequence
 from typing import Protocol
 
 import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.model.types import Grid, VisionOutput
-from edge.prompt.build import Media
 
 SLICE_S = 0.1
 """A slice longer than this would be felt as a pause in the other rows' answers."""
@@ -27,10 +28,24 @@ class VisionModel(Protocol):
         ...
 
 
+class Visible(Protocol):
+    """What is seen: `edge.prompt.build.Media`, a picture or video."""
+
+    @property
+    def patches(self) -> NDArray[np.float32]:
+        """Flat patches, (N, patch_values)."""
+        ...
+
+    @property
+    def grid_thw(self) -> Grid:
+        """Patches in time, height and width."""
+        ...
+
+
 class Seeing:
     """The tower at work on one picture or video; `advance` until it gives the output."""
 
-    def __init__(self, model: VisionModel, media: Media, *, num_blocks: int) -> None:
+    def __init__(self, model: VisionModel, media: Visible, *, num_blocks: int) -> None:
         """Start; nothing is computed yet.
 
         Args:

@@ -33,6 +33,7 @@ LAYERS = {
     "edge.prompt": 3,
     "edge.checkpoint": 3,
     "edge.kv": 4,
+    "edge.kv.apart": 2,
     "edge.kv.layer": 2,
     "edge.text": 4,
     "edge.run.sample": 5,

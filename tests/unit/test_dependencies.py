@@ -28,7 +28,8 @@ EXTRAS = {
     "mcp": ("edge/tools/server.py",),
     "terminal": ("edge/inline.py",),
     "server": ("edge/server",),
-    "draft": ("edge/run/text_draft.py", "edge/bench/random_model.py", "edge/bench/runners.py"),
+    "draft": ("edge/run/text_draft.py", "edge/bench/peer_models.py", "edge/bench/runners.py"),
+    "compare": ("edge/bench/peer_models.py", "edge/bench/runners.py"),
     "quick": ("convert/gguf/quick_search.py",),
     "reference": ("convert/verify", "convert/calibration/vision.py"),
 }

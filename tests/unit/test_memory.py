@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -21,6 +22,7 @@ from edge.memory import (
     plan_request,
     prefill_bytes,
 )
+from edge.model.unpacked import UNPACK_FROM_PAIRS, UNPACKED_BYTES
 from tests.unit.run.tiny import begin, prompt_of, tiny_config
 
 GPU = Precision(itemsize=2, is_attention_fused=True)
@@ -82,6 +84,23 @@ def test_keys_and_values_of_the_30b_are_98304_bytes_per_token() -> None:
     )
     assert token_bytes == plan.kv_bytes_per_token == 98304
     assert plan.kv_bytes == 32768 * 98304
+
+
+@pytest.mark.parametrize("tokens", [UNPACK_FROM_PAIRS // 8 - 1, UNPACK_FROM_PAIRS // 8])
+def test_experts_that_a_prompt_unpacks_are_planned(tokens: int) -> None:
+    def planned(*, unpacks_experts: bool) -> int:
+        return plan_request(
+            CONFIG_30B,
+            precision=replace(GPU, unpacks_experts=unpacks_experts),
+            token_bytes=98304,
+            new_tokens=tokens,
+            context_tokens=tokens,
+            unseen=(),
+            available=4 * GB,
+        ).prefill_bytes
+
+    more = planned(unpacks_experts=True) - planned(unpacks_experts=False)
+    assert more == (2 * UNPACKED_BYTES if tokens * 8 >= UNPACK_FROM_PAIRS else 0)
 
 
 def test_a_request_that_does_not_fit_is_refused_with_what_would_fit() -> None:

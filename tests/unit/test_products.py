@@ -76,6 +76,15 @@ def test_a_row_is_the_same_whichever_rows_stand_beside_it(num_rows: int) -> None
         assert np.array_equal(np.array(multiply(rows, weight)[place]), alone_with_zeros)
 
 
+@pytest.mark.parametrize(("width", "outputs"), [(256, 1100), (2048, 130), (70_000, 17)])
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_few_rows_are_multiplied_without_copying_the_matrix(width: int, outputs: int, is_turned: bool) -> None:
+    weight, rows = values(outputs, width), values(5, width, seed=1)
+    exact = np.array(rows).astype(np.float64) @ np.array(weight).astype(np.float64).T
+    found = np.array(multiply(rows, turned(weight) if is_turned else weight))
+    assert np.linalg.norm(found - exact) / np.linalg.norm(exact) < 1e-6
+
+
 @pytest.mark.parametrize("num_tokens", [2, 8, 40])
 def test_chosen_matrices_are_mlx_s(num_tokens: int, numpys: list[int]) -> None:
     weights = turned(values(EXPERTS, OUTPUTS, WIDTH))

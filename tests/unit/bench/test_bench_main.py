@@ -51,7 +51,7 @@ def test_the_device_check_runs_a_tiny_model_without_a_gpu(capsys: pytest.Capture
     figures = {figure["what"]: figure["value"] for figure in report["figures"]}
     assert figures.keys() >= {
         "compute type", "same first token", "prefill", "decode", "host time a token", "peak beside weights",
-        "picture tower",
+        "picture tower", "picture first token", "picture peak beside weights",
     }  # fmt: skip
     assert (figures["launches a layer"], figures["launches outside"]) == (17, 6), "the embedding is packed"
 
