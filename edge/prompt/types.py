@@ -32,7 +32,7 @@ class MediaItem:
         source: Path, bytes, data URL, picture object, or list of frames.
         label: Name for messages to the user.
         options: Limits and rates given beside it.
-        where: The message it was given in, such as `messages[2]`; empty where there is none.
+        where: The part it was given in, such as `messages[2].content[0]`; empty where there is none.
     """
 
     kind: MediaKind

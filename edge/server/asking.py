@@ -140,6 +140,7 @@ async def begin(
     keep_alive_s: float | None = None,
     places: Sequence[str] = (),
     names: Mapping[str, str] = NO_NAMES,
+    opened: Mapping[str, str] = NO_NAMES,
 ) -> Asking:
     """Let a request in and start its runs; returns when their prompts are accepted, or after a while.
 
@@ -150,6 +151,7 @@ async def begin(
         keep_alive_s: How long the model stays in memory afterwards; None leaves that as it is.
         places: Where the messages stand in what the client sent, for errors.
         names: Fields of the engine's request that have another name there.
+        opened: Where the parts stood that moved when `make` opened media; filled by then.
 
     Raises:
         EdgeError: The request is refused.
@@ -161,7 +163,7 @@ async def begin(
     except BaseException as error:
         await asking.close()
         if isinstance(error, EdgeError) and (told := to_api_error(error)).kind != "internal":
-            raise in_places(told, places, names) from None
+            raise in_places(told, places, names, opened=opened) from None
         raise
     return asking
 
@@ -173,6 +175,7 @@ async def count_tokens(
     *,
     places: Sequence[str] = (),
     names: Mapping[str, str] = NO_NAMES,
+    opened: Mapping[str, str] = NO_NAMES,
 ) -> int:
     """Count the tokens of a request's prompt, those of pictures included, without running it; as `begin`."""
     async with Asking(http) as asking:
@@ -184,7 +187,7 @@ async def count_tokens(
         try:
             return await until_gone(http, count())
         except EdgeError as error:
-            raise in_places(to_api_error(error), places, names) from None
+            raise in_places(to_api_error(error), places, names, opened=opened) from None
 
 
 async def until_gone(http: HttpRequest, work: Awaitable[T]) -> T:

@@ -55,6 +55,8 @@ class MediaDoor:
         self._fetch = fetch_url or (lambda url, limits: fetch(url, limits=limits))
         self._bytes_left = FETCHED_BYTES
         self._seconds_left = FETCHED_S
+        self.opened: dict[str, str] = {}
+        """Where parts of opened messages stood before, of those that moved: a PDF's pages are one part each."""
 
     def open_messages(self, messages: Sequence[Json]) -> list[Json]:
         """Return messages whose media are data.
@@ -63,17 +65,19 @@ class MediaDoor:
             ApiError: A source may not be used, is of an unknown kind, or there are too many.
         """
         self._check_count(messages)
-        opened = []
+        opened, moved = [], {}
         for place, message in enumerate(messages):
             if isinstance(message, Mapping) and isinstance(message.get("content"), list):
                 where = f"messages[{place}].content"
-                parts = [
-                    opened_part
-                    for index, part in enumerate(message["content"])
-                    for opened_part in self._open_part(part, f"{where}[{index}]")
-                ]
+                parts: list[Json] = []
+                for index, part in enumerate(message["content"]):
+                    pieces = self._open_part(part, f"{where}[{index}]")
+                    now = range(len(parts), len(parts) + len(pieces))
+                    moved.update({f"{where}[{one}]": f"{where}[{index}]" for one in now if one != index})
+                    parts += pieces
                 message = {**message, "content": parts}
             opened.append(message)
+        self.opened.update(moved)  # not before: until here, errors name the parts that were given
         return opened
 
     def _check_count(self, messages: Sequence[Json]) -> None:
@@ -250,6 +254,8 @@ def _source_and_options(kind: str, part: Mapping[str, Json], where: str) -> tupl
     """Split a part into its source and what stands beside it, in the part or in the source's own object."""
     types = IMAGE_TYPES if kind == "image" else VIDEO_TYPES
     names = [name for name in types if part.get(name) is not None]
+    if not names and "file_id" in part:
+        raise _wrong(where, f"uploaded files (file_id) are not kept here; send a data URL as {kind}_url")
     if len(names) != 1:
         raise _wrong(where, f"expected one {kind} under {kind}_url, found {len(names)}")
     source = part[names[0]]

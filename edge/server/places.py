@@ -16,6 +16,7 @@ from edge.server.errors import ApiError
 Json = Any
 NO_NAMES: Mapping[str, str] = {}
 _MESSAGE = re.compile(r"messages\[(\d{1,6})\]")
+_PART = re.compile(r"messages\[\d{1,6}\]\.content\[\d{1,6}\]")
 
 
 def joined_places(messages: Sequence[Json], places: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -47,7 +48,9 @@ def part_names(messages: Sequence[Json], parts: Sequence[Sequence[str]]) -> dict
     }
 
 
-def in_places(error: ApiError, places: Sequence[str], names: Mapping[str, str] = NO_NAMES) -> ApiError:
+def in_places(
+    error: ApiError, places: Sequence[str], names: Mapping[str, str] = NO_NAMES, *, opened: Mapping[str, str] = NO_NAMES
+) -> ApiError:
     """Return an error that names what the client sent, in its text and in its `param`.
 
     A text that does not say which message it speaks of, as of a picture, gets the place: not all protocols have a field
@@ -57,14 +60,16 @@ def in_places(error: ApiError, places: Sequence[str], names: Mapping[str, str] =
         error: Names messages by their places in the engine's request, and its fields.
         places: Where each message stands in what the client sent.
         names: Fields of the engine's request that have another name there, parts of messages among them.
+        opened: Parts of the engine's messages that moved when media were opened, and where they stood.
     """
-    text, param = str(error), error.param
+    text = _renamed(str(error), opened)
+    param = None if error.param is None else _renamed(error.param, opened)
     if param is not None and param in names:
         text = names[param] + text.removeprefix(param) if text.startswith(f"{param}:") else text
         param = names[param]
     else:
-        text = _in_places(text, places)
-        param = None if param is None else _in_places(param, places)
+        text = _as_sent(text, places, names)
+        param = None if param is None else _as_sent(param, places, names)
     if param is not None and _MESSAGE.match(error.param or "") and not text.startswith(param):
         text = f"{param}: {text}"
     if (text, param) == (str(error), error.param):
@@ -73,8 +78,15 @@ def in_places(error: ApiError, places: Sequence[str], names: Mapping[str, str] =
     return ApiError(error.kind, text, param=param, **rest)
 
 
-def _in_places(text: str, places: Sequence[str]) -> str:
-    found = _MESSAGE.match(text)
-    if found is None or int(found[1]) >= len(places):
-        return text
+def _as_sent(text: str, places: Sequence[str], names: Mapping[str, str]) -> str:
+    """Return a text that begins with a part that has a name, or else with a message, with what the client calls it."""
+    renamed, found = _renamed(text, names), _MESSAGE.match(text)
+    if renamed != text or found is None or int(found[1]) >= len(places):
+        return renamed
     return places[int(found[1])] + text[found.end() :]
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    """Return a text that begins with a part of a message with that part's other name."""
+    found = _PART.match(text)
+    return text if found is None else names.get(found[0], found[0]) + text[found.end() :]

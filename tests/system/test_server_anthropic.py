@@ -82,6 +82,25 @@ def test_two_pictures_are_compared_in_their_order(client: Client) -> None:
     assert text_of(answer) == "The square at the bottom right changed from black to green."
 
 
+def test_a_video_which_the_protocol_has_not_is_taken_as_a_block(client: Client) -> None:
+    data = base64.b64encode((IMAGES.parent / "video" / "appear.mp4").read_bytes()).decode()
+    video = {"type": "video", "source": {"type": "base64", "media_type": "video/mp4", "data": data}}
+    answer = ask(client, video, "At which second does the shape appear?")
+    assert "second" in text_of(answer)
+    assert answer.usage.input_tokens > 100
+
+
+def test_logprobs_which_the_protocol_has_not_are_said_to_be_ignored(client: Client) -> None:
+    fields: dict[str, Any] = {
+        "model": "demo",
+        "max_tokens": 4,
+        "messages": user("Hi"),
+        "extra_body": {"logprobs": True},
+    }
+    reply = client.messages.with_raw_response.create(**fields)
+    assert reply.headers["x-ignored-fields"] == "logprobs"
+
+
 def test_a_tool_is_called_and_its_result_used(client: Client) -> None:
     first = ask(client, ASK_WEATHER["content"], tools=[WEATHER])
     call = first.content[-1]
@@ -96,6 +115,20 @@ def test_a_tool_is_called_and_its_result_used(client: Client) -> None:
     last = ask(client, messages=history, tools=[WEATHER])
     assert "21" in text_of(last)
     assert last.stop_reason == "end_turn"
+
+
+def test_the_clients_tool_runner_comes_to_a_final_answer(client: Client) -> None:
+    def get_weather(city: str) -> str:
+        """Get the weather of a city."""
+        return json.dumps({"temperature": 21, "sky": "sunny", "city": city})
+
+    tool = anthropic.beta_tool(get_weather)
+    runner = client.beta.messages.tool_runner(
+        model="demo", max_tokens=200, messages=[ASK_WEATHER], tools=[tool], max_iterations=3
+    )
+    first, last = list(runner)
+    assert (first.content[-1].input, last.stop_reason) == ({"city": "Paris"}, "end_turn")
+    assert "21" in text_of(last)
 
 
 def test_a_picture_in_a_tools_result_counts(client: Client) -> None:

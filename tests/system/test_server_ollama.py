@@ -68,6 +68,12 @@ def test_two_pictures_are_compared(client: ollama.Client) -> None:
     assert answer.message.content == "The square at the bottom right changed from black to green."
 
 
+def test_a_video_among_the_images_is_seen_as_one(client: ollama.Client) -> None:
+    answer = ask(client, "At which second does the shape appear?", "../video/appear.mp4")
+    assert "second" in (answer.message.content or "")
+    assert answer.prompt_eval_count > 100
+
+
 def test_a_tool_is_called_and_its_result_used(client: ollama.Client) -> None:
     first = client.chat("demo", [ASK_WEATHER], tools=[WEATHER], options=GREEDY)
     (call,) = first.message.tool_calls or ()

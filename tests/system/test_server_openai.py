@@ -126,6 +126,10 @@ def test_a_video_is_taken(client: Client) -> None:
     videos = [{"type": "video", "video": pictures[:count], "fps": 2} for count in (2, 4)]
     shorter, longer = (ask(client, video, "What happens?").usage.prompt_tokens for video in videos)
     assert still + 4 < shorter < longer  # each pair of frames has a time and tokens of its own
+    file = base64.b64encode((IMAGES.parent / "video" / "appear.mp4").read_bytes()).decode()
+    part = {"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{file}"}}
+    answer = ask(client, part, "At which second does the shape appear?", max_completion_tokens=200)
+    assert "second" in answer.choices[0].message.content
 
 
 def test_tools_lead_to_a_final_answer(client: Client) -> None:

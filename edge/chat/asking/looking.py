@@ -13,6 +13,7 @@ from typing import Literal
 
 from edge.chat.border import shown
 from edge.errors import MediaError
+from edge.prompt.media.heads import is_video_head
 from edge.prompt.media.source import open_source, typed_source
 from edge.records import dataclass
 
@@ -20,7 +21,6 @@ Kind = Literal["image", "video", "pdf"]
 Source = Path | bytes | str
 """A path, the bytes themselves, or a data URL."""
 HEAD_BYTES = 64
-VIDEO_BRANDS_NOT = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif", b"avif", b"avis")
 
 
 class NotMediaError(MediaError):
@@ -72,7 +72,7 @@ def guess_kind(source: Source, *, name: str) -> Kind:
         head = file.read(HEAD_BYTES)
     if b"%PDF-" in head:
         return "pdf"
-    if _is_video(head):
+    if is_video_head(head):
         return "video"
     try:
         return "video" if _is_animation(source, name) else "image"
@@ -115,13 +115,6 @@ def _is_animation(source: Source, name: str) -> bool:
 
     picture = open_picture(source, label=name)
     return picture.format in ANIMATED_FORMATS and count_frames(picture, name) > 1
-
-
-def _is_video(head: bytes) -> bool:
-    if head[4:8] == b"ftyp":
-        return head[8:12] not in VIDEO_BRANDS_NOT
-    is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
-    return is_avi or head[:4] in (b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01")
 
 
 def _has_picture_head(head: bytes) -> bool:

@@ -201,7 +201,7 @@ class _Normaliser:
             raise PromptError(f"{where}: detail {detail!r} is not supported. Give max_pixels to make pictures smaller.")
         number = 1 + sum(media.kind == kind for media in self._media)
         given = {key: value for key, value in options.items() if value is not None}
-        return MediaItem(kind, source, f"{kind} {number}", given, where.partition(".")[0])
+        return MediaItem(kind, source, f"{kind} {number}", given, where)
 
     def _tool_calls(self, calls: Json, where: str) -> list[Json]:
         if not isinstance(calls, list | tuple):

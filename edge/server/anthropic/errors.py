@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.server.anthropic.threads import NOT_FOUND
 from edge.server.errors import ApiError, Kind
 from edge.server.log import REQUEST_ID
 
@@ -24,8 +25,9 @@ TYPES: dict[Kind, str] = {
 def error_body(error: ApiError) -> dict[str, Any]:  # Any: JSON
     """Return `{"type": "error", "error": {type, message}, "request_id"}`."""
     kind = "request_too_large" if error.status == 413 else TYPES[error.kind]
+    details = {"details": {"error_code": error.code}} if error.code == NOT_FOUND else {}
     return {
         "type": "error",
-        "error": {"type": kind, "message": error.message},
+        "error": {"type": kind, "message": error.message, **details},
         "request_id": REQUEST_ID.get(),
     }

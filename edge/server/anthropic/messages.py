@@ -18,6 +18,7 @@ ATTRIBUTION = "x-anthropic-billing-header:"
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "citations"),
     "image": ("source",),
+    "video": ("source",),  # which the protocol has not
     "document": ("source", "title", "context", "citations"),
     "tool_use": ("id", "name", "input", "caller"),
     "tool_result": ("tool_use_id", "content", "is_error"),
@@ -186,7 +187,7 @@ def _tool_result(block: Mapping[str, Json], where: str, names: Mapping[str, str]
 
 def _placed(block: Mapping[str, Json], where: str) -> list[dict[str, Json]]:
     """Turn a block into parts that say where they stand."""
-    return [{**part, WHERE: where} for part in _parts(block, where)]
+    return [{WHERE: where, **part} for part in _parts(block, where)]  # those inside a document have their own
 
 
 def _parts(block: Mapping[str, Json], where: str) -> list[Json]:
@@ -196,13 +197,17 @@ def _parts(block: Mapping[str, Json], where: str) -> list[Json]:
         return [{"type": "text", "text": _text(block, where)}]
     if kind == "image":
         return [{"type": "image", "image": _source(block.get("source"), f"{where}.source", "image/png")}]
+    if kind == "video":
+        return [{"type": "video", "video": _source(block.get("source"), f"{where}.source", "video/mp4")}]
     if kind == "document":
         return _document(block, where)
     if kind == "search_result":
         return _search_result(block, where)
     if kind == "tool_reference":
         return [{"type": "text", "text": _text(block, where, key="tool_name")}]
-    raise _wrong(where, f"expected a block of type text, image, document or tool_result, found {str(kind)[:40]!r}")
+    raise _wrong(
+        where, f"expected a block of type text, image, video, document or tool_result, found {str(kind)[:40]!r}"
+    )
 
 
 def _document(block: Mapping[str, Json], where: str) -> list[Json]:
@@ -215,7 +220,8 @@ def _document(block: Mapping[str, Json], where: str) -> list[Json]:
         return [*before, {"type": "text", "text": _text(source, f"{where}.source", key="data")}]
     if isinstance(source, Mapping) and source.get("type") == "content":
         inner = _blocks(source.get("content"), f"{where}.source.content")
-        return [*before, *(part for one in inner for part in _parts(one, f"{where}.source.content"))]
+        inside = f"{where}.source.content"
+        return [*before, *(part for place, one in enumerate(inner) for part in _placed(one, f"{inside}[{place}]"))]
     data = _source(source, f"{where}.source", "application/pdf")
     return [*before, {"type": "file", "file": {"file_data": data, "filename": title or "document"}}]
 
@@ -235,6 +241,10 @@ def _source(source: Json, where: str, default_type: str) -> str:
         media_type = source.get("media_type") or default_type
         if not isinstance(media_type, str) or not media_type.isascii() or set(media_type) & set(",; "):
             raise _wrong(f"{where}.media_type", "expected a type such as image/png")
+        if source["data"][:5].lower() == "data:":
+            raise _wrong(
+                f"{where}.data", "expected base64 alone, found a data URL; leave out what stands before its comma"
+            )
         return f"data:{media_type};base64,{source['data']}"
     if kind == "url" and isinstance(source.get("url"), str):
         return str(source["url"])

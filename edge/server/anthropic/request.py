@@ -14,7 +14,9 @@ from edge.engine import Engine
 from edge.records import dataclass
 from edge.request import Request
 from edge.server.anthropic.messages import to_messages
+from edge.server.anthropic.orphans import refuse_orphans
 from edge.server.anthropic.thinking import Thinking, read_thinking
+from edge.server.anthropic.threads import read_thread
 from edge.server.anthropic.tools import read_tools
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
@@ -109,11 +111,12 @@ def read_messages_request(body: Mapping[str, Json], *, limits: ServerLimits) -> 
         ApiError: A value is of the wrong type or out of range; `param` names it.
     """
     fields = Fields(body)
-    ignored: list[str] = []
+    ignored = read_thread(fields)  # before the messages: those of a thread may be none
     places: list[str] = []
     parts: list[list[str]] = []
     given = fields.any("system"), fields.any("messages")
     messages = to_messages(*given, ignored=ignored, places=places, parts=parts)
+    refuse_orphans(given[1])
     max_tokens = fields.whole("max_tokens")
     if max_tokens is None:
         max_tokens = limits.answer_tokens

@@ -25,8 +25,9 @@ async def messages(http: Request) -> Response:
     """Answer a conversation."""
     options = serving_of(http).options
     request = read_messages_request(await read_json(http), limits=options.limits)
-    make = partial(request.make, door=MediaDoor(options), limits=options.limits)
-    asking = await begin(http, request.model, make, places=request.places, names=request.names)
+    door = MediaDoor(options)
+    make = partial(request.make, door=door, limits=options.limits)
+    asking = await begin(http, request.model, make, places=request.places, names=request.names, opened=door.opened)
     headers, is_shown = ignored_headers(request.ignored), request.thinking.is_shown
     if request.is_stream:
         pieces = stream_message(asking, is_thought_shown=is_shown)
@@ -46,8 +47,11 @@ async def count(http: Request) -> Response:
     """Count the tokens of a conversation without answering it."""
     options = serving_of(http).options
     request = read_messages_request(await read_json(http), limits=options.limits)
-    make = partial(request.question, door=MediaDoor(options), limits=options.limits)
-    tokens = await count_tokens(http, request.model, make, places=request.places, names=request.names)
+    door = MediaDoor(options)
+    make = partial(request.question, door=door, limits=options.limits)
+    tokens = await count_tokens(
+        http, request.model, make, places=request.places, names=request.names, opened=door.opened
+    )
     return JsonBody({"input_tokens": tokens})
 
 

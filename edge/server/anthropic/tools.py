@@ -33,7 +33,8 @@ def read_tools(fields: Fields) -> ToolUse:
             raise fields.wrong(f"{where}.name", "text", name)
         if not isinstance(schema, dict):
             raise fields.wrong(f"{where}.input_schema", "a JSON Schema", schema)
-        function = {"name": name, "description": tool.get("description"), "parameters": schema}
+        strict = Fields(tool, where=f"{where}.").wish("strict")
+        function = {"name": name, "description": tool.get("description"), "parameters": schema, "strict": strict}
         function = {key: value for key, value in function.items() if value is not None}
         declared.append({"type": "function", "function": function})
     given = fields.inner("tool_choice")

@@ -1,7 +1,7 @@
 """Bring Ollama's messages into OpenAI's shape, which the media door and the engine take.
 
 In: messages with `images`, `thinking`, `tool_calls` whose arguments are objects, and `tool_name`. Out: messages whose
-pictures are parts before the text, as Ollama places them.
+pictures, and videos, are parts before the text, as Ollama places them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edge.prompt.media.heads import is_video_text
 from edge.server.errors import ApiError
 
 Json = Any
@@ -36,7 +37,7 @@ def to_messages(messages: Sequence[Json], *, ignored: list[str]) -> list[dict[st
 
 
 def picture_parts(images: Json, where: str) -> list[dict[str, Json]]:
-    """Make parts of pictures in base64, plain or as data URLs.
+    """Make parts of pictures in base64, plain or as data URLs; a video, which has no place of its own, may stand there.
 
     Raises:
         ApiError: They are no list of texts.
@@ -45,7 +46,26 @@ def picture_parts(images: Json, where: str) -> list[dict[str, Json]]:
         return []
     if not isinstance(images, list) or not all(isinstance(one, str) and one for one in images):
         raise _wrong(where, "expected a list of pictures in base64")
-    return [{"type": "image", "image": one if one[:5].lower() == "data:" else f"data:;base64,{one}"} for one in images]
+    for place, one in enumerate(images):
+        if one[:8].partition(":")[0].lower() in ("http", "https", "file"):
+            raise _wrong(f"{where}[{place}]", "expected a picture in base64, found an address")
+    return [_part(one) for one in images]
+
+
+def _part(text: str) -> dict[str, Json]:
+    kind = "video" if is_video_text(text) else "image"
+    return {"type": kind, kind: text if text[:5].lower() == "data:" else f"data:;base64,{text}"}
+
+
+def part_places(images: Json, where: str, *, text: str) -> list[str]:
+    """Return where the parts of a message with pictures stand in what the client sent.
+
+    Args:
+        images: The pictures, of a shape that `picture_parts` takes.
+        where: Their place.
+        text: That of the text behind them.
+    """
+    return [*(f"{where}[{index}]" for index in range(len(images))), text] if images else []
 
 
 def _message(message: Mapping[str, Json], where: str) -> dict[str, Json]:

@@ -17,11 +17,11 @@ from edge.server.conversation import join_leading
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor
 from edge.server.ollama.durations import read_keep_alive
-from edge.server.ollama.messages import picture_parts, to_messages
+from edge.server.ollama.messages import part_places, picture_parts, to_messages
 from edge.server.ollama.options import Options, read_options
 from edge.server.ollama.thinking import Think, check_think, read_think
 from edge.server.openai.tools import ToolUse, read_tools
-from edge.server.places import joined_places
+from edge.server.places import joined_places, part_names
 from edge.server.room import fit_to_context
 
 Json = Any
@@ -44,6 +44,7 @@ class OllamaRequest:
         top_logprobs: Most likely tokens beside each; None sends no logprobs.
         ignored: Fields without effect.
         places: Where the messages stand in the client's, those of the system joined.
+        parts: Names of the parts of the engine's messages, and where they stand in the client's.
     """
 
     model: str | None
@@ -58,13 +59,14 @@ class OllamaRequest:
     top_logprobs: int | None
     ignored: tuple[str, ...]
     places: tuple[str, ...]
+    parts: Mapping[str, str]
 
     @property
     def names(self) -> dict[str, str]:
         """What fields of the engine's request are called in the client's."""
         prompt = {} if self.places[-1:] != ("prompt",) and self.raw_prompt is None else {"messages": "prompt"}
         names = {"schema": "format", "max_tokens": "options.num_predict", "raw_prompt": "prompt", **prompt}
-        return {**names, "continue_last": self.places[-1] if self.places else "messages"}
+        return {**names, **self.parts, "continue_last": self.places[-1] if self.places else "messages"}
 
     @property
     def continues_last(self) -> bool:
@@ -114,9 +116,12 @@ def read_chat(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaReques
     """
     fields = Fields(body)
     ignored: list[str] = []
-    messages = to_messages(fields.items("messages"), ignored=ignored)
-    places, tools = joined_places(messages), read_tools(fields)
-    return _read(fields, limits, messages=messages, raw_prompt=None, tools=tools, ignored=ignored, places=places)
+    given = fields.items("messages")
+    messages = to_messages(given, ignored=ignored)
+    found = [(one.get("images"), f"messages[{place}]") for place, one in enumerate(given)]
+    parts = [part_places(images, f"{where}.images", text=f"{where}.content") for images, where in found]
+    tools, where = read_tools(fields), (joined_places(messages), part_names(messages, parts))
+    return _read(fields, limits, messages=messages, raw_prompt=None, tools=tools, ignored=ignored, where=where)
 
 
 def read_generate(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaRequest:
@@ -142,7 +147,9 @@ def read_generate(body: Mapping[str, Json], *, limits: ServerLimits) -> OllamaRe
         messages.append({"role": "user", "content": [*parts, {"type": "text", "text": prompt}]})
     raw_prompt = prompt if is_raw and prompt else None
     places = ("system", "prompt")[-len(messages) :]
-    return _read(fields, limits, messages=messages, raw_prompt=raw_prompt, tools=ToolUse(), ignored=[], places=places)
+    names = part_names(messages, [[], part_places(images, "images", text="prompt")][-len(messages) :])
+    where = (places, names)
+    return _read(fields, limits, messages=messages, raw_prompt=raw_prompt, tools=ToolUse(), ignored=[], where=where)
 
 
 def _read(
@@ -153,7 +160,7 @@ def _read(
     raw_prompt: str | None,
     tools: ToolUse,
     ignored: list[str],
-    places: tuple[str, ...],
+    where: tuple[tuple[str, ...], Mapping[str, str]],
 ) -> OllamaRequest:
     """Take what both endpoints have."""
     has_logprobs, top_logprobs = fields.flag("logprobs"), fields.between("top_logprobs", 0, MAX_TOP_LOGPROBS)
@@ -176,7 +183,8 @@ def _read(
         tools=tools,
         top_logprobs=(top_logprobs or 0) if has_logprobs or top_logprobs else None,
         ignored=(*fields.left, *options.ignored, *tools.ignored, *ignored),
-        places=places,
+        places=where[0],
+        parts=where[1],
     )
 
 

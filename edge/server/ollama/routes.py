@@ -120,7 +120,7 @@ async def _answer(http: Request, request: OllamaRequest, kind: Kind) -> Response
             await serving.models.unload(entry.name)
         return _only_line(request, Heading(kind, request.model or tagged(entry.name)).done("unload"))
     started, limits = time.perf_counter(), serving.options.limits
-    make = partial(request.make, door=MediaDoor(serving.options), limits=limits)
+    make = partial(request.make, door=MediaDoor(serving.options), limits=limits)  # pictures only, so no part moves
     keep_alive_s, places, names = request.keep_alive_s, request.places, request.names
     asking = await begin(http, request.model, make, keep_alive_s=keep_alive_s, places=places, names=names)
     load_s = asking.model.loaded_s if resident is None else 0.0

@@ -17,10 +17,12 @@ from edge.request import MAX_TOP_LOGPROBS, Request
 from edge.run.sample import SamplingParams
 from edge.server.arguments import ServerLimits
 from edge.server.conversation import join_leading
+from edge.server.errors import ApiError
 from edge.server.fields import Fields
 from edge.server.media import MediaDoor, idle_options
 from edge.server.openai.elsewhere import CHAT, refuse_elsewhere
 from edge.server.openai.formats import Format, read_format
+from edge.server.openai.orphans import refuse_orphans
 from edge.server.openai.sampling import Sampling, read_sampling
 from edge.server.openai.thinking import Thinking, read_thinking
 from edge.server.openai.tools import ToolUse, read_tools
@@ -140,6 +142,8 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     for place, message in enumerate(messages):
         if not isinstance(message, Mapping):
             raise fields.wrong(f"messages[{place}]", "an object with role and content", message)
+    messages = [_without_prefix(message, f"messages[{place}].prefix") for place, message in enumerate(messages)]
+    refuse_orphans(messages)
     max_tokens, limit_name = read_max_tokens(fields, "max_completion_tokens", "max_tokens", limits=limits)
     choices = fields.between("n", 1, limits.choices)
     options = fields.inner("stream_options")
@@ -183,6 +187,16 @@ def _read_continued(fields: Fields) -> bool:
         )
         raise fields.wrong("add_generation_prompt", expected, opens_turn)
     return is_continued
+
+
+def _without_prefix(message: Mapping[str, Json], where: str) -> Mapping[str, Json]:
+    """Refuse another server's word for going on with a message; false, which its client always sends, says nothing."""
+    if "prefix" not in message:
+        return message
+    if message["prefix"]:
+        why = 'is not read here. To have the last message gone on with, write "continue_final_message": true'
+        raise ApiError("invalid_request", f"{where}: {why} beside messages.", param=where)
+    return {key: value for key, value in message.items() if key != "prefix"}
 
 
 def _names_of(messages: Sequence[Json]) -> list[str]:

@@ -23,6 +23,9 @@ RESPONSES = {
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
     "response_format": "text.format",
+    "logprobs": 'include ["message.output_text.logprobs"]',
+    "messages": "input",
+    "continue_final_message": "it to /v1/chat/completions",
     **dict.fromkeys((*_FORMATS, "grammar"), "text.format"),
 }
 

@@ -17,6 +17,7 @@ from edge.server.conversation import join_leading
 from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import ChatRequest
+from edge.server.openai.orphans import refuse_orphans
 from edge.server.openai.references import resolve_references
 from edge.server.openai.responses_answer import Builder, stream_response
 from edge.server.openai.responses_request import ResponsesRequest, read_responses_request
@@ -32,8 +33,9 @@ Json = Any
 async def create_response(http: Request) -> Response:
     """Answer a list of items."""
     request, messages = await _read(http)
-    make, places, names = _make_of(http, request.chat), _places(request), _names(request)
-    asking = await begin(http, request.chat.model, make, places=places, names=names)
+    door = MediaDoor(serving_of(http).options)
+    make, places, names = _make_of(http, request.chat, door), _places(request), _names(request)
+    asking = await begin(http, request.chat.model, make, places=places, names=names, opened=door.opened)
     builder = Builder(asking, echo=request.echo, has_logprobs=request.chat.has_logprobs)
     keep = partial(_keep, http, request, messages, builder)
     headers = ignored_headers(request.chat.ignored)
@@ -63,8 +65,9 @@ async def delete_response(http: Request) -> Response:
 async def count_input_tokens(http: Request) -> Response:
     """Count the tokens of a request without running it."""
     request, _ = await _read(http)
-    make, places, names = _make_of(http, request.chat), _places(request), _names(request)
-    count = await count_tokens(http, request.chat.model, make, places=places, names=names)
+    door = MediaDoor(serving_of(http).options)
+    make, places, names = _make_of(http, request.chat, door), _places(request), _names(request)
+    count = await count_tokens(http, request.chat.model, make, places=places, names=names, opened=door.opened)
     return JsonBody({"object": "response.input_tokens", "input_tokens": count})
 
 
@@ -88,6 +91,8 @@ async def _read(http: Request) -> tuple[ResponsesRequest, list[Json]]:
         before = store_of(http).get(request.previous_id, owner=client_of(http), param="previous_response_id")
         messages = [*before.messages, *messages]
     first = [] if request.instructions is None else [{"role": "system", "content": request.instructions}]
+    earlier = ["previous_response_id"] * (len(messages) - len(request.places))
+    refuse_orphans(messages, places=[*earlier, *request.places], may_be_far=True)
     return replace(request, chat=replace(request.chat, messages=[*first, *messages])), messages
 
 
@@ -112,9 +117,8 @@ def _names(request: ResponsesRequest) -> dict[str, str]:
     return {**request.chat.names, **outputs, "messages": "input"}
 
 
-def _make_of(http: Request, chat: ChatRequest) -> partial[list[EngineRequest]]:
-    options = serving_of(http).options
-    return partial(chat.make, door=MediaDoor(options), limits=options.limits)
+def _make_of(http: Request, chat: ChatRequest, door: MediaDoor) -> partial[list[EngineRequest]]:
+    return partial(chat.make, door=door, limits=serving_of(http).options.limits)
 
 
 def _keep(http: Request, request: ResponsesRequest, messages: Sequence[Json], builder: Builder) -> None:

@@ -14,7 +14,7 @@ from edge.records import dataclass
 from edge.request import MAX_TOP_LOGPROBS
 from edge.server.arguments import ServerLimits
 from edge.server.fields import Fields
-from edge.server.openai.chat_request import ChatRequest, read_max_tokens, read_media_limits
+from edge.server.openai.chat_request import ChatRequest, read_max_tokens, read_media_limits, read_stop
 from edge.server.openai.elsewhere import RESPONSES, refuse_elsewhere
 from edge.server.openai.formats import read_text_format
 from edge.server.openai.sampling import read_sampling
@@ -98,7 +98,7 @@ def _read_chat(
         top_logprobs=top_logprobs or 0,
         max_tokens=max_tokens,
         limit_name=limit_name,
-        stop=(),
+        stop=read_stop(fields),
         format=form,
         sampling=read_sampling(fields),
         thinking=read_thinking(fields),
@@ -119,6 +119,8 @@ def _refuse_kept(fields: Fields) -> None:
     for name in ("conversation", "prompt", "background"):
         if value := fields.any(name):
             raise fields.wrong(name, "nothing: this is not kept here", value)
+    if (number := fields.any("n")) not in (None, 1):
+        raise fields.wrong("n", "1: one answer to each request", number)
 
 
 def _read_includes(fields: Fields) -> tuple[bool, list[str]]:

@@ -31,8 +31,9 @@ async def chat_completions(http: Request) -> Response:
     """Answer a conversation."""
     options = serving_of(http).options
     request = read_chat_request(await read_json(http), limits=options.limits)
-    make = partial(request.make, door=MediaDoor(options), limits=options.limits)
-    asking = await begin(http, request.model, make, places=request.places, names=request.names)
+    door = MediaDoor(options)
+    make = partial(request.make, door=door, limits=options.limits)
+    asking = await begin(http, request.model, make, places=request.places, names=request.names, opened=door.opened)
     headers = ignored_headers(request.ignored)
     if request.is_stream:
         pieces = stream_chat(asking, has_usage=request.has_usage, has_logprobs=request.has_logprobs)
@@ -51,8 +52,11 @@ async def count_chat_tokens(http: Request) -> Response:
     """Count the tokens of a conversation without answering it."""
     options = serving_of(http).options
     request = read_chat_request(await read_json(http), limits=options.limits)
-    make = partial(request.make, door=MediaDoor(options), limits=options.limits)
-    count = await count_tokens(http, request.model, make, places=request.places, names=request.names)
+    door = MediaDoor(options)
+    make = partial(request.make, door=door, limits=options.limits)
+    count = await count_tokens(
+        http, request.model, make, places=request.places, names=request.names, opened=door.opened
+    )
     return JsonBody({"input_tokens": count})
 
 

@@ -172,6 +172,7 @@ SCHEMAS: dict[str, Json] = {
         text={"type": ["object", "null"]},
         reasoning={"type": ["object", "null"]},
         speculate={"type": ["boolean", "null"]},
+        stop=_STOP,
         include={"type": ["array", "null"], "items": TEXT},
         metadata={"type": ["object", "null"]},
     ),

@@ -47,6 +47,7 @@ def read_tools(fields: Fields) -> ToolUse:
         function = tool.get("function") or {key: value for key, value in tool.items() if key != "type"}
         if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
             raise fields.wrong(f"{where}.function", "an object with a name", function)
+        _check(function, f"{where}.function" if "function" in tool else where)
         function = {key: value for key, value in function.items() if value is not None}
         declared.append({"type": "function", "function": function})
     names = [tool["function"]["name"] for tool in declared]
@@ -55,6 +56,14 @@ def read_tools(fields: Fields) -> ToolUse:
         declared = [tool for tool in declared if tool["function"]["name"] in allowed]
     is_parallel = fields.flag("parallel_tool_calls", default=True)
     return ToolUse(tuple(declared), choice, is_parallel, tuple(ignored))
+
+
+def _check(function: Mapping[str, Json], where: str) -> None:
+    """Refuse what a template would write down all the same, and a wish to obey that would be lost."""
+    told = Fields(function, where=f"{where}.")
+    told.text("description")
+    told.object("parameters")
+    told.wish("strict")
 
 
 def _read_choice(fields: Fields, names: list[str]) -> tuple[str, list[str] | None]:
@@ -84,8 +93,11 @@ def _read_allowed(fields: Fields, given: Mapping[str, Json], names: list[str]) -
     mode = inner.get("mode", "auto")
     if mode not in ("auto", "required"):
         raise fields.wrong("tool_choice.mode", "auto or required", mode)
-    allowed = [(tool.get("function") or tool).get("name") for tool in tools]
-    for name in allowed:
-        if name not in names:
+    functions = [tool.get("function") or tool for tool in tools]
+    allowed: list[str] = []
+    for function in functions:
+        name = function.get("name") if isinstance(function, dict) else function
+        if not isinstance(name, str) or name not in names:
             raise fields.wrong("tool_choice.tools", f"declared functions ({', '.join(names)[:200]})", name)
+        allowed.append(name)
     return mode, allowed

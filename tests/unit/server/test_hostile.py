@@ -93,6 +93,37 @@ def test_schemas_that_explode_are_refused_or_bounded(caller: Caller, form: Json)
     assert time.monotonic() - started < 20
 
 
+ASKED: Json = {"messages": [{"role": "user", "content": "Hi"}]}
+DOUBLED: Json = {"type": "integer"}
+for _ in range(40):  # as JSON it stays small; all combinations of its halves would not
+    DOUBLED = {"anyOf": [{"type": "object", "properties": {"a": DOUBLED}, "required": ["a"]}, {"type": "null"}]}
+HUNGRY: Json = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^((a+)+)+$|" + "(b|b?)" * 500}}}
+
+
+def bodies(schema: Json) -> dict[str, Json]:
+    """Every place of a request in which a schema may stand, and the endpoint behind the space."""
+    form = {"type": "json_schema", "name": "a", "schema": schema}
+    function = {"name": "f", "parameters": schema, "strict": True}
+    tool = {"name": "f", "input_schema": schema}
+    return {
+        "/v1/responses": {"input": "Hi", "text": {"format": form}},
+        "/v1/messages": {**ASKED, "output_config": {"format": form}},
+        "/v1/messages tool": {**ASKED, "tools": [tool], "tool_choice": {"type": "any"}},
+        "/v1/chat/completions tool": {**ASKED, "tools": [{"function": function}]},
+        "/api/chat": {**ASKED, "format": schema, "think": False, "stream": False},
+    }
+
+
+@pytest.mark.parametrize("schema", [SCHEMA_BOMB, DOUBLED, HUNGRY], ids=["exponential", "deep", "regex"])
+@pytest.mark.parametrize("door", bodies({}))
+def test_every_door_of_a_schema_is_as_strong(brief: Caller, door: str, schema: Json) -> None:
+    path = door.split(" ")[0]
+    started = time.monotonic()
+    reply = brief.post(path, bodies(schema)[door])
+    assert is_well(path, reply), reply.body
+    assert time.monotonic() - started < 20
+
+
 def test_a_client_that_leaves_while_it_waits_for_the_prompt_frees_everything(caller: Caller) -> None:
     pictures = [{"type": "image_url", "image_url": {"url": data_url(color)}} for color in ("red", "blue", "green")]
     content = [*pictures, {"type": "text", "text": "word " * 1200}]

@@ -6,6 +6,7 @@ import pytest
 
 from edge.server.errors import ApiError
 from edge.server.places import in_places, joined_places
+from tests.unit.prompt.media.test_pdf import pdf_url
 from tests.unit.server.conftest import Caller
 
 Json = Any
@@ -27,7 +28,14 @@ PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
 PICTURE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL}, "max_pixel": 9}]}
+PDF = {"type": "file", "file": {"file_data": pdf_url(pages=3), "filename": "a.pdf"}}
+PDF_SOURCE = {"type": "base64", "media_type": "application/pdf", "data": pdf_url(pages=3).partition(",")[2]}
+USE = {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}]}
 RESULT_B = {"role": "tool", "tool_call_id": "b", "content": "b"}
+
+
+def asking(*parts: Json) -> list[Json]:
+    return [{"role": "user", "content": list(parts)}]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,7 @@ def test_an_error_names_what_was_sent_and_keeps_the_rest() -> None:
                 {"type": "image", "source": {"type": "url", "url": ELSEWHERE}}]}]},
             "messages[1].content[0]",
         ),
-        ("/v1/chat/completions", {"messages": [USER, CALLS, RESULT_B, RESULT_A]}, "messages[3]: image 1: "),
+        ("/v1/chat/completions", {"messages": [USER, CALLS, RESULT_B, RESULT_A]}, "messages[3].content[0]: image 1: "),
         ("/v1/chat/completions", {"messages": [USER, CALLS, {**RESULT_B, "odd": 1}, RESULT_A]}, "messages[2]: unknown"),
         (
             "/v1/responses",
@@ -89,7 +97,7 @@ def test_an_error_names_what_was_sent_and_keeps_the_rest() -> None:
                 {"type": "function_call", "call_id": "b", "name": "f", "arguments": "{}"},
                 {"type": "function_call_output", "call_id": "b", "output": "b"},
                 {"type": "function_call_output", "call_id": "a", "output": [BROKEN]}]},
-            "input[3]: image 1: ",
+            "input[3].output[0]: image 1: ",
         ),
         (
             "/v1/messages",
@@ -100,22 +108,22 @@ def test_an_error_names_what_was_sent_and_keeps_the_rest() -> None:
                     {"type": "tool_result", "tool_use_id": "b", "content": "b"},
                     {"type": "tool_result", "tool_use_id": "a", "content": [
                         {"type": "image", "source": {"type": "base64", "data": "AAAA"}}]}]}]},
-            "messages[1]: image 1: ",
+            "messages[1].content[1].content[0]: image 1: ",
         ),
         (
             "/v1/messages",
-            {"system": "s", "messages": [{"role": "user", "content": [
+            {"system": "s", "messages": [USE, {"role": "user", "content": [
                 {"type": "text", "text": "x"},
                 {"type": "tool_result", "tool_use_id": "a", "content": [REMOTE_BLOCK]}]}]},
-            "messages[0].content[1].content[0]: addresses",
+            "messages[1].content[1].content[0]: addresses",
         ),
         (
             "/v1/messages",
-            {"messages": [SYSTEM, SYSTEM, {"role": "user", "content": [
+            {"messages": [SYSTEM, SYSTEM, USE, {"role": "user", "content": [
                 {"type": "tool_result", "tool_use_id": "a", "content": "x"},
                 {"type": "text", "text": "x"},
                 REMOTE_BLOCK]}]},
-            "messages[2].content[2]: addresses",
+            "messages[3].content[2]: addresses",
         ),
         (
             "/v1/responses",
@@ -126,7 +134,34 @@ def test_an_error_names_what_was_sent_and_keeps_the_rest() -> None:
                     {"type": "input_image", "image_url": ELSEWHERE}]}]},
             "input[1].output[1]: addresses",
         ),
-        ("/api/chat", {"messages": [SYSTEM, SYSTEM, USER, {**USER, "images": ["AAAA"]}]}, "messages[3]: image 1: "),
+        ("/api/chat", {"messages": [SYSTEM, SYSTEM, {**USER, "images": ["AAAA"]}]}, "messages[2].images[0]: image 1: "),
+        ("/api/generate", {"prompt": "x", "images": [PIXEL, "AAAA"]}, "images[1]: image 2: "),
+        ("/api/generate", {"prompt": "x", "images": ["!"], "system": "s"}, "images[0]: image 1: "),
+        ("/api/generate", {"prompt": "x", "images": [PIXEL, "HTTP://a/"]}, "images[1]: expected a picture in base64"),
+        ("/v1/chat/completions", {"messages": asking(PDF, PDF, BROKEN)}, "messages[0].content[2]: image 7: "),
+        ("/v1/chat/completions", {"messages": asking(PDF, {"type": "text", "text": 5})}, "messages[0].content[1]: tex"),
+        ("/v1/chat/completions", {"messages": asking(PDF, {"type": "odd"})}, "messages[0].content[1]: the type"),
+        ("/v1/chat/completions", {"messages": [SYSTEM, SYSTEM, *asking(PDF, BROKEN)]}, "messages[2].content[1]: image"),
+        ("/v1/responses", {"input": asking(PDF, PDF, BROKEN)}, "input[0].content[2]: image 7: "),
+        (
+            "/v1/messages",
+            {"system": "s", "messages": [{"role": "user", "content": [
+                {"type": "document", "title": "T", "source": PDF_SOURCE},
+                {"type": "image", "source": {"type": "base64", "data": "AAAA"}}]}]},
+            "messages[0].content[1]: image 4: ",
+        ),
+        (
+            "/v1/messages",
+            {"messages": asking({"type": "document", "source": {"type": "content", "content": [
+                {"type": "text", "text": "x"},
+                {"type": "image", "source": {"type": "base64", "data": "AAAA"}}]}})},
+            "messages[0].content[0].source.content[1]: image 1: ",
+        ),
+        (
+            "/v1/responses",
+            {"input": asking({"type": "input_image", "file_id": "x"})},
+            "input[0].content[0]: uploaded files (file_id) are not kept here; send a data URL as image_url",
+        ),
     ],
 )  # fmt: skip
 def test_refusals_of_all_protocols_name_the_clients_own_places(

@@ -76,4 +76,5 @@ def test_media_know_the_message_they_were_given_in() -> None:
     shown = [result(one, content=[{"type": "image", "image": f"{one}.png"}]) for one in ("b", "a")]
     messages = [USER, calls("a", "b"), *shown]
     normal = normalise_messages(messages, shield=Shield([], messages))
-    assert [(item.source, item.where) for item in normal.media] == [("a.png", "messages[3]"), ("b.png", "messages[2]")]
+    expected = [("a.png", "messages[3].content[0]"), ("b.png", "messages[2].content[0]")]
+    assert [(item.source, item.where) for item in normal.media] == expected

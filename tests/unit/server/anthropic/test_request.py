@@ -38,6 +38,13 @@ def test_tools_of_other_servers_are_left_out_and_named() -> None:
     assert request.ignored == ("tools[1].type=web_search_20250305",)
 
 
+def test_a_tool_whose_calls_must_obey_its_schema_stays_one() -> None:
+    (tool,) = read(tools=[{**TOOL, "strict": True}]).tools.declared
+    assert tool["function"]["strict"] is True
+    with pytest.raises(ApiError, match=r"^tools\[0\].strict: expected true or false"):
+        read(tools=[{**TOOL, "strict": "yes"}])
+
+
 @pytest.mark.parametrize(
     ("choice", "found", "is_parallel"),
     [

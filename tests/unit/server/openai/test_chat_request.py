@@ -12,6 +12,7 @@ from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import read_chat_request
 from edge.server.openai.thinking import Thinking, read_thinking
 from edge.server.openai.tools import read_tools
+from tests.unit.server.conftest import Caller
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -169,7 +170,20 @@ def test_a_switch_is_true_or_false() -> None:
 
 
 def test_what_a_request_says_in_vain_is_named() -> None:
-    messages = [{**MESSAGES[0], "name": "Ann"}, {"role": "tool", "name": "f", "content": "x"}]
+    calls = [{"type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    asked = [{**MESSAGES[0], "name": "Ann"}, {"role": "assistant", "tool_calls": calls}]
+    messages = [*asked, {"role": "tool", "name": "f", "content": "x"}]
     body = {"messages": messages, "reasoning": {"exclude": True}}
     request = read_chat_request(body, limits=ServerLimits())
     assert request.ignored == ("reasoning.exclude", "messages[0].name")
+
+
+def test_another_servers_word_for_going_on_is_refused_with_ours(caller: Caller) -> None:
+    begun = {"role": "assistant", "content": "It is", "prefix": True}
+    reply = caller.post("/v1/chat/completions", {"messages": [*MESSAGES, begun]})
+    assert (reply.status, reply.json["error"]["param"]) == (400, "messages[1].prefix")
+    assert '"continue_final_message": true beside messages' in reply.json["error"]["message"]
+    told = [*MESSAGES, {"role": "assistant", "content": "Yes", "prefix": False}, *MESSAGES]
+    assert "prefix" not in read_chat_request({"messages": told}, limits=ServerLimits()).messages[1]
+    reply = caller.post("/v1/responses", {"input": "Hi", "continue_final_message": True})
+    assert (reply.status, "/v1/chat/completions" in reply.json["error"]["message"]) == (400, True)

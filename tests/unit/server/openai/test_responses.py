@@ -102,3 +102,12 @@ def test_instructions_are_not_carried_over(caller: Caller) -> None:
     first = caller.post("/v1/responses", {"input": "Hi", "instructions": "word " * 200, **fields}).json
     second = caller.post("/v1/responses", {"input": "Hi", "previous_response_id": first["id"], **fields}).json
     assert second["usage"]["input_tokens"] < first["usage"]["input_tokens"]
+
+
+def test_a_stop_string_ends_a_response_and_several_answers_are_refused(caller: Caller) -> None:
+    fields = {"input": "What do you see?", "temperature": 0, "reasoning": {"effort": "none"}, "max_output_tokens": 60}
+    whole, cut = (caller.post("/v1/responses", {**fields, **more}).json for more in ({}, {"stop": "see"}))
+    text, shorter = (one["output"][-1]["content"][0]["text"] for one in (whole, cut))
+    assert (shorter, cut["status"]) == (text[: text.index("see")], "completed")
+    refused = caller.post("/v1/responses", {**fields, "n": 2})
+    assert (refused.status, refused.json["error"]["param"]) == (400, "n")

@@ -29,6 +29,7 @@ def allow(*names: str, **more: Json) -> Json:
             {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": ["f"]}]},
             "tool_choice.tools",
         ),
+        ({"type": "allowed_tools", "mode": "auto", "tools": [{"function": "nobody"}]}, "tool_choice.tools"),
     ],
 )
 def test_allowed_tools_that_are_not_there_are_refused_by_name(choice: Json, param: str) -> None:
@@ -40,3 +41,15 @@ def test_allowed_tools_that_are_not_there_are_refused_by_name(choice: Json, para
 def test_allowed_tools_are_declared_alone() -> None:
     use = read_tools(Fields({"tools": [F, G], "tool_choice": allow("g", mode="required")}))
     assert (use.declared, use.choice) == ((G,), "required")
+
+
+@pytest.mark.parametrize("wrong", [{"strict": "yes"}, {"description": 5}, {"parameters": "{}"}])
+def test_a_tool_of_another_shape_is_refused_in_both_of_its_spellings(wrong: Json) -> None:
+    (name,) = wrong
+    for tool, where in (
+        ({"function": {"name": "f", **wrong}}, "tools[0].function"),
+        ({"name": "f", **wrong}, "tools[0]"),
+    ):
+        with pytest.raises(ApiError) as caught:
+            read_tools(Fields({"tools": [tool]}))
+        assert caught.value.param == f"{where}.{name}"
