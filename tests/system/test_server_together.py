@@ -46,7 +46,6 @@ def test_sixteen_clients_of_all_protocols_get_their_single_answers(address: str)
     assert len(set(alone.values())) > len(kinds) // 2, "answers are too alike to tell rows that were mixed up"
     order = random.Random(3).sample(kinds, len(kinds))
     with ThreadPoolExecutor(CLIENTS) as pool:
-        together = dict(
-            zip([kind.name for kind in order], pool.map(lambda kind: answer(address, kind), order), strict=True)
-        )
+        answers = pool.map(lambda kind: answer(address, kind), order)
+        together = dict(zip([kind.name for kind in order], answers, strict=True))
     assert together == alone
