@@ -30,8 +30,8 @@ SMALL_PRODUCT = 1_000_000
 """OpenBLAS makes products of so many multiplications at most without copying the matrix."""
 MOST_BLOCKED_ROWS = 64
 """So many rows take part in a decode step at most, guesses included; more are a prompt's or a picture's."""
-LEAST_QUERIES = 16
-"""Attention from fewer stays with MLX: decode steps and their guesses."""
+LEAST_QUERIES = 2
+"""A decode step has one and stays with MLX; with its guesses it has more, and MLX's time grows with each."""
 LEAST_SCORES = 1 << 16
 CUT_BYTES = 1 << 22
 """Scores that are held at a time; they are numpy's, which MLX does not count."""
