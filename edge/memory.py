@@ -18,7 +18,7 @@ from edge.errors import MemoryPlanError
 from edge.kv.packed import MAX_SCORE_BYTES
 from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
-from edge.model.unpacked import UNPACK_FROM_PAIRS, UNPACKED_BYTES
+from edge.packed_experts import UNPACK_FROM_PAIRS, UNPACKED_BYTES
 from edge.packed_products import piece_bytes
 from edge.records import dataclass
 

@@ -12,6 +12,7 @@ that is alone has MLX's, which differs in the last digits (1e-7), as it does on 
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ LEAST_WIDTH = 256
 """Of a token's activations: fewer are computed sooner than MLX is waited for."""
 CUT_VALUES = 1 << 16
 """Activations that are computed at a time, so that what lies between stays in the cache."""
+GELU_SLOPE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
 Floats = NDArray[np.float32]
 _by_mlx = 0
 
@@ -217,16 +219,18 @@ def is_elementwise_numpys(values: mx.array, *, num_tokens: int) -> bool:
     return is_large and values.dtype == mx.float32 and is_numpy_quicker()
 
 
-def apply_by_numpy(function: Callable[..., None], *arrays: mx.array) -> mx.array:
-    """Compute a function of values at the same place, at once.
+def swiglu_by_numpy(gate: mx.array, up: mx.array) -> mx.array:
+    """Compute silu(gate) * up of two float32 arrays of one shape, at once."""
+    return _filled(_swiglu_into, gate, up)
 
-    Args:
-        function: Gets a part of the result to fill, and the same part of each array.
-        arrays: Of one shape, float32.
 
-    Returns:
-        The result, of that shape.
-    """
+def gelu_tanh_by_numpy(x: mx.array) -> mx.array:
+    """Compute the tanh approximation of GELU of a float32 array, at once."""
+    return _filled(_gelu_tanh_into, x)
+
+
+def _filled(function: Callable[..., None], *arrays: mx.array) -> mx.array:
+    """Let a function fill the parts of a result, given the same parts of arrays of its shape."""
     result = mx.zeros(arrays[0].shape)
     mx.eval(arrays, result)
     flat = [np.asarray(array).reshape(-1, array.shape[-1]) for array in (result, *arrays)]
@@ -235,6 +239,24 @@ def apply_by_numpy(function: Callable[..., None], *arrays: mx.array) -> mx.array
         for start in range(0, len(flat[0]), num_rows):
             function(*(array[start : start + num_rows] for array in flat))
     return result
+
+
+def _swiglu_into(out: Floats, gate: Floats, up: Floats) -> None:
+    np.exp(-gate, out=out)
+    out += 1
+    np.divide(gate, out, out=out)
+    out *= up
+
+
+def _gelu_tanh_into(out: Floats, x: Floats) -> None:
+    np.multiply(x, x, out=out)
+    out *= np.float32(GELU_SLOPE * GELU_CUBE)
+    out += np.float32(GELU_SLOPE)
+    out *= x
+    np.tanh(out, out=out)
+    out += 1
+    out *= x
+    out *= np.float32(0.5)
 
 
 def are_scores_cut(*, value_bytes: int) -> bool:

@@ -14,15 +14,11 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import mlx.core as mx
-import numpy as np
 
-from edge.products import Floats, apply_by_numpy, is_elementwise_numpys
+from edge.products import GELU_CUBE, GELU_SLOPE, gelu_tanh_by_numpy, is_elementwise_numpys, swiglu_by_numpy
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-GELU_SLOPE = math.sqrt(2.0 / math.pi)
-GELU_CUBE = 0.044715
 
 
 def one_gpu_kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -40,7 +36,7 @@ def one_gpu_kernel(function: Callable[P, R]) -> Callable[P, R]:
 def swiglu(gate: mx.array, up: mx.array) -> mx.array:
     """Compute silu(gate) * up, both (B, L, ..., I), in the type of the inputs."""
     if is_elementwise_numpys(gate, num_tokens=math.prod(gate.shape[:2])):
-        return apply_by_numpy(_swiglu_into, gate, up)
+        return swiglu_by_numpy(gate, up)
     return _swiglu(gate, up)
 
 
@@ -60,7 +56,7 @@ def gelu_erf(x: mx.array) -> mx.array:
 def gelu_tanh(x: mx.array) -> mx.array:
     """Compute the tanh approximation of GELU, the kind of the blocks (`gelu_pytorch_tanh`), of (N, I)."""
     if is_elementwise_numpys(x, num_tokens=x.size // x.shape[-1]):
-        return apply_by_numpy(_gelu_tanh_into, x)
+        return gelu_tanh_by_numpy(x)
     return _gelu_tanh(x)
 
 
@@ -93,21 +89,3 @@ def turn(
     a = first.astype(mx.float32) * first_weight.astype(mx.float32)  # reference: a norm's weight in fp32
     b = second.astype(mx.float32) * second_weight.astype(mx.float32)
     return mx.where(is_raw, raw, (a * of_first + b * of_second).astype(raw.dtype))
-
-
-def _swiglu_into(out: Floats, gate: Floats, up: Floats) -> None:
-    np.exp(-gate, out=out)
-    out += 1
-    np.divide(gate, out, out=out)
-    out *= up
-
-
-def _gelu_tanh_into(out: Floats, x: Floats) -> None:
-    np.multiply(x, x, out=out)
-    out *= np.float32(GELU_SLOPE * GELU_CUBE)
-    out += np.float32(GELU_SLOPE)
-    out *= x
-    np.tanh(out, out=out)
-    out += 1
-    out *= x
-    out *= np.float32(0.5)

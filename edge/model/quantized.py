@@ -9,7 +9,7 @@ import mlx.nn as nn
 
 from edge.config import LayerQuantization
 from edge.model.moe import row_indexes
-from edge.model.unpacked import UNPACK_FROM_PAIRS, is_packed_slow, multiply_unpacked
+from edge.packed_experts import UNPACK_FROM_PAIRS, is_packed_slow, multiply_unpacked
 from edge.packed_products import multiply_chosen_packed, multiply_packed
 from edge.products import multiply
 

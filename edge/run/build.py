@@ -15,7 +15,7 @@ from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
 from edge.memory import SPARE_BYTES, Precision
 from edge.model.qwen3vl import Qwen3VL
-from edge.model.unpacked import is_packed_slow
+from edge.packed_experts import is_packed_slow
 from edge.products import are_scores_cut
 from edge.prompt.processor import Processor
 from edge.records import dataclass

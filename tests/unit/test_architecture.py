@@ -21,6 +21,7 @@ LAYERS = {
     "edge.unheeded": 1,
     "edge.usage": 1,
     "edge.version": 0,
+    "edge.packed_experts": 1,
     "edge.precedence": 1,
     "edge.products": 1,
     "edge.packed_products": 1,

@@ -22,7 +22,7 @@ from edge.memory import (
     plan_request,
     prefill_bytes,
 )
-from edge.model.unpacked import UNPACK_FROM_PAIRS, UNPACKED_BYTES
+from edge.packed_experts import UNPACK_FROM_PAIRS, UNPACKED_BYTES
 from tests.unit.run.tiny import begin, prompt_of, tiny_config
 
 GPU = Precision(itemsize=2, is_attention_fused=True)

@@ -8,11 +8,12 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from edge import packed_experts
 from edge.config import LayerQuantization
-from edge.model import quantized, unpacked
+from edge.model import quantized
 from edge.model.moe import SwitchGLU
 from edge.model.quantized import QuantizedSwitchLinear
-from edge.model.unpacked import OUTPUTS_STEP, UNPACK_FROM_PAIRS, multiply_unpacked
+from edge.packed_experts import OUTPUTS_STEP, UNPACK_FROM_PAIRS, multiply_unpacked
 from tests.unit.model.test_quantized import IDS, SETTINGS, pack
 
 EXPERTS, OUTPUTS, INPUTS, ROWS = 5, 192, 64, 40
@@ -39,7 +40,7 @@ def test_products_are_those_of_packed_experts(
     setting: LayerQuantization, num_cuts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, rows, experts = drawn(setting)
-    monkeypatch.setattr(unpacked, "UNPACKED_BYTES", -(-PLAIN_BYTES // num_cuts))
+    monkeypatch.setattr(packed_experts, "UNPACKED_BYTES", -(-PLAIN_BYTES // num_cuts))
     found, expected = product(module, rows, experts), np.array(module(rows, experts, True, 1))
     assert found.shape == (ROWS, 1, OUTPUTS)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
@@ -50,7 +51,7 @@ def test_products_are_those_of_packed_experts(
 def test_a_cut_has_no_more_bytes_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     module, rows, experts = drawn(SETTINGS[0])
     dequantize = Mock(wraps=mx.dequantize)
-    monkeypatch.setattr(unpacked, "UNPACKED_BYTES", PLAIN_BYTES // 2)
+    monkeypatch.setattr(packed_experts, "UNPACKED_BYTES", PLAIN_BYTES // 2)
     monkeypatch.setattr(mx, "dequantize", dequantize)
     product(module, rows, experts)
     outputs = [call.args[0].shape[1] for call in dequantize.call_args_list]
