@@ -18,8 +18,9 @@ from edge.errors import MemoryPlanError
 from edge.kv.packed import MAX_SCORE_BYTES
 from edge.memory_vision import vision_peak_bytes
 from edge.model.types import Grid
-from edge.packed_experts import UNPACK_FROM_PAIRS, UNPACKED_BYTES
+from edge.packed_experts import UNPACK_FROM_PAIRS, UNPACKED_BYTES, is_packed_slow
 from edge.packed_products import piece_bytes
+from edge.products import are_scores_cut
 from edge.records import dataclass
 
 GB = 1_000_000_000
@@ -54,6 +55,12 @@ class Precision:
     is_attention_fused: bool
     is_vision_fused: bool | None = None
     unpacks_experts: bool = False
+
+
+def precision_for(*, value_bytes: int) -> Precision:
+    """Tell how this machine computes with activations of so many bytes."""
+    is_fused = are_scores_cut(value_bytes=value_bytes)
+    return Precision(value_bytes, is_attention_fused=is_fused, unpacks_experts=is_packed_slow())
 
 
 @dataclass(frozen=True, slots=True)

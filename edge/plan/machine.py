@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from edge.errors import UsageError
-from edge.memory import MACOS_GPU_SHARE, RESERVE_BYTES, Precision, available_bytes
+from edge.memory import MACOS_GPU_SHARE, RESERVE_BYTES, Precision, available_bytes, precision_for
 from edge.records import dataclass
 
 ON_METAL = Precision(itemsize=2, is_attention_fused=True, is_vision_fused=True)
@@ -48,10 +48,7 @@ def here_precision() -> Precision:
     """Return how this computer computes."""
     import mlx.core as mx
 
-    from edge.products import are_scores_cut
-
-    value_bytes = 2 if mx.default_device().type == mx.DeviceType.gpu else 4
-    return Precision(value_bytes, is_attention_fused=are_scores_cut(value_bytes=value_bytes))
+    return precision_for(value_bytes=2 if mx.default_device().type == mx.DeviceType.gpu else 4)
 
 
 def this_machine() -> Machine:

@@ -13,10 +13,8 @@ from edge.config import ModelConfig
 from edge.kv.prefix import PrefixPool
 from edge.kv.vision import VisionMemory
 from edge.limits import EngineLimits
-from edge.memory import SPARE_BYTES, Precision
+from edge.memory import SPARE_BYTES, Precision, precision_for
 from edge.model.qwen3vl import Qwen3VL
-from edge.packed_experts import is_packed_slow
-from edge.products import are_scores_cut
 from edge.prompt.processor import Processor
 from edge.records import dataclass
 from edge.run.draft import Draft, SeeingDraft
@@ -193,6 +191,4 @@ def _replaying(model: Qwen3VL) -> Model:
 
 def precision_of(model: Qwen3VL) -> Precision:
     """Tell how a model computes here: bytes per activation from a norm's weight, which is never quantized."""
-    itemsize = int(model.language_model.model.norm.weight.itemsize)
-    fused = are_scores_cut(value_bytes=itemsize)
-    return Precision(itemsize=itemsize, is_attention_fused=fused, unpacks_experts=is_packed_slow())
+    return precision_for(value_bytes=int(model.language_model.model.norm.weight.itemsize))
