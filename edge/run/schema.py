@@ -136,9 +136,12 @@ def _close_bounds(schema: dict[str, Json]) -> None:
         step = min(1.0, 10.0 ** (math.ceil(math.log10(max(1.0, abs(bound)))) - FINE_DIGITS))
         if bound * inwards < 0:
             schema.setdefault("multipleOf", step)
-        elif closed not in schema and abs(bound) < LARGE:
+        elif abs(bound) < LARGE:
             del schema[word]
-            schema[closed] = bound + inwards * step
+            nearest = bound + inwards * step
+            other = schema.get(closed, nearest)
+            is_nearer = isinstance(other, int | float) and other * inwards > nearest * inwards
+            schema[closed] = other if is_nearer else nearest
 
 
 def _children(schema: dict[str, Json]) -> Iterator[tuple[str, Json]]:

@@ -99,6 +99,8 @@ def admits(schema: Json, text: str) -> bool:
         ({"minimum": -0.5, "exclusiveMaximum": 0}, ["-0.5", "-0.25"], ["-0", "0", "-0.00000000000000000001"]),
         ({"exclusiveMinimum": 1, "exclusiveMaximum": 1.5}, ["1.2", "1.49"], ["1", "1.0", "1.499999999999999999"]),
         ({"exclusiveMinimum": -14}, ["-13.9", "5"], ["-13.99999999999999999", "-14", "-14.0"]),
+        ({"minimum": 0, "exclusiveMinimum": 0, "maximum": 0.5}, ["0.5", "0.25"], ["0", "0.0", "0e0"]),
+        ({"minimum": -0.5, "maximum": 2, "exclusiveMaximum": 0}, ["-0.5", "-0.25"], ["0", "-0", "0.5"]),
         ({"exclusiveMaximum": 1e6}, ["999999.5", "-1"], ["999999.99999999999999999", "1000000"]),
     ],
 )
@@ -111,6 +113,11 @@ def test_no_text_is_read_as_an_open_bound(kind: Json, bounds: Json, inside: list
     assert not any(admits(held, text) for text in outside)
     assert any(admits({"anyOf": [asked]}, text) for text in outside), "the grammar would keep to it by itself"
     assert asked == kind | bounds, "the caller's schema was changed"
+
+
+def test_a_closed_bound_that_is_nearer_stays() -> None:
+    held = check_schema({"type": "number", "minimum": 3, "exclusiveMinimum": 1, "maximum": 5}, field="schema")
+    assert held == {"type": "number", "minimum": 3, "maximum": 5}
 
 
 def test_whole_numbers_keep_their_open_bounds() -> None:
