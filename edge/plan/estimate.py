@@ -10,7 +10,15 @@ from dataclasses import replace
 
 from edge.config import ModelConfig
 from edge.kv.make import KvBits, memory_bytes
-from edge.memory import SPARE_BYTES, Precision, choose_chunk_tokens, feature_bytes, prefill_bytes, vision_bytes
+from edge.memory import (
+    SPARE_BYTES,
+    Precision,
+    choose_chunk_tokens,
+    feature_bytes,
+    prefill_bytes,
+    unpacked_bytes,
+    vision_bytes,
+)
 from edge.model.types import Grid
 from edge.prompt.media.patches import fit_image
 from edge.records import dataclass
@@ -90,7 +98,7 @@ def estimate(config: ModelConfig, task: Task, *, weight_bytes: int, precision: P
     chunk_tokens = min(chunk_tokens, context)
     chunk = prefill_bytes(
         text, precision=precision, chunk_tokens=chunk_tokens, context_tokens=context, kv_bits=task.kv_bits
-    )
+    ) + unpacked_bytes(text, precision=precision, chunk_tokens=chunk_tokens)
     found = Estimate(
         weights=weight_bytes,
         keys_values=memory_bytes(text, context, kv_bits=task.kv_bits, itemsize=precision.itemsize),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -13,6 +14,7 @@ import edge
 from edge.kv.make import KvBits
 from edge.limits import EngineLimits
 from edge.memory import Precision
+from edge.packed_experts import UNPACKED_BYTES
 from edge.plan.estimate import PATCH_PIXEL_BYTES, SOURCE_PIXEL_BYTES, Task, estimate, picture_grid
 from edge.plan.family import FAMILY
 from edge.plan.machine import ON_METAL
@@ -46,6 +48,12 @@ def test_packed_keys_and_values_halve_their_part() -> None:
     ]
     assert sizes[0] * 0.5 < sizes[1] < sizes[0] * 0.6
     assert sizes[2] < sizes[0] * 0.33
+
+
+def test_experts_that_a_gpu_unpacks_are_counted() -> None:
+    on_cuda = replace(ON_METAL, unpacks_experts=True)
+    chunks = [estimate(CONFIG, Task(4096), weight_bytes=0, precision=found).chunk for found in (ON_METAL, on_cuda)]
+    assert chunks[1] - chunks[0] == 2 * UNPACKED_BYTES
 
 
 DECODE = """
