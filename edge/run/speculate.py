@@ -2,6 +2,7 @@
 
 In: rows with a pending token, measured costs. Out: each row's `guess`, cut to what pays. How often a row's guesses
 are right is measured by how long a run of tokens was found: a run of ten is nearly always right, one of two seldom.
+What guesses gave and cost is added up: a row that has lost by them waits until that is a small part of its answer.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ LEAST_GAIN = 0.05
 """A guess has to win so much of one row's speed: measured times are never exact."""
 DRAFTED = 1
 """Stands for the length of the run where a guess is a draft's, who needs none."""
+MOST_LOST, MOST_LOST_SHARE = 2.0, 0.01
+"""A row that lost so many tokens by guessing, and this share of its answer beside, guesses no more."""
 LONG_MATCH = 8
 """After so many equal tokens what followed them is the better guess, and costs nothing."""
 # Shortest run -> how likely each guessed token is right before anything was measured.
@@ -39,6 +42,7 @@ class Guesser:
         most: Tokens that may be guessed in a step.
         num_guessed: Tokens guessed so far.
         num_right: How many of them were right.
+        price: Tokens that the rows of the step would have had in the time that the guess of this row takes.
     """
 
     def __init__(self, prompt_token_ids: np.ndarray, *, barred: frozenset[int], most: int) -> None:
@@ -52,6 +56,8 @@ class Guesser:
         self.most = most
         self.num_guessed = 0
         self.num_right = 0
+        self.price = 0.0
+        self._won = 0.0
         self._lookup = Lookup(prompt_token_ids)
         self._prompt_tokens = len(prompt_token_ids)
         self._barred = barred
@@ -83,8 +89,13 @@ class Guesser:
             sums.append(sums[-1] + rate ** (index + 1))
         return sums
 
+    def may_lose(self, num_tokens: int) -> bool:
+        """Tell whether an answer of so many tokens has not lost too much by its guesses."""
+        return self._won >= -MOST_LOST - MOST_LOST_SHARE * num_tokens
+
     def note(self, guess: Guess, num_right: int) -> None:
         """Take what became of a guess: so many tokens were right, the one after them was wrong if there was one."""
+        self._won += num_right - self.price
         tried = min(num_right + 1, len(guess.token_ids))
         self.num_guessed += len(guess.token_ids)
         self.num_right += num_right
@@ -171,19 +182,21 @@ def plan_guesses(rows: Sequence[GuessingRow], costs: StepCosts) -> None:
         guesser = row.guesser
         if guesser is None:
             continue
+        decision = _Decision(guesser, costs, len(rows), num_guessed, num_expected, is_trial)
         try:
-            row.guess = _guess(row, guesser, _Decision(guesser, costs, len(rows), num_guessed, num_expected, is_trial))
+            row.guess = _guess(row, guesser, decision)
         except Exception:  # the border of one request: it goes on without guesses
             row.guesser = None
             continue
         if row.guess.token_ids:
             num_guessed += len(row.guess.token_ids)
             num_expected += guesser.expected(row.guess)[-1]
+            guesser.price = decision.price(row.guess)
 
 
 def _guess(row: GuessingRow, guesser: Guesser, pays: _Decision) -> Guess:
     most = min(guesser.most, row.guess_room)
-    if most < 1 or not pays.may_win(most):
+    if most < 1 or not guesser.may_lose(len(row.token_ids)) or not pays.may_win(most):
         return NO_GUESS
     if row.pending_id is None:
         # The pending token is still being computed: it is waited for only where it has likely been guessed.
@@ -229,8 +242,7 @@ class _Decision:
         """Cut a guess to the tokens that give most tokens for the time of the step."""
         if self._is_trial and self._num_guessed == 0 and (guess.matched >= TRIAL_MATCH or guess.matched == DRAFTED):
             return guess
-        each_s, plain_s = self._guesser.seconds(guess), self._costs.plain_seconds(self._num_rows)
-        each = each_s / plain_s if plain_s else 0.0
+        each = self._each(guess)
         now = self._speed(self._num_expected, self._num_guessed)
         if now is None:
             return NO_GUESS
@@ -240,6 +252,20 @@ class _Decision:
             if count and speed is not None and speed > best_speed:
                 best_count, best_speed = count, speed
         return Guess(guess.token_ids[:best_count], guess.matched) if best_count else NO_GUESS
+
+    def price(self, guess: Guess) -> float:
+        """Say how many tokens all rows would have had in the time that a guess takes; all of its own, if not known."""
+        count = len(guess.token_ids)
+        before = self._costs.ratio(self._num_rows, self._num_guessed)
+        after = self._costs.ratio(self._num_rows, self._num_guessed + count)
+        if before is None or after is None:
+            return float(count)
+        return self._num_rows * (after - before + self._each(guess) * count)
+
+    def _each(self, guess: Guess) -> float:
+        """Plain steps that it takes to make each token of a guess."""
+        plain_s = self._costs.plain_seconds(self._num_rows)
+        return self._guesser.seconds(guess) / plain_s if plain_s else 0.0
 
     def _speed(self, num_expected: float, num_guessed: int, *, more: float = 0.0) -> float | None:
         ratio = self._costs.ratio(self._num_rows, num_guessed)

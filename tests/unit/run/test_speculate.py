@@ -113,6 +113,35 @@ def test_wrong_guesses_end_the_guessing_and_right_ones_bring_it_back() -> None:
     assert (row.guesser.num_guessed, row.guesser.num_right) == (72, 36)
 
 
+def test_a_row_that_lost_by_guessing_waits_until_that_is_little_of_its_answer() -> None:
+    row, costs = PlainRow(PHRASE[:4], 15), Priced(0.1)
+    assert row.guesser is not None
+    assert guessed(row, costs) == (16, 17, 18)
+    assert row.guesser.price == pytest.approx(0.3)
+    row.guesser.note(row.guess, 3)  # gave 3 tokens for the time of 0.3
+    for _ in range(16):
+        assert guessed(row, costs) == (16, 17, 18)
+        row.guesser.note(Guess((1, 2, 3), 2), 0)  # of another length: the rate of this one stays high
+    assert guessed(row, costs) == ()  # 2.1 tokens lost
+    row.token_ids = [40] * 130 + PHRASE[:4]
+    assert guessed(row, costs) == (16, 17, 18)
+
+
+def test_a_guess_whose_cost_is_unknown_is_taken_for_dear() -> None:
+    row = PlainRow(PHRASE[:6], 17)
+    assert guessed(row, Priced(None, is_trial=True))
+    assert row.guesser is not None
+    assert row.guesser.price == 3
+
+
+def test_a_guess_of_one_row_holds_all_rows_up() -> None:
+    rows = [PlainRow(PHRASE[:6], 17), PlainRow(PHRASE[:6], 17)]
+    plan_guesses(rows, Priced(0.1))
+    for row in rows:
+        assert row.guesser is not None
+        assert row.guesser.price == pytest.approx(2 * 0.1 * len(row.guess.token_ids))
+
+
 def test_rates_of_short_runs_say_nothing_about_long_ones() -> None:
     row = PlainRow(PHRASE[:8], 19, prompt=[1, 2, *PHRASE, 30, 31, 32, 33])
     assert row.guesser is not None
