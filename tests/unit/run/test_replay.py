@@ -15,6 +15,7 @@ from edge.kv.layer import LayerMemory
 from edge.kv.make import KvBits, make_memory
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.types import VisionOutput, VisualRows
+from edge.products import by_mlx
 from edge.run.replay import ShortForwards
 from tests.unit.model.tiny import CONFIG, DENSE_CONFIG, tiny_model
 
@@ -110,6 +111,14 @@ def test_long_forwards_and_those_with_pictures_are_the_models_own(monkeypatch: p
 # Compiled in earnest ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def on_a_gpu() -> Iterator[None]:
+    """Leave products to MLX, as a GPU does: numpy's cannot be compiled."""
+    with by_mlx():
+        yield
+
+
+@pytest.mark.usefixtures("on_a_gpu")
 @pytest.mark.parametrize(
     ("lengths", "num_new", "kv_bits"),
     [
