@@ -3,8 +3,8 @@
 The model computes everything it would compute; which token comes next is dictated, by adding to its logits, so that
 answers are real texts: copies of a source file or a table with changes, and texts that have nothing to do with their
 prompt. The model is the demo, or with --layers a random Qwen3-VL-30B-A3B in 4 bits with so many layers, which is for a
-GPU. Every text is answered with and without guesses in turn, in one run. Out: tokens per step when every guess is
-tried, and the decode time without guesses over that with, per pair.
+GPU. Every text is answered with guesses and twice without in turn, in one run. Out: tokens per step when every guess is
+tried, the decode time without guesses over that with, per pair, and of one without over the other, which is chance.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from examples.make_slice import slice_config
 ROOT = Path(__file__).resolve().parents[1]
 BONUS = 1e6
 GREEDY = SamplingParams(temperature=0.0)
+WAYS = ("guesses", "plain", "plain again")
 
 
 class FreeCosts(StepCosts):
@@ -213,18 +214,22 @@ def main() -> None:
         tried, _ = runner.run(question, answer, speculate=True)
         per_step = tried.completion_tokens / (tried.completion_tokens - tried.accepted_tokens)
         runner.loop.costs = measured
-        ratios, guessed = [], 0
+        ratios, floor, guessed = [], [], 0
         for pair in range(arguments.pairs):
-            used = {is_on: runner.run(question, answer, speculate=is_on) for is_on in (bool(pair % 2), not pair % 2)}
-            ratios.append(used[False][1] / used[True][1])
-            guessed += used[True][0].guessed_tokens
+            used: dict[str, tuple[Usage, float]] = {}
+            for way in WAYS if pair % 2 else WAYS[::-1]:
+                used[way] = runner.run(question, answer, speculate=way == "guesses")
+            ratios.append(used["plain"][1] / used["guesses"][1])
+            floor.append(used["plain"][1] / used["plain again"][1])
+            guessed += used["guesses"][0].guessed_tokens
         plain = measured.plain_seconds(1)
         costs = ", ".join(
             f"{number + 1}: {ratio:.2f}" for number in range(1, 4) if (ratio := measured.ratio(1, number))
         )
         print(
             f"{name:26} {tried.completion_tokens} tokens, {per_step:.2f} a step with every guess; measured: "
-            f"{statistics.median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f}), {guessed} guesses; "
+            f"{statistics.median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f}; plain against plain "
+            f"{statistics.median(floor):.3f}, {min(floor):.3f} to {max(floor):.3f}), {guessed} guesses; "
             f"plain step {1000 * plain:.1f} ms, steps of tokens: {costs or 'not tried'}",
             flush=True,
         )
