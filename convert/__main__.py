@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, cast
 from convert.interrupt import INTERRUPTED, end_at_second_interrupt, end_program
 from edge.errors import EdgeError
 from edge.units import one_line
-from edge.usage import OneLineParser, end_of_pipe, write_notes
+from edge.usage import OneLineParser, end_of_pipe, file_failure, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m convert"
@@ -71,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return end_of_pipe()
+    except OSError as error:
+        print(f"convert: {file_failure(error)}", file=sys.stderr)
+        return 1
     except Exception as error:
         if os.environ.get("EDGE_DEBUG"):
             raise

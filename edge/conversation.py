@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge.answer import Answer, AnswerParts
-from edge.errors import RequestError
+from edge.errors import EdgeError, RequestError
 from edge.events import Event, FinishEvent, ToolCall
 from edge.options import Image, ImageSource, Video, VideoSource
 from edge.request import Request, check_objects, check_settings, make_request
@@ -55,7 +55,8 @@ class Conversation:
     """Messages of one talk. One thread at a time; many conversations of one engine may run at once.
 
     `json.dumps(chat.messages)` saves a talk whose pictures are paths or data URLs; `engine.chat(messages=...)` goes on
-    with it, in another process too. Settings are not among the messages.
+    with it, in another process too. Settings are not among the messages. `copy.copy(chat)` is a branch: it has the
+    messages so far and the settings, and goes on apart.
 
     Attributes:
         messages: What was said so far, in OpenAI's shape; it may be changed between two questions.
@@ -158,4 +159,23 @@ class Conversation:
             if isinstance(event, FinishEvent):
                 self.messages += [*new, parts.answer().message()]
 
+        check_objects("messages", self.messages, "They are the talk so far; an empty list begins anew.")
+        if not isinstance(self.messages, list):
+            self.messages = list(self.messages)
         return self._stream(make_request([*self.messages, *new], {**self._settings, **changes}), remember)
+
+    def __copy__(self) -> Conversation:
+        return Conversation(self._stream, system=None, messages=_own(self.messages), **self._settings)
+
+    def __deepcopy__(self, _memo: object) -> Conversation:
+        return self.__copy__()  # pictures are sources, which nobody changes
+
+    def __reduce__(self) -> NoReturn:
+        raise EdgeError("A conversation belongs to its engine. Save its messages, and go on with chat(messages=...).")
+
+
+def _own(value: Any) -> Any:  # Any: JSON, but for sources
+    """Copy lists and objects, all the way down; what lies in them is shared."""
+    if isinstance(value, list):
+        return [_own(one) for one in value]
+    return {key: _own(one) for key, one in value.items()} if isinstance(value, dict) else value

@@ -14,12 +14,12 @@ from concurrent.futures import Future
 from dataclasses import replace
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from edge.answer import Answer, AnswerParts
 from edge.config import ModelConfig
 from edge.conversation import Conversation, Message, user_message
-from edge.errors import ContextLengthError, RequestError
+from edge.errors import ContextLengthError, EdgeError, RequestError
 from edge.events import Event, FinishEvent
 from edge.limits import EngineLimits
 from edge.options import Image, ImageSource, Video, VideoSource
@@ -219,9 +219,17 @@ class Engine:
 
         Requests are taken from the iterable as room comes free, so that it may be endless. One that fails has its
         error in its result and disturbs no other. Leaving the iteration (`close`) cancels those that run.
+
+        Raises:
+            RequestError: A single request, or nothing that gives some.
         """
         from edge.many import run_many
 
+        if isinstance(requests, Request) or not isinstance(requests, Iterable):
+            raise RequestError(
+                f"expected Requests, one after the other, found {type(requests).__name__}. Use answer(...) for one.",
+                field="requests",
+            )
         return run_many(requests, make_job=self._make_job, submit=self._thread.submit, at_once=self.limits.max_rows)
 
     def chat(self, *, system: str | None = None, messages: Sequence[Message] = (), **settings: Any) -> Conversation:
@@ -284,6 +292,15 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<edge.Engine of {self.name!r}, {self.context_tokens} tokens of context>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise EdgeError("An engine cannot be sent to another process. Load the model there.")
 
     def __enter__(self) -> Self:
         return self

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
 from edge.errors import RequestError
 from edge.records import dataclass
+from edge.units import plain_number
 
 KEPT_BYTES = 1 << 30
 KEPT_TURNS = 8
@@ -54,6 +56,8 @@ class EngineLimits:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
+        for one in fields(self):
+            object.__setattr__(self, one.name, plain_number(getattr(self, one.name)))
         for name in ("context_tokens", "chunk_tokens", "max_rows", "kept_turns"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields
 from typing import Any
 
@@ -12,6 +12,7 @@ from edge.options import ImageOptions, VideoOptions, given, options_of
 from edge.prompt.build import PromptOptions
 from edge.records import dataclass
 from edge.run.sample import SamplingParams
+from edge.units import one_line, plain_number
 
 MAX_TOP_LOGPROBS = 20
 MAX_KEPT_TOKENS = 1024
@@ -19,6 +20,7 @@ MAX_KEPT_BESIDE_BUDGET = 64
 LEAST_THOUGHT_TOKENS = 8
 """A thought with less room than this, the tokens that close it included, is left out."""
 Json = Mapping[str, Any]  # Any: JSON, checked by the parts that read it
+_WHOLE = ("max_tokens", "thinking_budget", "answer_tokens", "top_logprobs", "max_visual_tokens")
 _ELSEWHERE = {
     "response_format": "schema (the JSON Schema itself)",
     "json_schema": "schema",
@@ -72,7 +74,7 @@ class Request:
         allow_files: Let messages name files of this computer; False for requests from elsewhere.
         max_visual_tokens: Refuse prompts with more tokens of pictures and videos.
         cancel: Set it from any thread to end the answer after the current slice of work. It stays set: ask again with
-            a new request.
+            a new request, or with a copy (`copy.copy`), which has its own.
 
     Raises:
         RequestError: A value is of the wrong type or out of range; its `field` names it.
@@ -107,6 +109,9 @@ class Request:
         check_objects("messages", self.messages, "Use ask(...) for one question.")
         if self.tools is not None:
             check_objects("tools", self.tools, "tool_from_function makes one of a function.")
+        set_field = object.__setattr__  # frozen: numbers, texts and mappings become what they mean once, here
+        for name in _WHOLE:
+            set_field(self, name, plain_number(getattr(self, name)))
         _check_whole("max_tokens", self.max_tokens, least=1)
         _check_whole("thinking_budget", self.thinking_budget, least=0)
         _check_whole("answer_tokens", self.answer_tokens, least=0)
@@ -135,11 +140,14 @@ class Request:
         if self.continue_last:
             self._check_continued()
         _check_kind("cancel", self.cancel, threading.Event, "a threading.Event")
-        set_field = object.__setattr__  # frozen: mappings become classes once, here
         set_field(self, "stop", stop)
         set_field(self, "sampling", options_of(SamplingParams, self.sampling, field="sampling"))
         set_field(self, "image", options_of(ImageOptions, self.image, field="image"))
         set_field(self, "video", options_of(VideoOptions, self.video, field="video"))
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Request], tuple[dict[str, Any]]]:
+        """Be copied and pickled without `cancel`, which belongs to one asking in one process."""
+        return _again, ({one.name: getattr(self, one.name) for one in fields(self) if one.name != "cancel"},)
 
     def _check_continued(self) -> None:
         rules = {"raw_prompt": self.raw_prompt, "schema": self.schema, "grammar": self.grammar}
@@ -205,6 +213,10 @@ class Request:
         return [tool if "function" in tool or "name" not in tool else _wrapped(tool) for tool in self.tools]
 
 
+def _again(values: dict[str, Any]) -> Request:
+    return Request(**values)
+
+
 def _wrapped(function: Json) -> Json:
     return {"type": "function", "function": {key: value for key, value in function.items() if key != "type"}}
 
@@ -263,7 +275,8 @@ def _stops(stop: object) -> tuple[str, ...]:
 
 def _check_kind(name: str, value: object, kind: type, expected: str) -> None:
     if not isinstance(value, kind):
-        raise RequestError(f"{name}: expected {expected}, found {type(value).__name__}.", field=name)
+        found = repr(value) if kind is bool else type(value).__name__  # numpy's truth values have bool's name
+        raise RequestError(f"{name}: expected {expected}, found {one_line(found, max_characters=60)}.", field=name)
 
 
 def _check_whole(name: str, value: object, *, least: int, most: int | None = None) -> None:

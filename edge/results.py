@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Lock
@@ -60,6 +61,7 @@ class EventStream(Iterator[Event]):
         self._taken = taken
         self._job = job
         self._inbox = inbox
+        self._process = os.getpid()
         self._turn = Lock()  # one taker at a time, or two would wait for the one last event
         self._last: Event | BaseException | None = None  # came, and was not given yet
         self._has_ended = False
@@ -123,6 +125,9 @@ class EventStream(Iterator[Event]):
                     self._last = item if self._has_ended else None
 
     def _take(self) -> Event | BaseException:
+        if self._process != os.getpid():
+            self._has_ended = True
+            return EdgeError("The request runs in another process, from which this one was forked. Ask it there.")
         item = self._inbox.get()
         self._has_ended = isinstance(item, BaseException | FinishEvent)
         return item

@@ -6,6 +6,7 @@ counts: text at so many bits, half a bit more for scales and biases, and the vis
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -117,7 +118,9 @@ def spell_out(model: str | Path) -> str | Path:
     Raises:
         UsageError: As `read_short_name`.
     """
-    if isinstance(model, Path) or "/" in model or Path(model).exists():
+    if (
+        isinstance(model, Path) or "/" in model or os.path.exists(model)
+    ):  # unlike Path.exists, no error where a name is too long
         return model
     short = read_short_name(model)
     return model if short is None or short.hub_id is None else short.hub_id

@@ -1,8 +1,9 @@
-"""Write values for people and read theirs: text on one line, numbers of tokens."""
+"""Write values for people and read theirs: text on one line, numbers of tokens, numbers of other libraries."""
 
 from __future__ import annotations
 
 import re
+from numbers import Integral, Real
 
 MAX_CHARACTERS = 500
 GAP = " ... "
@@ -33,6 +34,15 @@ def _shown(character: str) -> str:
     if character.isprintable():
         return character
     return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
+def plain_number(value: object) -> object:
+    """Return a number of another library, numpy's above all, as Python's int or float; anything else as it is."""
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 def token_count(text: str) -> int:

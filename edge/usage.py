@@ -17,6 +17,7 @@ from edge.units import one_line
 
 # argparse's words for a value that is not of an option's type.
 _WRONG_TYPE = re.compile(r"argument (?P<option>\S+): invalid (?P<type>int|float) value: (?P<value>.*)", re.S)
+_MOST_OF_A_NAME = 120
 _KINDS = {"int": "a whole number", "float": "a number"}
 
 
@@ -39,6 +40,16 @@ def end_of_pipe() -> int:
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
+
+
+def file_failure(error: OSError) -> str:
+    """Say which file the system refused, and why, in one line: no fault of a program."""
+    if not error.strerror:
+        return one_line(f"{type(error).__name__}: {error}")
+    if error.filename is None:
+        return f"{error.strerror}."
+    name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+    return f"{one_line(name, max_characters=_MOST_OF_A_NAME)}: {error.strerror}."
 
 
 def write_notes(program: str) -> None:

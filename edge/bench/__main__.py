@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge.bench.arguments import PROGRAM, BenchOptions, parse_arguments
 from edge.errors import EdgeError
 from edge.units import one_line
+from edge.usage import file_failure
 
 if TYPE_CHECKING:
     from edge.bench.figures import Figure, Report
@@ -32,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgeError as error:
         print(f"edge.bench: {error}", file=sys.stderr)
         return error.exit_code
-    except (OSError, RuntimeError, MemoryError) as error:  # the outermost line: whatever failed is one line
+    except OSError as error:
+        print(f"edge.bench: {file_failure(error)}", file=sys.stderr)
+        return 1
+    except (RuntimeError, MemoryError) as error:  # the outermost line: whatever failed is one line
         print(f"edge.bench: {one_line(f'{type(error).__name__}: {error}')}", file=sys.stderr)
         return 1
 

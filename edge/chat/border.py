@@ -10,6 +10,7 @@ import os
 import re
 
 from edge.errors import EdgeError, UsageError
+from edge.usage import file_failure
 
 FAILURE, INTERRUPTED = 1, 130
 OPTIONS = {
@@ -53,8 +54,7 @@ def explain(error: BaseException, *, in_talk: bool = False) -> tuple[str, int]:
     if isinstance(error, UnicodeError):
         return f"text that cannot be read or written: {error}. Use UTF-8.", FAILURE
     if isinstance(error, OSError) and error.strerror:
-        where = f"{shown(error.filename)}: " if error.filename is not None else ""
-        return f"{where}{error.strerror}.", FAILURE
+        return file_failure(error), FAILURE
     name = type(error).__name__
     return f"internal error, please report: {name}: {error} (EDGE_DEBUG=1 shows where)", FAILURE
 

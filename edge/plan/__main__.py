@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from edge.errors import EdgeError, UsageError
 from edge.units import token_count
-from edge.usage import OneLineParser, end_of_pipe, write_notes
+from edge.usage import OneLineParser, end_of_pipe, file_failure, write_notes
 from edge.version import add_version_argument
 
 PROGRAM = "python -m edge.plan"
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"edge.plan: {error}", file=sys.stderr)
         return 2
-    except EdgeError as error:
-        print(f"edge.plan: {error}", file=sys.stderr)
+    except (EdgeError, OSError) as error:
+        print(f"edge.plan: {file_failure(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return 1
 
 

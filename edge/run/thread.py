@@ -5,12 +5,15 @@ turns. The thread sleeps while there is nothing to do.
 
 A thread that has used MLX must not end: MLX takes Python's lock when such a thread ends, and aborts the program if
 Python is shutting down by then (0.32.4). So the thread of a closed engine is parked, and the next engine takes it up.
+
+A process made by fork has none of these threads, nor those of MLX: what would wait for them is refused there.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
+import os
 import queue
 import threading
 import time
@@ -40,6 +43,7 @@ class _Worker:
     _all: ClassVar[list[_Worker]] = []
     _free: ClassVar[list[_Worker]] = []
     _lock: ClassVar[threading.Lock] = threading.Lock()
+    _are_lost: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -51,6 +55,11 @@ class _Worker:
     @classmethod
     def start(cls, task: Callable[[], None]) -> threading.Thread:
         """Do something on a thread, and return the thread."""
+        if cls._are_lost:
+            raise EdgeError(
+                "A process made by fork from one that had loaded a model cannot load one. Start it by spawn: "
+                'multiprocessing.get_context("spawn").'
+            )
         with cls._lock:
             worker = cls._free.pop() if cls._free else cls()
         worker._is_parked = False
@@ -65,6 +74,12 @@ class _Worker:
             time.sleep(0.002)
         if cls._all:
             time.sleep(SETTLE_S)
+
+    @classmethod
+    def lose(cls) -> None:
+        """In a process made by fork: no thread came along, and a lock may have been held by one that did not."""
+        cls._are_lost = cls._are_lost or bool(cls._all)
+        cls._all, cls._free, cls._lock = [], [], threading.Lock()
 
     def _run(self) -> None:
         while True:
@@ -83,9 +98,10 @@ class ModelThread:
         self._ready: Future[None] = Future()
         self._has_ended = threading.Event()
         self._is_closed = False
+        self._process = os.getpid()
         self._lock = threading.Lock()
-        _LIVE.add(self)
         self._thread = _Worker.start(partial(_work, make, self._orders, self._ready, self._has_ended))
+        _LIVE.add(self)
 
     def wait_until_ready(self) -> None:
         """Wait for the loop; raises what making it raised."""
@@ -117,7 +133,9 @@ class ModelThread:
         return result.result()
 
     def close(self) -> None:
-        """End all jobs as cancelled and let the model go; more calls do nothing."""
+        """End all jobs as cancelled and let the model go; more calls do nothing, nor does one in a forked process."""
+        if self._process != os.getpid():
+            return
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
@@ -126,6 +144,11 @@ class ModelThread:
             self._has_ended.wait(CLOSE_S)
 
     def _send(self, order: _Order) -> None:
+        if self._process != os.getpid():
+            raise EdgeError(
+                "The engine was loaded by another process, and its threads did not come along with the fork. "
+                "Load the model in the process that asks, started by spawn."
+            )
         with self._lock:  # nothing may come after the order to stop: it would wait for ever
             if self._is_closed:
                 raise EdgeError("The engine is closed. Load the model again.")
@@ -141,6 +164,8 @@ def _end_all() -> None:
 
 _LIVE: weakref.WeakSet[ModelThread] = weakref.WeakSet()
 atexit.register(_end_all)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_Worker.lose)
 
 
 def _work(

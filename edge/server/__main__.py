@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from edge.errors import EdgeError
 from edge.server.arguments import ServerOptions, parse_arguments
+from edge.usage import file_failure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        print(f"edge.server: {file_failure(error)}", file=sys.stderr)
+        return 1
     except Exception as error:
         if os.environ.get("EDGE_DEBUG"):
             raise

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 import edge
 from edge.conversation import Conversation, user_message
-from edge.errors import RequestError
+from edge.errors import EdgeError, RequestError
 from edge.events import FinishEvent, TextEvent, ToolCall
 from tests.unit.run.engines import engine
 from tests.unit.run.tiny import GREEDY, picture_prompt
@@ -126,3 +129,35 @@ def test_a_refused_question_leaves_no_trace() -> None:
     with pytest.raises(RequestError):
         chat.ask("What?", max_tokens=0)
     assert chat.messages == [{"role": "system", "content": "Be brief."}]
+
+
+@pytest.mark.parametrize("branch", [copy.copy, copy.deepcopy])
+def test_a_copy_is_a_branch_that_goes_on_apart(branch: Callable[[Conversation], Conversation]) -> None:
+    chat = begun_talk()
+    chat.ask("What?")
+    other = branch(chat)
+    assert other.ask("And now?").text
+    other.messages[1]["content"][0]["text"] = "changed"
+    assert chat.messages[1:2] == [user_message("What?")]
+    assert len(other.messages) == len(chat.messages) + 2
+
+
+def test_messages_may_be_put_in_as_any_sequence() -> None:
+    chat = begun_talk()
+    chat.messages = tuple(chat.messages)  # type: ignore[assignment]  # taken all the same
+    assert chat.ask("What?").text
+    assert [message["role"] for message in chat.messages] == ["user", "user", "assistant"]
+
+
+@pytest.mark.parametrize("messages", [None, "hi", 5, [1], {"role": "user", "content": "hi"}])
+def test_messages_that_are_none_are_refused_before_anything_runs(messages: Any) -> None:  # Any: that is the point
+    chat = begun_talk()
+    chat.messages = messages
+    with pytest.raises(RequestError, match=r"^messages.*: expected") as caught:
+        chat.ask("What?")
+    assert caught.value.field == "messages"
+
+
+def test_what_a_talk_cannot_be_sent_as_is_told() -> None:
+    with pytest.raises(EdgeError, match="Save its messages"):
+        pickle.dumps(begun_talk())

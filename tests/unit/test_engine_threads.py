@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from edge.engine import Engine
-from edge.errors import EdgeError, MediaError, PromptError
+from edge.errors import EdgeError, MediaError, PromptError, RequestError
 from edge.prompt.build import Prompt
 from edge.request import Request
 from edge.run.sample import SamplingParams
@@ -186,3 +189,18 @@ def test_a_program_ends_quietly_with_and_without_close(closes: bool, runs: bool)
 def test_errors_of_the_prompt_are_raised_where_it_is_asked() -> None:
     with pytest.raises(PromptError, match="context holds"):
         Engine.stream(engine(), request(picture_prompt(), max_tokens=600))
+
+
+@pytest.mark.parametrize("requests", [request(PROMPTS[4]), 5, None])
+def test_map_refuses_at_once_what_gives_no_requests(requests: Any) -> None:  # Any: that is the point
+    with engine() as one, pytest.raises(RequestError, match="expected Requests, one after the other") as caught:
+        one.map(requests)
+    assert caught.value.field == "requests"
+
+
+def test_copies_of_what_holds_an_engine_hold_the_same_one() -> None:
+    with engine() as one:
+        assert copy.deepcopy({"engine": one})["engine"] is one
+        assert copy.copy(one) is one
+        with pytest.raises(EdgeError, match="Load the model there"):
+            pickle.dumps(one)

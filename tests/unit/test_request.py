@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge.errors import RequestError
@@ -124,3 +128,22 @@ def test_what_holds_for_whole_answers_is_refused_beside_a_begun_one(beside: Any)
     with pytest.raises(RequestError, match=f"continue_last: expected no {name} beside it") as caught:
         Request(messages=[{"role": "assistant", "content": "x"}], continue_last=True, **beside)
     assert caught.value.field == "continue_last"
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_has_its_own_cancel(again: Callable[[Request], Request]) -> None:
+    one = Request(messages=MESSAGES, max_tokens=5, sampling={"seed": 1}, image={"max_pixels": 9}, stop="x")
+    one.cancel.set()
+    other = again(one)
+    assert not other.cancel.is_set()
+    assert replace(other, cancel=one.cancel) == one
+
+
+@pytest.mark.parametrize(
+    "name", ["max_tokens", "thinking_budget", "answer_tokens", "top_logprobs", "max_visual_tokens"]
+)
+def test_whole_numbers_of_numpy_are_whole_numbers(name: str) -> None:
+    found = getattr(make_request(MESSAGES, {name: np.int64(7)}), name)
+    assert (found, type(found)) == (7, int)
+    with pytest.raises(RequestError, match=f"^{name}: expected a whole number"):
+        make_request(MESSAGES, {name: np.float32(7)})

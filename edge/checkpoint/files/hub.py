@@ -40,8 +40,11 @@ def resolve_model(model: str | Path, *, revision: str | None = None) -> Path:
         WeightError: The download failed, or offline and not downloaded before.
     """
     path = Path(os.path.expanduser(model))  # unlike Path.expanduser, leaves an unknown ~name as it is
-    if str(model) and path.exists():
-        return _snapshot_of(path)
+    try:
+        if str(model) and path.exists():
+            return _snapshot_of(path)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise ConfigError(f"{model}: cannot be read ({error.strerror}). Check the path.") from None
     match = None if isinstance(model, Path) else _HUB_ID.fullmatch(model)
     if match is None:
         what = (

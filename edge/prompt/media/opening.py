@@ -5,7 +5,7 @@ In: the source as a message names it. Out: a frame source.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from edge.errors import MediaError
 from edge.prompt.media.animation import Animation
 from edge.prompt.media.frames import FrameList, FrameSource
 from edge.prompt.media.picture import open_picture
-from edge.prompt.media.source import open_source, source_label
+from edge.prompt.media.source import is_file_object, open_source, source_label
 from edge.prompt.media.video_file import VideoFile
 
 STILL_SIGNATURES = (b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
@@ -44,6 +44,10 @@ def open_video(
     if isinstance(source, list | tuple) or (isinstance(source, np.ndarray) and source.ndim == 4):
         return FrameList(source, label, frame_rate, times_s, allow_files)
     label = source_label(source, label)
+    if isinstance(source, np.ndarray):
+        raise MediaError(f"{label}: expected an array of frames (T, H, W, 3), found shape {source.shape}.")
+    if isinstance(source, Iterator) and not is_file_object(source):
+        raise MediaError(f"{label}: expected a list of frames, found {type(source).__name__}. Make a list of it.")
     if frame_rate is not None or times_s is not None:
         raise MediaError(f"{label}: frame_rate and times_s are for lists of frames; a file has its own.")
     from PIL import Image

@@ -20,7 +20,7 @@ import numpy as np
 from edge.errors import MediaError
 from edge.prompt.media.decode_peak import RGB_BYTES, decode_peak_bytes
 from edge.prompt.media.patches import check_sides
-from edge.prompt.media.source import read_bytes, source_label
+from edge.prompt.media.source import DATA_URL, is_base64, read_bytes, source_label
 from edge.prompt.types import Pixels
 from edge.units import one_line
 
@@ -251,6 +251,8 @@ def _open_bytes(data: bytes, label: str) -> Image:
             known = [name for name in OTHER_FORMATS if name in Image.OPEN]
             return Image.open(io.BytesIO(data), formats=known)
     except UnidentifiedImageError:
+        if is_base64(data):
+            raise MediaError(f"{label}: looks like base64. Decode it, or give a data URL ({DATA_URL}).") from None
         raise MediaError(
             f"{label}: not a picture in a known format ({len(data)} bytes starting {data[:8]!r}). "
             "Known: PNG, JPEG, WebP, GIF, HEIC, AVIF, BMP, TIFF. Videos are passed as a video."

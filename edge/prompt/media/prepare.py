@@ -24,6 +24,7 @@ from edge.prompt.media.source import source_label
 from edge.prompt.types import MediaItem, MediaKind, Patches, Pixels
 from edge.records import dataclass
 from edge.settings import ImageSettings, VideoSettings
+from edge.units import plain_number
 
 _Settings = TypeVar("_Settings", ImageSettings, VideoSettings)
 
@@ -236,12 +237,16 @@ def _make_media(
 
 def _with_pixel_limits(item: MediaItem, settings: _Settings) -> _Settings:
     options, area = item.options, settings.factor**2
-    limits: dict[str, Any] = {name: options.get(name) for name in ("min_pixels", "max_pixels")}
-    for name, tokens in (("min_pixels", options.get("min_tokens")), ("max_pixels", options.get("max_tokens"))):
-        if tokens is not None:
-            if limits[name] is not None:
-                raise PromptError(f"{item.label}: give {name} in pixels or in tokens, not both.")
-            limits[name] = tokens * area if isinstance(tokens, int) else tokens
+    limits: dict[str, Any] = {name: plain_number(options.get(name)) for name in ("min_pixels", "max_pixels")}
+    for name, own in (("min_pixels", "min_tokens"), ("max_pixels", "max_tokens")):
+        tokens = plain_number(options.get(own))
+        if tokens is None:
+            continue
+        if limits[name] is not None:
+            raise PromptError(f"{item.label}: give {name} in pixels or in tokens, not both.")
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+            raise PromptError(f"{item.label}: {own} should be a positive whole number, found {tokens!r}.")
+        limits[name] = tokens * area
     try:
         return settings.with_limits(**limits)
     except ConfigError as error:
@@ -250,8 +255,9 @@ def _with_pixel_limits(item: MediaItem, settings: _Settings) -> _Settings:
 
 def _with_frame_limits(item: MediaItem, settings: VideoSettings) -> VideoSettings:
     options = item.options
-    fps = options.get("fps", settings.fps)
-    least, most = options.get("min_frames", settings.min_frames), options.get("max_frames", settings.max_frames)
+    fps: Any = plain_number(options.get("fps", settings.fps))  # Any: as given until it is checked
+    least: Any = plain_number(options.get("min_frames", settings.min_frames))
+    most: Any = plain_number(options.get("max_frames", settings.max_frames))
     if not isinstance(fps, int | float) or isinstance(fps, bool) or not (math.isfinite(fps) and fps > 0):
         raise PromptError(f"{item.label}: fps should be a positive number of frames per second, found {fps!r}.")
     for name, value in (("min_frames", least), ("max_frames", most)):

@@ -26,8 +26,10 @@ MAX_VIDEO_BYTES = 16 << 30
 # A video that does not lie in a file must fit into memory.
 MAX_MEMORY_VIDEO_BYTES = 1 << 30
 SHOWN_CHARACTERS = 80
+DATA_URL = "data:image/png;base64,..."
 _MOST_OF_A_REASON = 200  # characters of the system's own message
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{120,}={0,2}")
+_BASE64_BYTES = re.compile(rb"[A-Za-z0-9+/]{60,}")  # a first line of it
 ADDRESS = re.compile("([a-z][a-z0-9+.-]+):(//)?", re.I)
 # What pathlib makes of an address: the slashes of `http://` become one.
 FOLDED_ADDRESS = re.compile("data:[^/]*[/;,]|(https?|ftp|file):/", re.I)
@@ -76,7 +78,7 @@ def open_source(source: object, *, label: str, allow_files: bool = True, max_byt
 def source_label(source: object, label: str) -> str:
     """Name a source by its path where it has one."""
     if names_file(source):
-        return one_line(str(source), max_characters=SHOWN_CHARACTERS)
+        return one_line(str(source), max_characters=SHOWN_CHARACTERS) or label
     return label
 
 
@@ -93,6 +95,11 @@ def is_file_object(source: object) -> bool:
 def is_data_url(source: str) -> bool:
     """Tell whether text carries the data itself."""
     return source[:5].lower() == "data:"
+
+
+def is_base64(data: bytes) -> bool:
+    """Tell whether bytes look like the text that base64 makes of a file, in lines or in one piece."""
+    return _BASE64_BYTES.match(data) is not None
 
 
 def typed_source(text: str, *, label: str = "picture or video") -> str | Path:
@@ -174,14 +181,14 @@ def _open_path(path: Path, max_bytes: int) -> BinaryIO:
 
 def _advice(path: Path) -> str:
     if _BASE64.fullmatch(str(path)):
-        return "It looks like base64: give the bytes, or a data URL (data:image/png;base64,...)."
+        return f"It looks like base64: give the bytes, or a data URL ({DATA_URL})."
     return "Check the path."
 
 
 def _read_data_url(url: str, label: str) -> bytes:
     head, comma, body = url.partition(",")
     if not comma:
-        raise MediaError(f"{label}: the data URL has no comma. Expected data:image/png;base64,...")
+        raise MediaError(f"{label}: the data URL has no comma. Expected {DATA_URL}")
     if not head.lower().endswith(";base64"):
         data = unquote_to_bytes(body)
     else:

@@ -11,6 +11,7 @@ import pytest
 
 from edge.checkpoint.files.hub import resolve_model
 from edge.errors import ConfigError
+from edge.short_names import spell_out
 from tests.unit.checkpoint.fake_hub import GATED_REPOSITORY, REPOSITORY, FakeHub
 
 DATA = {
@@ -155,3 +156,9 @@ def test_a_page_that_is_not_the_hubs_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "WeightError: maker/tiny: " in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "/" + "x" * 300 + "/y.gguf", Path("x" * 300)])
+def test_a_path_that_the_system_refuses_is_one_line(name: str | Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read \(File name too long\)"):
+        resolve_model(spell_out(name))

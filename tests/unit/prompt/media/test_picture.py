@@ -7,6 +7,7 @@ import logging
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +267,9 @@ def test_a_chain_of_pages_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(MediaError, match="several pages"):
         load_image(data)
     assert max(seeks) == 1
+
+
+@pytest.mark.parametrize("encoder", [base64.b64encode, base64.encodebytes])
+def test_bytes_that_are_base64_text_are_told_as_such(encoder: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(MediaError, match="looks like base64"):
+        load_image(encoder(encode(Image.effect_noise((16, 16), 50), "PNG")))

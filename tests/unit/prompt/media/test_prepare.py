@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.errors import MediaError
+from edge.errors import MediaError, PromptError
 from edge.prompt.media.frames import OtherFramesError, Timeline
 from edge.prompt.media.prepare import Media, prepare_media
 from edge.prompt.types import MediaItem, Pixels
@@ -83,3 +83,26 @@ def test_one_limit_alone_moves_the_other_end() -> None:
     assert (media.settings.min_pixels, media.settings.max_pixels) == (2048, 2048)
     few = prepare(frames, frame_rate=4.0, fps=0.1, max_frames=3)
     assert len(few.frame_indexes) == 3
+
+
+FRAMES = np.zeros((6, 64, 96, 3), np.uint8)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    given = {
+        "frame_rate": np.float32(2),
+        "fps": np.float32(2),
+        "max_frames": np.int64(4),
+        "max_pixels": np.int64(65536),
+    }
+    plain = {"frame_rate": 2.0, "fps": 2.0, "max_frames": 4, "max_pixels": 65536}
+    assert prepare(FRAMES, **given).digest == prepare(FRAMES, **plain).digest
+    tokens = [prepare(FRAMES, frame_rate=2, max_tokens=kind(8)).num_tokens for kind in (int, np.int64, np.uint16)]
+    assert tokens[0] == tokens[1] == tokens[2] <= 8
+
+
+@pytest.mark.parametrize("value", [0, -1, 16.0, "16", True, np.float32(16)])
+@pytest.mark.parametrize("name", ["min_tokens", "max_tokens"])
+def test_a_wrong_number_of_tokens_is_told_by_its_own_name(name: str, value: Any) -> None:  # Any: that is the point
+    with pytest.raises(PromptError, match=f"{name} should be a positive whole number, found"):
+        prepare(FRAMES, frame_rate=2, **{name: value})
