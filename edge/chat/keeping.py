@@ -42,6 +42,7 @@ class TalkKeeper:
         """
         self.session = session
         self.names: dict[str, str] = {}
+        self._name = session.name if session is not None else None
         self._holds_pictures = holds_pictures
         self._transcript = transcript
         self._has_failed = False
@@ -57,12 +58,13 @@ class TalkKeeper:
 
         def save() -> None:
             assert session is not None, "called with a session only"
-            if not session.exists:
+            if not session.is_begun:
                 session.begin(model)
                 session.add_settings(settings_of(options))
             session.add_message(message, names=self.names, **details)
 
         line = self._try(save) if session is not None else None
+        line = self._renamed() or line
         if self._transcript is not None:
             try:
                 if options.system and not self._transcript.path.exists():
@@ -95,6 +97,13 @@ class TalkKeeper:
         self.names[_key(source)] = item.name
         return source, line
 
+    def _renamed(self) -> str | None:
+        """Say once that the talk is called otherwise than was asked."""
+        if self.session is None or self.session.name == self._name:
+            return None
+        asked, self._name = self._name, self.session.name
+        return f"{asked} was begun in another window meanwhile; this talk is saved as {self._name}."
+
     def name_of(self, source: object, *, otherwise: str) -> str:
         """Return what the user calls a picture or video of the talk."""
         return self.names.get(_key(source), otherwise)
@@ -102,13 +111,13 @@ class TalkKeeper:
     def keep_settings(self, options: ChatOptions) -> None:
         """Save the settings of a talk that has begun."""
         session = self.session
-        if session is not None and session.exists:
+        if session is not None and session.is_begun:
             self._try(lambda: session.add_settings(settings_of(options)))
 
     def cut(self, keep: int) -> None:
         """Save that only the first messages stay."""
         session = self.session
-        if session is not None and session.exists:
+        if session is not None and session.is_begun:
             self._try(lambda: session.cut(keep))
 
     def go_on(self, talk: SavedTalk) -> None:

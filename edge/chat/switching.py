@@ -49,6 +49,9 @@ def take_over(talk: Talk, saved: SavedTalk) -> None:
     assert session is not None, "a saved talk has a session"
     questions = sum(message["role"] == "user" for message in saved.messages)
     talk.screen.note(f"going on with {session.name}: {questions} question{'s' if questions != 1 else ''} so far")
+    if saved.num_lost:
+        lines = "1 line" if saved.num_lost == 1 else f"{saved.num_lost} lines"
+        talk.screen.note(f"{lines} of its talk.jsonl cannot be read; the talk goes on without")
     if saved.missing:
         talk.screen.note(f"no longer there: {', '.join(saved.missing)}")
     if saved.model not in (None, talk.engine.name):

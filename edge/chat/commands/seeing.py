@@ -48,7 +48,7 @@ def _boxes(talk: Talk, argument: str) -> None:
 def _place(talk: Talk, name: str) -> Path | None:
     """Return where a drawing goes beside the talk; None where it is not saved."""
     session = talk.keeper.session
-    if session is None or not talk.keeper.is_saving or not session.exists:
+    if session is None or not talk.keeper.is_saving or not session.is_begun:
         return None
     folder = session.folder / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)

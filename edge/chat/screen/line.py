@@ -191,7 +191,7 @@ def is_open(text: str) -> bool:
 
 def _say_where(talk: Talk) -> None:
     keeper = talk.keeper
-    if keeper.is_saving and keeper.session is not None and keeper.session.exists:
+    if keeper.is_saving and keeper.session is not None and keeper.session.is_begun:
         with suppress(OSError):
             talk.screen.note(f"The talk is saved in {with_tilde(keeper.session.folder)}; --continue goes on with it.")
 

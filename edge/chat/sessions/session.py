@@ -38,6 +38,7 @@ class SavedTalk:
         model: What it was held with.
         names: What the user called each copy.
         missing: Names of pictures whose copies are gone.
+        num_lost: Lines that no talk can have, left out.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -45,6 +46,7 @@ class SavedTalk:
     model: str | None = None
     names: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    num_lost: int = 0
 
 
 class Session:
@@ -53,6 +55,7 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock: int | None = None
+        self._is_own = False
 
     @property
     def name(self) -> str:
@@ -64,16 +67,37 @@ class Session:
         """Whether something was saved."""
         return (self.folder / FILE).exists()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether this program saved something in it, or goes on with it."""
+        return self._is_own and self.exists
+
     def begin(self, model: str) -> None:
         """Say which model answers, before the first message.
 
         Raises:
             OSError: The folder cannot be written.
         """
-        make_private(self.folder.parent)
-        make_private(self.folder)
+        self._claim()
         self.lock()
         self._add({"type": "talk", "version": VERSION, "model": model})
+
+    def _claim(self) -> None:
+        """Take a folder that nobody else has: another window may have begun a talk of this name since this one began.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        make_private(self.folder.parent)
+        first, number = self.folder, 1
+        while not self._is_own or not self.folder.is_dir():
+            try:
+                self.folder.mkdir(mode=0o700)
+                self._is_own = True
+            except FileExistsError:
+                number += 1
+                self.folder = first.with_name(f"{first.name}_{number}")
+        make_private(self.folder)
 
     def lock(self) -> None:
         """Keep other programs from going on with the same talk at the same time.
@@ -81,6 +105,7 @@ class Session:
         Raises:
             UsageError: One does already.
         """
+        self._is_own = True
         if self._lock is not None:
             return
         import fcntl
@@ -90,6 +115,7 @@ class Session:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
+            self._is_own = False
             raise UsageError(
                 f"{self.name}: this talk is open in another window. Begin another with --session NAME."
             ) from None
@@ -120,7 +146,7 @@ class Session:
 
     def copy_in(self, source: Source) -> Path:
         """Copy a picture or video beside the talk; see `copy_in`."""
-        make_private(self.folder.parent)
+        self._claim()
         return copy_in(source, self.folder)
 
     def add_message(self, message: Mapping[str, Any], *, names: Mapping[str, str], **details: Any) -> None:
@@ -164,10 +190,12 @@ class Session:
         for line in text.split("\n"):
             try:
                 record = json.loads(line) if line.strip() else {}
-            except ValueError:
-                continue  # cut off when the disk was full or the program was killed
+            except (ValueError, RecursionError):  # cut off when the disk was full or the program was killed, or broken
+                record = None
             if isinstance(record, dict):
                 self._take(record, talk)
+            else:
+                talk.num_lost += 1
         return talk
 
     def _take(self, record: dict[str, Any], talk: SavedTalk) -> None:
@@ -181,7 +209,9 @@ class Session:
             del talk.messages[max(0, record["keep"]) :]
         elif kind == "settings" and isinstance(record.get("settings"), dict):
             talk.settings = record["settings"]
-        elif kind == "message" and isinstance(record.get("role"), str):
+        elif kind == "message" and not _is_message(record):
+            talk.num_lost += 1
+        elif kind == "message":
             kept = {key: record[key] for key in MESSAGE_KEYS if record.get(key) is not None}
             content = record.get("content")
             kept["content"] = [self._restored(part, talk) for part in content] if isinstance(content, list) else content
@@ -205,7 +235,23 @@ class Session:
         append_private(self.folder / FILE, line)
 
 
+TALKERS = ("system", "user", "assistant", "tool")
+PARTS = ("text", "image", "video")
 MESSAGE_KEYS = ("role", "content", "reasoning_content", "tool_calls", "tool_call_id", "name")
+
+
+def _is_message(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record can be asked with: one that cannot would let every further question fail."""
+    content, calls = record.get("content"), record.get("tool_calls")
+    parts = content if isinstance(content, list) else []
+    return (
+        record.get("role") in TALKERS
+        and (content is None or isinstance(content, str | list))
+        and all(isinstance(part, dict) and part.get("type") in PARTS for part in parts)
+        and all(isinstance(part.get("text"), str) for part in parts if part["type"] == "text")
+        and (calls is None or (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)))
+        and all(isinstance(record.get(key, ""), str | None) for key in ("reasoning_content", "tool_call_id", "name"))
+    )
 
 
 def _stored(part: Any, names: Mapping[str, str]) -> Any:  # Any: JSON

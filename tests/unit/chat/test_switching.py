@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from edge.chat.sessions.session import Session
 from edge.chat.sessions.store import find_session, last_session
 from edge.chat.switching import take_over
 from edge.errors import ConfigError, UsageError
@@ -76,3 +80,27 @@ def test_a_download_that_is_not_wanted_leaves_the_old_model_in_memory(talking: T
     talking.talk.find = find  # type: ignore[assignment]  # a stand-in
     assert "8b was not downloaded" in talking.say("/model 8b")
     assert not talking.engine.is_closed
+
+
+def test_two_windows_that_begin_a_talk_of_one_name_save_a_talk_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_DATA", str(tmp_path / "data"))
+    first, other = Talking(session="same"), Talking(session="same")
+    assert "another window" not in first.say("one")
+    assert "same was begun in another window meanwhile; this talk is saved as same_2." in other.say(
+        "/set seed 3", "two"
+    )
+    assert "another window" not in other.say("three")
+    assert [path.folder.name for path in (first, other)] == ["same", "same_2"]
+    saved = [Session(path.folder).read() for path in (first, other)]
+    assert [one.messages for one in saved] == [[question("one"), answer(1)], other.talk.messages]
+    assert [one.settings.get("sampling", {}).get("seed") for one in saved] == [None, 3]
+
+
+def test_lines_that_are_lost_are_said(talking: Talking) -> None:
+    talking.say("one")
+    saved = last_session().read()
+    saved.num_lost = 2
+    take_over(talking.talk, saved)
+    assert "2 lines of its talk.jsonl cannot be read" in talking.err.getvalue()

@@ -118,3 +118,42 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         copy_in(tmp_path / "gone.png", tmp_path / "talk")
     assert list((tmp_path / "talk" / "media").iterdir()) == []
+
+
+def test_two_windows_that_begin_at_once_get_a_talk_each(tmp_path: Path) -> None:
+    one, other, third = (Session(tmp_path / "talks" / "same") for _ in range(3))
+    copy = other.copy_in(PICTURE)
+    one.begin("model")
+    other.begin("model")
+    say(one, "a")
+    say(other, "b")
+    assert not third.is_begun
+    assert [contents(one), contents(other)] == [["a"], ["b"]]
+    assert {one.name, other.name} == {"same", "same_2"}
+    assert copy.parent.parent == other.folder
+
+
+BROKEN = [
+    '{"type": "message", "role": "robot", "content": "x"}',
+    '{"type": "message", "role": ["user"], "content": "x"}',
+    '{"type": "message", "role": "user", "content": 5}',
+    '{"type": "message", "role": "user", "content": ["x"]}',
+    '{"type": "message", "role": "user", "content": [{"type": "text"}]}',
+    '{"type": "message", "role": "user", "content": [{"type": "smell"}]}',
+    '{"type": "message", "role": "assistant", "content": "x", "tool_calls": 5}',
+    '{"type": "message", "role": "assistant", "content": "x", "reasoning_content": 5}',
+    "[" * 100_000,
+    '{"type": "message", "role": "us',
+    "5",
+]
+
+
+@pytest.mark.parametrize("line", BROKEN)
+def test_a_line_that_no_talk_can_have_is_left_out_and_counted(session: Session, line: str) -> None:
+    say(session, "a")
+    with (session.folder / FILE).open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    say(session, "b")
+    talk = session.read()
+    assert [message["content"] for message in talk.messages] == ["a", "b"]
+    assert talk.num_lost == 1
