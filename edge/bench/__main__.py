@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.bench.arguments import PROGRAM, BenchOptions, parse_arguments
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 from edge.units import one_line
 from edge.usage import file_failure
 
@@ -110,6 +110,7 @@ def _engine_steps(options: BenchOptions, report: Report, engine: Engine) -> Iter
 
         yield lambda: measures.graph_figures(engine.call_model(lambda model: token_cost(measures.whole(model))))
         return
+    _check_depths(options, engine.context_tokens)
     asking = Asking(engine)
     asked = measures.Asked(options.depths, options.rows, options.pictures, options.tokens, options.repeats)
     asking.run(asking.prompt(min(options.depths)), 4)  # warm
@@ -135,15 +136,39 @@ def _engine_steps(options: BenchOptions, report: Report, engine: Engine) -> Iter
     yield lambda: measures.cost_figures(asking, asked, report.machine, speed)
 
 
+def _check_depths(options: BenchOptions, context_tokens: int) -> None:
+    """Refuse prompts that leave no room for an answer, before others are measured.
+
+    Raises:
+        UsageError: Names the depth and the context.
+    """
+    deepest = max(options.depths)
+    if deepest + options.tokens > context_tokens:
+        raise UsageError(
+            f"--depths {deepest}: expected at most {context_tokens - options.tokens}, as the context holds "
+            f"{context_tokens} tokens and --tokens {options.tokens} follow. Lower it."
+        )
+
+
 def _check_writable(options: BenchOptions) -> None:
     """Refuse files that could not be written at the end.
 
     Raises:
-        EdgeError: A folder is missing.
+        EdgeError: A folder is missing, or stands in the file's place.
+        OSError: The file cannot be opened for another reason.
     """
     for path in (options.json, options.plot, options.card):
-        if path is not None and str(path) != "-" and not Path(path).absolute().parent.is_dir():
+        if path is None or str(path) == "-":
+            continue
+        file = Path(path).absolute()
+        if not file.parent.is_dir():
             raise EdgeError(f"{path}: expected a file in a folder that is there. Make the folder first.")
+        if file.is_dir():
+            raise EdgeError(f"{path or 'the name of a file'}: expected a file, found a folder. Name a file in it.")
+        is_new = not file.exists()
+        file.open("ab").close()
+        if is_new:
+            file.unlink()
 
 
 def _write(options: BenchOptions, report: Report) -> None:

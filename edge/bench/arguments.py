@@ -82,7 +82,12 @@ class _Parser(argparse.ArgumentParser):
 
 def parse_arguments(argv: Sequence[str] | None = None) -> BenchOptions:
     """Read the command line; exits with 2 and one line on stderr when it is wrong."""
-    given = vars(_parser().parse_args(argv))
+    parser = _parser()
+    given = vars(parser.parse_args(argv))
+    if given["is_device_check"] and (given["model"] is not None or given["projector"] is not None):
+        parser.error("--device-check makes a model of its own; leave out --model and --mmproj")
+    if not given["is_device_check"] and (given["layers"] is not None or given["real_widths"]):
+        parser.error("--layers and --real-widths are of the random model; give --device-check too")
     return BenchOptions(**{field.name: given[field.name] for field in fields(BenchOptions)})
 
 

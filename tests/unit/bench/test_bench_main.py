@@ -82,6 +82,9 @@ def test_an_interrupt_keeps_what_was_measured(
         (["--depths", "0"], "expected a whole number of at least 1"),
         (["--pictures", "5"], "expected sizes such as"),
         (["--graph", "--device-check"], "not allowed with"),
+        (["--device-check", "--model", "x"], "leave out --model"),
+        (["--layers", "2"], "give --device-check too"),
+        (["--real-widths"], "give --device-check too"),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +99,9 @@ def test_wrong_usage_is_one_line(words: list[str], said: str, capsys: pytest.Cap
     [
         (["--model", "/nowhere/at/all"], "edge.bench: "),
         (["--json", "/nowhere/at/all.json"], "expected a file in a folder that is there"),
+        (["--json", "/tmp"], "expected a file, found a folder"),
+        (["--json", ""], "expected a file, found a folder"),
+        (["--card", "/tmp/" + "x" * 300], "File name too long"),
     ],
 )
 def test_a_failure_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,3 +109,11 @@ def test_a_failure_is_one_line(words: list[str], said: str, capsys: pytest.Captu
     captured = capsys.readouterr().err
     assert said in captured
     assert captured.count("\n") == 1
+
+
+def test_a_prompt_beyond_the_context_is_refused_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert program.main(["--depths", "16,9999999", "--json", str(tmp_path / "a.json")]) == 2
+    assert "--depths 9999999: expected at most 8128, as the context holds 8192" in capsys.readouterr().err
+    assert json.loads((tmp_path / "a.json").read_text())["figures"] == []
