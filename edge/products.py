@@ -34,9 +34,10 @@ MOST_BLOCKED_ROWS = 64
 LEAST_QUERIES = 2
 """A decode step has one and stays with MLX; with its guesses it has more, and MLX's time grows with each."""
 LEAST_SCORES = 1 << 16
-CUT_BYTES = 1 << 22
-"""Scores that are held at a time; they are numpy's, which MLX does not count."""
-LEAST_CUT_ROWS = 128
+CUT_BYTES, MOST_CUT_BYTES = 1 << 22, 1 << 24
+"""Scores that are held at a time, and more of one head, up to `BEST_CUT_ROWS`; they are numpy's, which MLX does not
+count."""
+LEAST_CUT_ROWS, BEST_CUT_ROWS = 128, 256
 """Where a cut of all heads would have fewer queries, heads are taken one after the other: a product of few rows waits
 for its keys and values to come from memory."""
 LEAST_WIDTH = 256
@@ -118,8 +119,7 @@ def attend(
     """Attend from queries (B, H, L, Dh) to keys and values (B, K, S, Dh), H a multiple of K; returns (B, H, L, Dh)."""
     batch, num_heads, num_queries, head_dim = queries.shape
     num_kv_heads, num_keys = keys.shape[1:3]
-    is_worth_it = num_queries >= LEAST_QUERIES and num_heads * num_queries * num_keys >= LEAST_SCORES
-    if not (is_worth_it and is_numpy_quicker() and queries.dtype == keys.dtype == mx.float32):
+    if not is_attention_numpys(queries, keys):
         return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
     result = mx.zeros(queries.shape)
     mx.eval(queries, keys, values, result)
@@ -131,7 +131,8 @@ def attend(
     rows_per_cut = CUT_BYTES // (row_bytes * num_groups)
     groups_per_cut = num_groups if rows_per_cut >= min(num_queries, LEAST_CUT_ROWS) else 1
     if groups_per_cut == 1:
-        rows_per_cut = max(1, CUT_BYTES // row_bytes)
+        cut_bytes = min(MOST_CUT_BYTES, max(CUT_BYTES, 4 * BEST_CUT_ROWS * num_keys))
+        rows_per_cut = max(1, cut_bytes // row_bytes)
     with one_thread():
         for group in range(0, num_groups, groups_per_cut):
             heads = slice(group, group + groups_per_cut)
@@ -143,6 +144,13 @@ def attend(
                 mixed = _attend_rows(cut, k[heads, :seen], v[heads, :seen], num_hiding=num_hiding)
                 out[heads, :, start:stop] = mixed.reshape(groups_per_cut, per_head, stop - start, head_dim)
     return result
+
+
+def is_attention_numpys(queries: mx.array, keys: mx.array) -> bool:
+    """Tell whether `attend` is numpy's here, which needs no bound on its scores."""
+    _, num_heads, num_queries, _ = queries.shape
+    is_worth_it = num_queries >= LEAST_QUERIES and num_heads * num_queries * keys.shape[2] >= LEAST_SCORES
+    return is_worth_it and queries.dtype == keys.dtype == mx.float32 and is_numpy_quicker()
 
 
 def attend_apart(queries: mx.array, held: Sequence[mx.array], num_held: Sequence[int], *, scale: float) -> mx.array:
@@ -271,7 +279,12 @@ def are_scores_cut(*, value_bytes: int) -> bool:
     Args:
         value_bytes: Of an activation; numpy takes float32 alone.
     """
-    return mx.default_device().type == mx.DeviceType.gpu or (value_bytes == 4 and is_numpy_quicker())
+    return mx.default_device().type == mx.DeviceType.gpu or are_scores_numpys(value_bytes=value_bytes)
+
+
+def are_scores_numpys(*, value_bytes: int) -> bool:
+    """Tell whether all scores but the smallest are numpy's here: at most `MOST_CUT_BYTES` at a time."""
+    return value_bytes == 4 and is_numpy_quicker()
 
 
 def turned(weight: mx.array) -> mx.array:

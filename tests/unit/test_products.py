@@ -129,6 +129,7 @@ def test_attention_cut_by_heads_and_queries_is_mlx_s(
 ) -> None:
     """From one query of one head at a time to all heads of one picture of three."""
     monkeypatch.setattr(products, "CUT_BYTES", cut_bytes)
+    monkeypatch.setattr(products, "MOST_CUT_BYTES", cut_bytes)
     queries = values(3, 8, 150, 64)
     keys, held = mx.split(values(3, 4, 260, 64)[:, :, :200], 2, axis=1)
     ours = attend(queries, keys, held, scale=0.125, mask=mask)  # type: ignore[arg-type]  # parametrized
