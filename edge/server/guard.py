@@ -213,7 +213,7 @@ def _preflight(headers: Headers) -> Response:
 def _allow_origin(headers: MutableHeaders, origin: str) -> None:
     """Tell a browser that a page may read this."""
     headers["access-control-allow-origin"] = origin
-    headers["access-control-expose-headers"] = "x-ignored-fields, x-request-id, retry-after"
+    headers["access-control-expose-headers"] = "x-ignored-fields, x-request-id, request-id, retry-after"
     headers.add_vary_header("origin")
 
 

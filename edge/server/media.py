@@ -149,7 +149,7 @@ class MediaDoor:
         if scheme in ("http", "https"):
             if not self._is_remote_allowed:
                 raise _not_allowed(
-                    where, "addresses are not fetched by this server (--allow-remote-media). Send a data URL."
+                    where, "addresses are not fetched by this server (--allow-remote-media). Send the data in base64."
                 )
             return self._fetch_within_budget(source, where)
         raise _wrong(where, "expected a data URL (data:image/png;base64,...)")
@@ -174,7 +174,7 @@ class MediaDoor:
     def _read_file(self, url: str, where: str) -> bytes:
         """Read a file below the media root; outside of it, nothing is told, not even whether there is one."""
         if self._root is None:
-            raise _not_allowed(where, "files are not opened by this server (--media-root). Send a data URL.")
+            raise _not_allowed(where, "files are not opened by this server (--media-root). Send the data in base64.")
         refusal = _not_allowed(where, "expected a file below the server's media root, found none.")
         parts = urlsplit(url)
         name = unquote(parts.path)
