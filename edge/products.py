@@ -36,6 +36,9 @@ LEAST_QUERIES = 2
 LEAST_SCORES = 1 << 16
 CUT_BYTES = 1 << 22
 """Scores that are held at a time; they are numpy's, which MLX does not count."""
+LEAST_CUT_ROWS = 128
+"""Where a cut of all heads would have fewer queries, heads are taken one after the other: a product of few rows waits
+for its keys and values to come from memory."""
 LEAST_WIDTH = 256
 """Of a token's activations: fewer are computed sooner than MLX is waited for."""
 CUT_VALUES = 1 << 16
@@ -121,21 +124,24 @@ def attend(
     result = mx.zeros(queries.shape)
     mx.eval(queries, keys, values, result)
     per_head = num_heads // num_kv_heads
-    split = (batch, num_kv_heads, per_head, num_queries, head_dim)
-    given, out = (np.asarray(array).reshape(split) for array in (queries, result))
-    rows_per_cut = max(1, CUT_BYTES // (4 * batch * num_heads * num_keys))
+    num_groups = batch * num_kv_heads  # heads that share keys and values
+    given, out = (np.asarray(array).reshape(num_groups, per_head, num_queries, head_dim) for array in (queries, result))
+    k, v = (np.asarray(array).reshape(num_groups, num_keys, head_dim) for array in (keys, values))
+    row_bytes = 4 * per_head * num_keys
+    rows_per_cut = CUT_BYTES // (row_bytes * num_groups)
+    groups_per_cut = num_groups if rows_per_cut >= min(num_queries, LEAST_CUT_ROWS) else 1
+    if groups_per_cut == 1:
+        rows_per_cut = max(1, CUT_BYTES // row_bytes)
     with one_thread():
-        for start in range(0, num_queries, rows_per_cut):
-            stop = min(start + rows_per_cut, num_queries)
-            cut = (given[:, :, :, start:stop] * np.float32(scale)).reshape(batch, num_kv_heads, -1, head_dim)
-            seen = num_keys if mask is None else num_keys - num_queries + stop
-            mixed = _attend_rows(
-                cut,
-                np.asarray(keys)[:, :, :seen],
-                np.asarray(values)[:, :, :seen],
-                num_hiding=0 if mask is None else stop - start,
-            )
-            out[:, :, :, start:stop] = mixed.reshape(batch, num_kv_heads, per_head, stop - start, head_dim)
+        for group in range(0, num_groups, groups_per_cut):
+            heads = slice(group, group + groups_per_cut)
+            for start in range(0, num_queries, rows_per_cut):
+                stop = min(start + rows_per_cut, num_queries)
+                cut = (given[heads, :, start:stop] * np.float32(scale)).reshape(groups_per_cut, -1, head_dim)
+                seen = num_keys if mask is None else num_keys - num_queries + stop
+                num_hiding = 0 if mask is None else stop - start
+                mixed = _attend_rows(cut, k[heads, :seen], v[heads, :seen], num_hiding=num_hiding)
+                out[heads, :, start:stop] = mixed.reshape(groups_per_cut, per_head, stop - start, head_dim)
     return result
 
 
