@@ -261,6 +261,20 @@ def test_more_requests_than_rows_wait_in_order() -> None:
     assert ends == sorted(ends)
 
 
+def test_memory_is_flat_while_rows_join_and_leave() -> None:
+    loop = make_loop_of_tiny(max_rows=4, kept_turns=1, kept_bytes=0)
+
+    def held_after(count: int) -> int:
+        for i in range(count):
+            Outlet.of(loop, prompt_of([i % 30, 2, 3]), max_tokens=3 + 2 * i)
+        drain(loop)
+        mx.clear_cache()
+        return mx.get_active_memory()
+
+    held = [held_after(5) for _ in range(3)]
+    assert held[2] <= held[1], "what a row leaves behind would add up"
+
+
 def test_a_cancel_is_heard_within_one_block_of_the_tower(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = make_loop_of_tiny()
     outlet = Outlet.of(loop, prompt_of([1], picture((1, 8, 12)), [2]), max_tokens=4)
