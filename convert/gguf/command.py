@@ -76,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--save-imatrix writes what a calibration saw: add --calibration FOLDER.")
     if is_budgeted:
         refuse_formats([("--type", arguments.type)])
+    elif arguments.imatrix is not None and arguments.calibration is not None and arguments.save_imatrix is None:
+        raise UsageError("--imatrix and --calibration both weigh inputs. Leave one out.")
     arguments.mmproj = arguments.mmproj or ("Q8_0" if is_budgeted else "F16")
     file_type = choose_file_type(arguments.type or "Q4_K_M")
     no_projector = arguments.mmproj.lower() == "none"
@@ -115,8 +117,17 @@ def _print_plan(arguments: argparse.Namespace, wanted: Wanted) -> int:
         lines = describe_plan(
             source.checkpoint.config, plan.stored(), files=sizes, available=available_bytes(), here=here_precision()
         )
-        print("\n".join(("", *lines)))
+        print("\n".join(("", *lines, *_importance_lines(arguments, plan))))
     return 0
+
+
+def _importance_lines(arguments: argparse.Namespace, plan: Plan) -> list[str]:
+    """Say which inputs a calibration weighs in these types, which may be none."""
+    if arguments.calibration is None or arguments.imatrix is not None:
+        return []
+    if not plan.importance:
+        return ["The calibration weighs no inputs here: that helps at 3 bits and below."]
+    return [f"The calibration weighs the inputs of {len(plan.importance)} tensors."]
 
 
 def _print_published(arguments: argparse.Namespace, wanted: Wanted, config: ModelConfig) -> None:
@@ -160,7 +171,7 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
     for file in plan.files:
         reused = ", the equal file that was there" if file.path in outcome.reused else ""
         print(f"{file.path}  {file.num_bytes:,} bytes{reused}")
-    for line in adapter_lines(source):
+    for line in [*adapter_lines(source), *_importance_lines(arguments, plan)]:
         print(line)
     print(f"Next: {next_command(plan.files[0].path)}")
     return 0
@@ -172,12 +183,15 @@ def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) ->
     from convert.gguf.budgeted import choose_types, helped
     from convert.gguf.imatrix import read_importance
     from convert.gguf.plan import make_plan
-    from convert.opening import is_hub_id
 
     name = source.files.identity.name.rpartition("/")[2]
-    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
+    has_weights = source.files.holds_weights
     calibration = given_calibration(
-        arguments.calibration, source.checkpoint, source.files.identity, has_weights=has_weights
+        arguments.calibration,
+        source.checkpoint,
+        source.files.identity,
+        has_weights=has_weights,
+        is_plan=arguments.dry_run,
     )
     importance: Importance = {}
     if arguments.imatrix is not None:

@@ -17,7 +17,7 @@ from edge.plan.recipes import RECIPES, Format
 
 if TYPE_CHECKING:
     from convert.mlx.budgeted import Budgeted
-    from convert.mlx.run import Settings
+    from convert.mlx.run import Plan, Settings
     from convert.source import Source
     from edge.config import ModelConfig
 
@@ -127,7 +127,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."
     )
-    for line in adapter_lines(source):
+    for line in [*adapter_lines(source), *_compensation_lines(plan, settings)]:
         print(line)
     if budgeted is not None:
         print("\n".join(budgeted.lines(source.files.identity.name, plan.config)))
@@ -159,6 +159,19 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _compensation_lines(plan: Plan, settings: Settings) -> list[str]:
+    """Say what a calibration makes good in these formats, which may be nothing."""
+    from convert.mlx.compensation import MOST_BITS
+    from convert.mlx.run import count_compensated
+
+    if settings.calibration is None:
+        return []
+    count = count_compensated(plan.layout, settings.calibration)
+    if not count:
+        return [f"The calibration compensates nothing here: that is for affine formats up to {MOST_BITS} bits."]
+    return [f"Errors of {count} matrices are compensated with {settings.calibration.label}."]
+
+
 def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> None:
     from convert.mlx.run import make_plan
     from convert.plan import describe_plan
@@ -169,6 +182,7 @@ def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> N
     sizes = [shard.num_bytes for shard in plan.layout.shards]
     stored, available = plan.layout.stored(), available_bytes()
     lines = describe_plan(plan.config, stored, files=sizes, available=available, here=here_precision())
+    more = [*_compensation_lines(plan, settings), *more]
     print("\n".join([*lines, *(["", *more] if more else [])]))
 
 
@@ -177,11 +191,12 @@ def _with_weights(
 ) -> tuple[Settings, Budgeted | None]:
     """Open the calibration, and let a budget decide the formats; a stream's weights are not there to be measured."""
     from convert.calibration.given import given_calibration
-    from convert.opening import is_hub_id
 
     identity = source.files.identity
-    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    weights = given_calibration(arguments.calibration, source.checkpoint, identity, has_weights=has_weights)
+    has_weights = source.files.holds_weights
+    weights = given_calibration(
+        arguments.calibration, source.checkpoint, identity, has_weights=has_weights, is_plan=arguments.dry_run
+    )
     settings = replace(settings, calibration=weights)
     if not is_budget_asked(arguments):
         return settings, None
