@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from convert.__main__ import main
+from convert.gguf.plan import Wanted
+from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES
+from edge.checkpoint.pair import find_projectors
 from tests.unit.convert.gguf.sources import source_json, tokenizer_text, write_source
 
 
@@ -140,3 +143,17 @@ def test_a_published_model_is_planned_under_a_budget_without_a_file(
     assert "Errors of each type are modelled, as no weights were at hand." in shown
     assert "bytes in 2 files." in shown
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "projector"),
+    [("f16.gguf", "mmproj-Q8_0.gguf"), ("Q4_K_M.gguf", "mmproj-Q8_0.gguf"), ("a-f16.gguf", "mmproj-a-Q8_0.gguf")],
+)
+def test_a_name_that_is_only_a_type_gives_a_projector_without_a_models_name(
+    out: str, projector: str, tmp_path: Path
+) -> None:
+    wanted = Wanted(tmp_path / out, FILE_TYPES["F16"], PROJECTOR_TYPES["Q8_0"])
+    assert wanted.projector.name == projector
+    for path in (wanted.out, wanted.projector):
+        path.touch()
+    assert find_projectors(wanted.out) == [wanted.projector]
