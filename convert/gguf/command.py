@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,16 @@ from convert.arguments import add_calibration_argument, add_source_arguments, ne
 from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, refuse_formats
 from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES, choose_file_type
 from edge.errors import UsageError
+from edge.units import byte_count
 
 if TYPE_CHECKING:
     from convert.calibration.file import Calibration
     from convert.gguf.imatrix import Importance
     from convert.gguf.plan import Plan, Wanted
+    from convert.gguf.types import FileType
     from convert.source import Source
     from edge.config import ModelConfig
 
-_UNITS = {"": 1, "M": 10**6, "G": 10**9}
 _EPILOG = """\
 examples:
   python -m convert gguf Qwen/Qwen3-VL-4B-Instruct Qwen3VL-4B-Instruct-Q4_K_M.gguf --type Q4_K_M --mmproj f16
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="write the calibration as llama.cpp's importance file",
     )
-    add_budget_arguments(parser, what="type")
+    add_budget_arguments(parser, what="type", such_as="a type, such as Q4_K_M, or a recipe of `convert mlx`")
     parser.add_argument("--split-max-size", metavar="N[M|G]", help="cut the text file into parts of at most N bytes")
     parser.add_argument("--processes", metavar="N", type=int, help="worker processes (default: one per core)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
@@ -81,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.mmproj = arguments.mmproj or ("Q8_0" if is_budgeted else "F16")
     file_type = choose_file_type(arguments.type or "Q4_K_M")
     no_projector = arguments.mmproj.lower() == "none"
-    projector_type = None if no_projector else choose_file_type(arguments.mmproj, PROJECTOR_TYPES)
+    projector_type = None if no_projector else choose_file_type(arguments.mmproj, PROJECTOR_TYPES, flag="--mmproj")
     max_bytes = None if arguments.split_max_size is None else _read_size(arguments.split_max_size)
     num_processes = arguments.processes if arguments.processes is not None else _num_cores()
     if num_processes < 1:
@@ -132,15 +134,21 @@ def _importance_lines(arguments: argparse.Namespace, plan: Plan) -> list[str]:
 
 def _print_published(arguments: argparse.Namespace, wanted: Wanted, config: ModelConfig) -> None:
     """Plan the files of a published model under a budget, from shapes alone."""
-    from convert.budget.target import read_target
+    from convert.budget.target import TooSmallError, read_target
     from convert.gguf.budgeted import METADATA_BYTES, choose_types_from_shapes
     from convert.gguf.plan import describe_types
     from convert.plan import describe_plan
     from edge.memory import available_bytes
     from edge.plan.machine import here_precision
 
-    target = read_target(arguments, config)
-    found = choose_types_from_shapes(config, wanted, budget=target.budget)
+    def size_of(file_type: FileType) -> int:
+        return METADATA_BYTES + sum(one.num_bytes for one in describe_types(config, file_type, wanted.projector_type))
+
+    target = read_target(arguments, config, sizes=_sizes(size_of))
+    try:
+        found = choose_types_from_shapes(config, wanted, budget=target.budget)
+    except TooSmallError as error:
+        raise target.refused(error) from None
     print("\n".join(found.lines(target.words, target.budget)))
     stored = describe_types(config, wanted.file_type, wanted.projector_type, found.wanted.types)
     tower = sum(one.num_bytes for one in stored if one.name.startswith("vision_tower."))
@@ -178,7 +186,7 @@ def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) 
 
 
 def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) -> Plan:
-    from convert.budget.target import read_target
+    from convert.budget.target import TooSmallError, read_target
     from convert.calibration.given import given_calibration
     from convert.gguf.budgeted import choose_types, helped
     from convert.gguf.imatrix import read_importance
@@ -205,18 +213,31 @@ def _make_plan(arguments: argparse.Namespace, wanted: Wanted, source: Source) ->
             return plan
         types = {place.tensor.name: place.tensor.type for places in plan.places.values() for place in places}
         return replace(plan, importance=helped(importance, types))
-    target = read_target(arguments, source.checkpoint.config)
-    found = choose_types(
-        source.checkpoint,
-        wanted,
-        budget=target.budget,
-        weights=calibration,
-        importance=importance,
-        has_weights=has_weights,
-    )
+
+    def size_of(file_type: FileType) -> int:
+        plan = make_plan(source.checkpoint, replace(wanted, file_type=file_type), name=name)
+        return sum(file.num_bytes for file in plan.files)
+
+    target = read_target(arguments, source.checkpoint.config, sizes=_sizes(size_of))
+    try:
+        found = choose_types(
+            source.checkpoint,
+            wanted,
+            budget=target.budget,
+            weights=calibration,
+            importance=importance,
+            has_weights=has_weights,
+        )
+    except TooSmallError as error:
+        raise target.refused(error) from None
     print("\n".join(found.lines(target.words, target.budget)))
     kept = helped(importance, found.wanted.types)
     return make_plan(source.checkpoint, found.wanted, name=name, importance=kept, importance_path=where)
+
+
+def _sizes(size_of: Callable[[FileType], int]) -> dict[str, Callable[[], int]]:
+    """Name what --size takes besides recipes: as much as a type of this command, with the same projector."""
+    return {name: partial(size_of, file_type) for name, file_type in FILE_TYPES.items()}
 
 
 def _calibrated(arguments: argparse.Namespace, calibration: Calibration, source: Source) -> Importance:
@@ -244,10 +265,10 @@ def _command_line(arguments: argparse.Namespace) -> str:
 
 
 def _read_size(text: str) -> int:
-    match = re.fullmatch(r"(\d+)([MG]?)B?", text.upper())
-    if match is None or int(match[1]) == 0:
-        raise UsageError(f"--split-max-size: expected a size such as 4G or 500M, found {text!r}.")
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        return byte_count(text)
+    except ValueError:
+        raise UsageError(f"--split-max-size: expected a size such as 4G or 500M, found {text!r}.") from None
 
 
 def _num_cores() -> int:

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "makes rounding errors good where it loses least of what the model sees, weighs matrices for --size, --fit"
     )
     add_calibration_argument(parser, purpose=purpose)
-    add_budget_arguments(parser, what="format")
+    add_budget_arguments(parser, what="format", such_as="a recipe, such as 4bit")
     known = parser.add_argument_group("for people who know")
     known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
     known.add_argument("--group-size", metavar="N", type=int, help="weights that share a scale")

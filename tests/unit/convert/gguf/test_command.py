@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_dry_run_tells_sizes_and_writes_nothing(
     ("options", "message"),
     [
         (("t.gguf", "--type", "Q7"), "expected a type out of"),
-        (("t.gguf", "--mmproj", "Q4_0"), "expected a type out of F32, F16, BF16, Q8_0, found 'Q4_0'"),
+        (("t.gguf", "--mmproj", "Q4_0"), "--mmproj: expected a type out of F32, F16, BF16, Q8_0 or none, found 'Q4_0'"),
         (("t.bin",), "expected an output name that ends in .gguf"),
         (("t.gguf", "--split-max-size", "many"), "expected a size such as 4G"),
         (("t.gguf", "--processes", "0"), "expected 1 or more"),
@@ -53,6 +54,24 @@ def test_wrong_usage_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_type_is_a_size_too(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = []
+    for words in (["--type", "Q5_K_M"], ["--size", "q5_k_m"]):
+        assert main(["gguf", str(source), str(tmp_path / "t.gguf"), "--dry-run", "--mmproj", "none", *words]) == 0
+        sizes.append(int(re.search(r"t\.gguf  ([\d,]+) bytes", capsys.readouterr().out)[1].replace(",", "")))  # type: ignore[index]  # it is there
+    assert 0.97 * sizes[0] < sizes[1] <= sizes[0]
+
+
+def test_a_size_below_the_smallest_types_says_what_would_do(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["gguf", str(source), str(tmp_path / "t.gguf"), "--dry-run", "--size"]
+    assert main([*words, "20000B"]) == 2
+    told = capsys.readouterr().err
+    assert "--size 20000B: the smallest types of this model take" in told
+    assert main([*words, re.search(r"take ([\d.]+ [MG]B)", told)[1]]) == 0  # type: ignore[index]  # it is there
 
 
 def test_an_existing_file_is_kept(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
