@@ -191,6 +191,11 @@ def published(source: str) -> tuple[str, ModelConfig] | None:
     return None if "/" in source or Path(source).expanduser().exists() else find_published(source)
 
 
+def say_published(size: str) -> str:
+    """Say that a plan rests on no file."""
+    return f"Qwen3-VL-{size} as it is published, from its shapes alone."
+
+
 def _machine(text: str) -> Machine:
     from edge.plan.machine import parse_mac
 

@@ -44,7 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.epilog = _EPILOG
     add_source_arguments(parser)
-    parser.add_argument("out", metavar="OUT.gguf", type=Path, help="the text file; the projector goes beside it")
+    parser.add_argument(
+        "out",
+        metavar="OUT.gguf",
+        type=Path,
+        nargs="?",
+        help="the text file; the projector goes beside it; not needed with --dry-run",
+    )
     parser.add_argument("--type", metavar="TYPE", help=f"one of {', '.join(FILE_TYPES)} (default: Q4_K_M)")
     parser.add_argument(
         "--mmproj",
@@ -88,6 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
     num_processes = arguments.processes if arguments.processes is not None else _num_cores()
     if num_processes < 1:
         raise UsageError(f"--processes: expected 1 or more, found {num_processes}.")
+    if arguments.out is None:
+        if not arguments.dry_run:
+            raise UsageError("OUT.gguf is missing: name the file to make, or add --dry-run.")
+        arguments.out = Path("OUT.gguf")
     if arguments.out.suffix != ".gguf":
         raise UsageError(f"expected an output name that ends in .gguf, found {arguments.out}.")
     if arguments.out.is_symlink():
@@ -101,14 +111,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_plan(arguments: argparse.Namespace, wanted: Wanted) -> int:
     import mlx.core as mx
 
-    from convert.budget.target import published
+    from convert.budget.target import published, say_published
     from convert.opening import opened_for_plan
     from convert.plan import describe_plan
     from edge.memory import available_bytes
     from edge.plan.machine import here_precision
 
-    found = published(arguments.source) if is_budget_asked(arguments) else None
+    found = published(arguments.source)
     if found is not None:
+        print(f"{say_published(found[0])}\n")
         _print_published(arguments, wanted, found[1])
         return 0
     with opened_for_plan(arguments, dtype=mx.float32) as source:
@@ -133,7 +144,7 @@ def _importance_lines(arguments: argparse.Namespace, plan: Plan) -> list[str]:
 
 
 def _print_published(arguments: argparse.Namespace, wanted: Wanted, config: ModelConfig) -> None:
-    """Plan the files of a published model under a budget, from shapes alone."""
+    """Plan the files of a published model from shapes alone."""
     from convert.budget.target import TooSmallError, read_target
     from convert.gguf.budgeted import METADATA_BYTES, choose_types_from_shapes
     from convert.gguf.plan import describe_types
@@ -141,21 +152,26 @@ def _print_published(arguments: argparse.Namespace, wanted: Wanted, config: Mode
     from edge.memory import available_bytes
     from edge.plan.machine import here_precision
 
+    if arguments.calibration is not None:
+        raise UsageError(f"--calibration needs weights, and {arguments.source} is planned from shapes. Leave it out.")
+
     def size_of(file_type: FileType) -> int:
         return METADATA_BYTES + sum(one.num_bytes for one in describe_types(config, file_type, wanted.projector_type))
 
-    target = read_target(arguments, config, sizes=_sizes(size_of))
-    try:
-        found = choose_types_from_shapes(config, wanted, budget=target.budget)
-    except TooSmallError as error:
-        raise target.refused(error) from None
-    print("\n".join(found.lines(target.words, target.budget)))
-    stored = describe_types(config, wanted.file_type, wanted.projector_type, found.wanted.types)
+    if is_budget_asked(arguments):
+        target = read_target(arguments, config, sizes=_sizes(size_of))
+        try:
+            found = choose_types_from_shapes(config, wanted, budget=target.budget)
+        except TooSmallError as error:
+            raise target.refused(error) from None
+        print("\n".join([*found.lines(target.words, target.budget), ""]))
+        wanted = found.wanted
+    stored = describe_types(config, wanted.file_type, wanted.projector_type, wanted.types)
     tower = sum(one.num_bytes for one in stored if one.name.startswith("vision_tower."))
     text = METADATA_BYTES + sum(one.num_bytes for one in stored) - tower
     files = [text, tower] if tower else [text]
     lines = describe_plan(config, stored, files=files, available=available_bytes(), here=here_precision())
-    print("\n".join(("", *lines)))
+    print("\n".join(lines))
 
 
 def _convert(arguments: argparse.Namespace, wanted: Wanted, num_processes: int) -> int:

@@ -138,19 +138,23 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
-    from convert.budget.target import published
+    from convert.budget.target import published, say_published
     from convert.mlx.budgeted import choose_under_budget
     from convert.opening import opened_for_plan
 
-    found = published(arguments.source) if is_budget_asked(arguments) else None
+    found = published(arguments.source)
     if found is not None:
         if arguments.calibration is not None:
             raise UsageError(
                 f"--calibration needs weights, and {arguments.source} is planned from shapes. Leave it out."
             )
         size, config = found
-        settings, budgeted = choose_under_budget(arguments, config, settings, checkpoint=None)
-        _print_layout(config, settings, budgeted.lines(f"Qwen3-VL-{size}", config))
+        lines: list[str] = []
+        if is_budget_asked(arguments):
+            settings, budgeted = choose_under_budget(arguments, config, settings, checkpoint=None)
+            lines = budgeted.lines(f"Qwen3-VL-{size}", config)
+        print(f"{say_published(size)}\n")
+        _print_layout(config, settings, lines)
         return 0
     with opened_for_plan(arguments) as source:
         config = source.checkpoint.config
@@ -223,7 +227,10 @@ def _read_override(text: str) -> tuple[str, Format]:
     pattern, separator, name = text.rpartition("=")
     if not separator or not pattern:
         raise UsageError(f"--set {text!r}: expected PATTERN=FORMAT, such as self_attn.v_proj=8bit.")
-    return pattern, parse_format(name)
+    try:
+        return pattern, parse_format(name)
+    except UsageError as error:
+        raise UsageError(f"--set {text!r}: {error}") from None
 
 
 def _command_line(arguments: argparse.Namespace) -> str:
