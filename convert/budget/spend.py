@@ -17,7 +17,7 @@ from convert.budget.errors import Sampled, Samples, packing_error
 from convert.budget.sensitivity import Costs, Weights, weigh
 from convert.budget.solve import Option, Solution, Unit, least_bytes, solve
 from convert.budget.target import TooSmallError
-from convert.mlx.layout import lay_out_folder, parameter_bytes
+from convert.mlx.layout import SHARD_BYTES, lay_out_folder, parameter_bytes
 from edge.checkpoint.folder import Checkpoint
 from edge.checkpoint.names.hub import expected_parameters
 from edge.checkpoint.names.joined import JOINED
@@ -64,10 +64,9 @@ class Market:
         """Bytes of all tensors at the smallest formats."""
         return self.fixed_bytes + least_bytes(self.units)
 
-    @property
-    def least_file_bytes(self) -> int:
+    def least_file_bytes(self, *, shard_bytes: int = SHARD_BYTES) -> int:
         """Bytes of the files of the smallest formats, headers included."""
-        return lay_out_folder(self.config, _choices(self, self.smallest)).file_bytes
+        return lay_out_folder(self.config, _choices(self, self.smallest), shard_bytes=shard_bytes).file_bytes
 
     @property
     def smallest(self) -> Solution[Format]:
@@ -152,8 +151,13 @@ def open_market(
     )
 
 
-def spend(market: Market, *, budget: int) -> Spending:
+def spend(market: Market, *, budget: int, shard_bytes: int = SHARD_BYTES) -> Spending:
     """Choose formats whose files take at most `budget` bytes, headers included.
+
+    Args:
+        market: What can be bought.
+        budget: Bytes of all files.
+        shard_bytes: Bound of one file, as each has a header.
 
     Raises:
         TooSmallError: The smallest formats take more.
@@ -162,11 +166,11 @@ def spend(market: Market, *, budget: int) -> Spending:
     for _ in range(_MOST_TURNS):  # the headers' length depends a little on the formats in them
         free = budget - market.fixed_bytes - header_bytes
         is_least = least_bytes(market.units) > free
-        if is_least and market.least_file_bytes > budget:
-            raise TooSmallError("formats", market.least_file_bytes)
+        if is_least and (least := market.least_file_bytes(shard_bytes=shard_bytes)) > budget:
+            raise TooSmallError("formats", least)
         solution = market.smallest if is_least else solve(market.units, budget=free)
         choices = _choices(market, solution)
-        layout = lay_out_folder(market.config, choices)
+        layout = lay_out_folder(market.config, choices, shard_bytes=shard_bytes)
         if layout.file_bytes <= budget:
             best = sum(min(option.loss for option in unit.options) for unit in market.units)
             return Spending(choices, solution, layout.weight_bytes, is_everything=solution.loss <= best)

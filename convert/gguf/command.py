@@ -67,7 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the calibration as llama.cpp's importance file",
     )
     add_budget_arguments(parser, what="type", such_as="a type, such as Q4_K_M, or a recipe of `convert mlx`")
-    parser.add_argument("--split-max-size", metavar="N[M|G]", help="cut the text file into parts of at most N bytes")
+    parser.add_argument(
+        "--split-max-size",
+        metavar="N[M|G]",
+        help="cut the text file into parts with at most N bytes of tensors, such as 4G",
+    )
     parser.add_argument("--processes", metavar="N", type=int, help="worker processes (default: one per core)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")

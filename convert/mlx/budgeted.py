@@ -87,7 +87,7 @@ def choose_under_budget(
         config, checkpoint=checkpoint, weights=weights, overrides=settings.overrides, is_searched=settings.is_searched
     )
     try:
-        spending = spend(market, budget=target.budget)
+        spending = spend(market, budget=target.budget, shard_bytes=settings.shard_bytes)
     except TooSmallError as error:
         raise target.refused(error, advice=_advice(target, config, market)) from None
     base = spending.base
