@@ -11,6 +11,7 @@ from edge.model.types import Grid
 from edge.model.vision import CUT_PATCHES
 from edge.model.vision_attention import attended_head_dim, has_fused_kernels, score_bytes
 from edge.packed_products import piece_bytes
+from edge.products import MOST_CUT_BYTES, are_scores_numpys
 
 CPU_SCORES_ALIVE, CPU_BLOCKS_ALIVE = 1.75, 3.0
 """MLX's CPU queue keeps results alive: of n blocks of scores 1.75 n, and at most 3, since it is held back."""
@@ -34,7 +35,7 @@ def vision_peak_bytes(
         is freed). MLX would queue more than this of many operations: `edge.run.flight` holds it back.
     """
     num_patches = sum(frames * height * width for frames, height, width in grids)
-    scores = peak_score_bytes(config, grids, is_fused=is_fused)
+    scores = _peak_score_bytes(config, grids, value_bytes=value_bytes, is_fused=is_fused)
     padded = config.num_heads * attended_head_dim(config.head_dim, is_fused=is_fused)
     steady = value_bytes * config.patch_values * config.hidden_size + num_patches * (
         4 * config.patch_values
@@ -49,17 +50,13 @@ def vision_peak_bytes(
     return steady + max(attention + scores, feed_forward) + unpacked
 
 
-def peak_score_bytes(config: VisionConfig, grids: Sequence[Grid], *, is_fused: bool | None = None) -> int:
-    """Bound the scores that are in memory at a time, none where kernels are fused; media run one after the other.
-
-    Args:
-        config: Sizes of the tower.
-        grids: One grid per media.
-        is_fused: Whether kernels are; None asks this machine.
-    """
+def _peak_score_bytes(config: VisionConfig, grids: Sequence[Grid], *, value_bytes: int, is_fused: bool | None) -> int:
+    """Bound the scores that are in memory at a time, none where kernels are fused; media run one after the other."""
     if has_fused_kernels() if is_fused is None else is_fused:
         return 0
     full = max(4 * config.num_heads * frames * (height * width) ** 2 for frames, height, width in grids)
+    if is_fused is None and are_scores_numpys(value_bytes=value_bytes):
+        return min(full, MOST_CUT_BYTES)
     one_row = max(4 * config.num_heads * height * width for _, height, width in grids)
     block = min(full, max(score_bytes(), one_row))  # the scores of one call
     if mx.default_device().type == mx.DeviceType.gpu:

@@ -34,8 +34,12 @@ MOST_BLOCKED_ROWS = 64
 LEAST_QUERIES = 2
 """A decode step has one and stays with MLX; with its guesses it has more, and MLX's time grows with each."""
 LEAST_SCORES = 1 << 16
-CUT_BYTES = 1 << 22
-"""Scores that are held at a time; they are numpy's, which MLX does not count."""
+CUT_BYTES, MOST_CUT_BYTES = 1 << 22, 1 << 24
+"""Scores that are held at a time, and more of one head, up to `BEST_CUT_ROWS`; they are numpy's, which MLX does not
+count."""
+LEAST_CUT_ROWS, BEST_CUT_ROWS = 128, 256
+"""Where a cut of all heads would have fewer queries, heads are taken one after the other: a product of few rows waits
+for its keys and values to come from memory."""
 LEAST_WIDTH = 256
 """Of a token's activations: fewer are computed sooner than MLX is waited for."""
 CUT_VALUES = 1 << 16
@@ -115,28 +119,38 @@ def attend(
     """Attend from queries (B, H, L, Dh) to keys and values (B, K, S, Dh), H a multiple of K; returns (B, H, L, Dh)."""
     batch, num_heads, num_queries, head_dim = queries.shape
     num_kv_heads, num_keys = keys.shape[1:3]
-    is_worth_it = num_queries >= LEAST_QUERIES and num_heads * num_queries * num_keys >= LEAST_SCORES
-    if not (is_worth_it and is_numpy_quicker() and queries.dtype == keys.dtype == mx.float32):
+    if not is_attention_numpys(queries, keys):
         return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
     result = mx.zeros(queries.shape)
     mx.eval(queries, keys, values, result)
     per_head = num_heads // num_kv_heads
-    split = (batch, num_kv_heads, per_head, num_queries, head_dim)
-    given, out = (np.asarray(array).reshape(split) for array in (queries, result))
-    rows_per_cut = max(1, CUT_BYTES // (4 * batch * num_heads * num_keys))
+    num_groups = batch * num_kv_heads  # heads that share keys and values
+    given, out = (np.asarray(array).reshape(num_groups, per_head, num_queries, head_dim) for array in (queries, result))
+    k, v = (np.asarray(array).reshape(num_groups, num_keys, head_dim) for array in (keys, values))
+    row_bytes = 4 * per_head * num_keys
+    rows_per_cut = CUT_BYTES // (row_bytes * num_groups)
+    groups_per_cut = num_groups if rows_per_cut >= min(num_queries, LEAST_CUT_ROWS) else 1
+    if groups_per_cut == 1:
+        cut_bytes = min(MOST_CUT_BYTES, max(CUT_BYTES, 4 * BEST_CUT_ROWS * num_keys))
+        rows_per_cut = max(1, cut_bytes // row_bytes)
     with one_thread():
-        for start in range(0, num_queries, rows_per_cut):
-            stop = min(start + rows_per_cut, num_queries)
-            cut = (given[:, :, :, start:stop] * np.float32(scale)).reshape(batch, num_kv_heads, -1, head_dim)
-            seen = num_keys if mask is None else num_keys - num_queries + stop
-            mixed = _attend_rows(
-                cut,
-                np.asarray(keys)[:, :, :seen],
-                np.asarray(values)[:, :, :seen],
-                num_hiding=0 if mask is None else stop - start,
-            )
-            out[:, :, :, start:stop] = mixed.reshape(batch, num_kv_heads, per_head, stop - start, head_dim)
+        for group in range(0, num_groups, groups_per_cut):
+            heads = slice(group, group + groups_per_cut)
+            for start in range(0, num_queries, rows_per_cut):
+                stop = min(start + rows_per_cut, num_queries)
+                cut = (given[heads, :, start:stop] * np.float32(scale)).reshape(groups_per_cut, -1, head_dim)
+                seen = num_keys if mask is None else num_keys - num_queries + stop
+                num_hiding = 0 if mask is None else stop - start
+                mixed = _attend_rows(cut, k[heads, :seen], v[heads, :seen], num_hiding=num_hiding)
+                out[heads, :, start:stop] = mixed.reshape(groups_per_cut, per_head, stop - start, head_dim)
     return result
+
+
+def is_attention_numpys(queries: mx.array, keys: mx.array) -> bool:
+    """Tell whether `attend` is numpy's here, which needs no bound on its scores."""
+    _, num_heads, num_queries, _ = queries.shape
+    is_worth_it = num_queries >= LEAST_QUERIES and num_heads * num_queries * keys.shape[2] >= LEAST_SCORES
+    return is_worth_it and queries.dtype == keys.dtype == mx.float32 and is_numpy_quicker()
 
 
 def attend_apart(queries: mx.array, held: Sequence[mx.array], num_held: Sequence[int], *, scale: float) -> mx.array:
@@ -265,7 +279,12 @@ def are_scores_cut(*, value_bytes: int) -> bool:
     Args:
         value_bytes: Of an activation; numpy takes float32 alone.
     """
-    return mx.default_device().type == mx.DeviceType.gpu or (value_bytes == 4 and is_numpy_quicker())
+    return mx.default_device().type == mx.DeviceType.gpu or are_scores_numpys(value_bytes=value_bytes)
+
+
+def are_scores_numpys(*, value_bytes: int) -> bool:
+    """Tell whether all scores but the smallest are numpy's here: at most `MOST_CUT_BYTES` at a time."""
+    return value_bytes == 4 and is_numpy_quicker()
 
 
 def turned(weight: mx.array) -> mx.array:

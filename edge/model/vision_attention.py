@@ -16,7 +16,7 @@ from edge.config import VisionConfig
 from edge.model.elementwise import rotate_halves
 from edge.model.linear import Linear
 from edge.model.types import Grid
-from edge.products import attend
+from edge.products import attend, is_attention_numpys
 
 FUSED_HEAD_DIMS = (64, 72, 80, 96, 128)
 """Head sizes of MLX 0.32.4's fused attention kernels for many queries, on Metal; others are widened with zeros."""
@@ -78,6 +78,8 @@ def attend_in_blocks(
 ) -> mx.array:
     """Attend within frames with at most `score_bytes` of float32 scores per call (at least one query row).
 
+    Numpy's attention bounds them itself, and is given everything at once.
+
     Args:
         queries: (T, H, P, Dh).
         keys: (T, H, P, Dh).
@@ -92,6 +94,9 @@ def attend_in_blocks(
     row_bytes = 4 * num_heads * num_patches
     frames_per_call = max(1, score_bytes // (row_bytes * num_patches))
     rows_per_call = max(1, min(num_patches, score_bytes // row_bytes))
+    if is_attention_numpys(queries, keys):
+        frames_per_call, rows_per_call = num_frames, num_patches
+        keys, values = mx.contiguous(keys), mx.contiguous(values)
     if frames_per_call < num_frames or rows_per_call < num_patches:
         keys, values = mx.contiguous(keys), mx.contiguous(values)  # else the CPU copies them in every call
     blocks: list[mx.array] = []

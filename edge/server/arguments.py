@@ -207,7 +207,7 @@ def check_options(options: ServerOptions) -> None:
     wholes = {
         "--resident": options.resident,
         "--rows": options.rows,
-        "--max-body-mb": limits.body_bytes,
+        "--max-body-mb": limits.body_bytes >> 20,
         "--max-per-client": limits.per_client,
         "--max-connections": limits.connections,
         "--max-pictures": limits.pictures,

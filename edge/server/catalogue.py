@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.engine import Engine
@@ -26,12 +27,14 @@ class ModelEntry:
         source: What `edge.load` takes; None for the demo.
         projector: The vision file of a GGUF model, if it was named.
         created: When it was made, in seconds since 1970.
+        folder: Where its files lie, of a model that is named by its hub id and was downloaded before.
     """
 
     name: str
     source: str | None
     projector: Path | None = None
     created: int = 0
+    folder: Path | None = None
 
 
 def list_entries(options: ServerOptions) -> list[ModelEntry]:
@@ -54,10 +57,19 @@ def list_entries(options: ServerOptions) -> list[ModelEntry]:
     found = [] if options.models_dir is None else _in_folder(options.models_dir)
     cached = downloaded_models(_cache_folder())
     if not named:
-        found = [*best_of(cached, free_bytes=available_bytes()), ModelEntry(DEMO, None), *found]
-    for entry in (*found, *cached, ModelEntry(DEMO, None)):
+        found = [*best_of(cached, free_bytes=available_bytes()), _demo(), *found]
+    for entry in (*found, *cached, _demo()):
         entries.setdefault(entry.name, entry)
-    return list(entries.values())
+    lying = {entry.name: entry for entry in cached}
+    return [_where_it_lies(entry, lying) for entry in entries.values()]
+
+
+def _where_it_lies(entry: ModelEntry, cached: Mapping[str, ModelEntry]) -> ModelEntry:
+    """Say of a model that is named by its hub id where its files are; it is still loaded by that id."""
+    known = cached.get(entry.name)
+    if known is None or known.source is None or entry.source != entry.name:
+        return entry
+    return replace(entry, created=known.created, folder=Path(known.source))
 
 
 def downloaded_models(cache: Path) -> list[ModelEntry]:
@@ -115,8 +127,16 @@ def _named(source: str, *, projector: Path | None) -> ModelEntry:
     path = Path(source).expanduser()
     if path.exists():
         return ModelEntry(path.resolve().name.removesuffix(".gguf"), source, projector, _created(path))
+    if source == DEMO:
+        return replace(_demo(), projector=projector)
     name = str(spell_out(source))
-    return ModelEntry(name, None if source == DEMO else name, projector)
+    return ModelEntry(name, name, projector)
+
+
+def _demo() -> ModelEntry:
+    from edge.loading import DEMO_FOLDER
+
+    return ModelEntry(DEMO, None, created=_created(DEMO_FOLDER))
 
 
 def _in_folder(folder: Path) -> list[ModelEntry]:

@@ -22,7 +22,7 @@ from edge.errors import (
 
 Kind = Literal[
     "invalid_request",  # 400, 405, 411, 413, 415: the client must change something
-    "context_length",  # 400: prompt and answer are longer than the context
+    "context_length",  # 400: the prompt is longer than the context
     "authentication",  # 401
     "permission",  # 403
     "not_found",  # 404
@@ -82,8 +82,11 @@ class ApiError(EdgeError):
 
     @property
     def message(self) -> str:
-        """The line for the user."""
-        return str(self)
+        """The line for the user.
+
+        Programs that shorten a conversation by themselves, Claude Code among them, look for the words put before it.
+        """
+        return f"Prompt is too long: {self}" if self.kind == "context_length" else str(self)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -98,7 +101,8 @@ def to_api_error(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ContextLengthError):
-        return ApiError("context_length", str(error), param=error.field or "messages", code="context_length_exceeded")
+        kind: Kind = "invalid_request" if error.field == "max_tokens" else "context_length"  # a shorter answer would do
+        return ApiError(kind, str(error), param=error.field or "messages", code="context_length_exceeded")
     if isinstance(error, MemoryPlanError):
         return ApiError("invalid_request", str(error), param=error.field, code="insufficient_memory")
     if isinstance(error, RequestError | PromptError | MediaError):

@@ -151,11 +151,12 @@ class Guard:
         )
 
     def _check_key(self, scope: Scope, headers: Headers) -> str | None:
-        """Return a name for the key that was sent."""
+        """Name the key that was sent; of two headers, as Anthropic's client may send, one must have a right one."""
         keys = self._options.api_keys
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        sent = bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        matches = [hmac.compare_digest(sent.encode(), key.encode()) for key in keys]
+        bearer = bearer.strip() if scheme.lower() == "bearer" else ""
+        sent = [one.encode() for one in (bearer, headers.get("x-api-key", "")) if one]
+        matches = [sum(hmac.compare_digest(one, key.encode()) for one in sent) > 0 for key in keys]
         if any(matches):
             return f"key {matches.index(True)}"
         if keys and not self._is_open(scope["path"]):
@@ -213,7 +214,7 @@ def _preflight(headers: Headers) -> Response:
 def _allow_origin(headers: MutableHeaders, origin: str) -> None:
     """Tell a browser that a page may read this."""
     headers["access-control-allow-origin"] = origin
-    headers["access-control-expose-headers"] = "x-ignored-fields, x-request-id, retry-after"
+    headers["access-control-expose-headers"] = "x-ignored-fields, x-request-id, request-id, retry-after"
     headers.add_vary_header("origin")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from edge.errors import EdgeError
+from edge.errors import MediaError
 from edge.prompt.media.pdf import draw_pages
 from edge.prompt.media.source import read_bytes
 from edge.prompt.types import IMAGE_OPTIONS, VIDEO_OPTIONS
@@ -137,7 +137,8 @@ class MediaDoor:
             ApiError: It may not be used.
         """
         if not isinstance(source, str) or not source:
-            raise _wrong(where, f"expected a data URL, found {type(source).__name__}")
+            found = "an empty text" if source == "" else type(source).__name__
+            raise _wrong(where, f"expected a data URL, found {found}")
         if not source.isascii() and any("\ud800" <= one <= "\udfff" for one in source):
             raise _wrong(where, "expected a data URL, found text with half a character in it")
         scheme = source[:8].partition(":")[0].lower()
@@ -148,7 +149,7 @@ class MediaDoor:
         if scheme in ("http", "https"):
             if not self._is_remote_allowed:
                 raise _not_allowed(
-                    where, "addresses are not fetched by this server (--allow-remote-media). Send a data URL."
+                    where, "addresses are not fetched by this server (--allow-remote-media). Send the data in base64."
                 )
             return self._fetch_within_budget(source, where)
         raise _wrong(where, "expected a data URL (data:image/png;base64,...)")
@@ -173,7 +174,7 @@ class MediaDoor:
     def _read_file(self, url: str, where: str) -> bytes:
         """Read a file below the media root; outside of it, nothing is told, not even whether there is one."""
         if self._root is None:
-            raise _not_allowed(where, "files are not opened by this server (--media-root). Send a data URL.")
+            raise _not_allowed(where, "files are not opened by this server (--media-root). Send the data in base64.")
         refusal = _not_allowed(where, "expected a file below the server's media root, found none.")
         parts = urlsplit(url)
         name = unquote(parts.path)
@@ -204,8 +205,11 @@ class MediaDoor:
             text = _plain_text(content)
             if text is not None:
                 return [{"type": "text", "text": f"{name}:\n{text}\n"}]
+            if not _is_pdf(content):
+                advice = "A picture goes into image_url, a video into video_url"
+                raise _wrong(where, f"{name}: expected a PDF or text, found another kind of file. {advice}")
             pages = draw_pages(content, label=name, max_pages=self._max_media)
-        except EdgeError as error:
+        except MediaError as error:
             raise ApiError("invalid_request", f"{where}: {error}", param=where) from None
         return [{"type": "image", "image": page} for page in pages]
 
@@ -231,13 +235,17 @@ def _keys_of(part: Mapping[str, Json]) -> list[str]:
 
 
 def _plain_text(content: bytes) -> str | None:
-    """Return a file's text; None for a PDF, which says so near its start, and for what is no text."""
-    if b"%PDF-" in content[:1024] or b"\0" in content:
+    """Return a file's text; None for a PDF and for what is no text."""
+    if _is_pdf(content) or b"\0" in content:
         return None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
+
+
+def _is_pdf(content: bytes) -> bool:
+    return b"%PDF-" in content[:1024]  # it need not stand at the very start
 
 
 def _kind_of(part: Json) -> Json:

@@ -16,6 +16,8 @@ from edge.server.errors import ApiError
 Json = Any
 NO_NAMES: Mapping[str, str] = {}
 _MESSAGE = re.compile(r"messages\[(\d{1,6})\]")
+_FIELD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+"""A field's name that is no word of a language, wherever it stands in a text: `max_tokens`, but not `stop`."""
 _PART = re.compile(r"messages\[\d{1,6}\]\.content\[\d{1,6}\]")
 
 
@@ -62,10 +64,10 @@ def in_places(
         names: Fields of the engine's request that have another name there, parts of messages among them.
         opened: Parts of the engine's messages that moved when media were opened, and where they stood.
     """
-    text = _renamed(str(error), opened)
+    text = _FIELD.sub(lambda found: names.get(found[0], found[0]), _renamed(str(error), opened))
     param = None if error.param is None else _renamed(error.param, opened)
     if param is not None and param in names:
-        text = names[param] + text.removeprefix(param) if text.startswith(f"{param}:") else text
+        text = names[param] + text.removeprefix(param) if text.startswith(f"{param}:") else text  # one without "_"
         param = names[param]
     else:
         text = _as_sent(text, places, names)

@@ -23,6 +23,7 @@ from edge.model.types import VisionOutput
 from edge.model.vision import VisionTower
 from edge.model.vision_attention import attend_in_blocks
 from edge.model.vision_positions import position_taps, rotary_angles
+from edge.products import by_mlx
 from tests.parity.cases import Grid, Picture
 from tests.parity.reference import TorchModel, loaded_model, reference_model, relative_error
 
@@ -179,7 +180,8 @@ def test_attention_in_blocks_of_any_size_equals_the_reference(
     score_bytes: int, index: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edge.model.vision_attention, "score_bytes", lambda: score_bytes)
-    assert max(errors(index)) <= TOLERANCE
+    with by_mlx():  # numpy bounds its scores itself
+        assert max(errors(index)) <= TOLERANCE
 
 
 def fake_fused_kernels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:

@@ -122,7 +122,7 @@ def test_a_thought_is_shown_or_left_out(client: ollama.Client) -> None:
 
 def test_logprobs_are_sent(client: ollama.Client) -> None:
     answer = ask(client, "Say something.", logprobs=True, top_logprobs=2, think=False)
-    assert "".join(one.token for one in answer.logprobs) == answer.message.content + "<|im_end|>"
+    assert "".join(one.token for one in answer.logprobs) == answer.message.content
     assert {len(one.top_logprobs) for one in answer.logprobs} == {2}
     lines = list(ask(client, "Say something.", logprobs=True, think=False, stream=True))
     assert sum(len(line.logprobs or ()) for line in lines) == len(answer.logprobs)

@@ -194,7 +194,7 @@ def test_logprobs_are_those_of_the_answers_tokens(client: Client) -> None:
         assert len(entry.top_logprobs) == 3
         assert entry.logprob == pytest.approx(entry.top_logprobs[0].logprob)
         assert bytes(entry.bytes).decode("utf-8", "replace") == entry.token
-    assert whole.message.content in "".join(entry.token for entry in whole.logprobs.content)
+    assert whole.message.content == "".join(entry.token for entry in whole.logprobs.content)
 
 
 def test_several_choices_have_seeds_of_their_own(client: Client) -> None:
@@ -321,6 +321,10 @@ def test_responses_go_on_from_each_other(client: Client) -> None:
     assert first.usage is not None
     assert second.usage.input_tokens > first.usage.input_tokens + 5
     assert client.responses.retrieve(first.id).output == first.output
+    listed = list(client.responses.input_items.list(second.id, order="asc", limit=1))  # the client turns the pages
+    kinds = [(item.type, getattr(item, "role", "")) for item in listed]
+    assert (kinds[0], kinds[-1]) == (("message", "user"), ("message", "user"))
+    assert [item.id for item in listed[1:-1]] == [item.id for item in first.output]
     client.responses.delete(first.id)
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(first.id)

@@ -122,6 +122,21 @@ def test_attention_is_mlx_s(num_queries: int, num_keys: int, mask: str | None) -
     assert not np.array_equal(np.array(ours), np.array(plain)), "MLX made both"
 
 
+@pytest.mark.parametrize("mask", [None, "causal"])
+@pytest.mark.parametrize("cut_bytes", [1 << 12, 1 << 16, 1 << 20])
+def test_attention_cut_by_heads_and_queries_is_mlx_s(
+    cut_bytes: int, mask: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From one query of one head at a time to all heads of one picture of three."""
+    monkeypatch.setattr(products, "CUT_BYTES", cut_bytes)
+    monkeypatch.setattr(products, "MOST_CUT_BYTES", cut_bytes)
+    queries = values(3, 8, 150, 64)
+    keys, held = mx.split(values(3, 4, 260, 64)[:, :, :200], 2, axis=1)
+    ours = attend(queries, keys, held, scale=0.125, mask=mask)  # type: ignore[arg-type]  # parametrized
+    plain = mx.fast.scaled_dot_product_attention(queries, keys, held, scale=0.125, mask=mask)
+    assert relative_error(ours, plain) < 1e-6
+
+
 def test_rows_attend_apart_as_by_mlx() -> None:
     num_held, queries = (5, 40, 300), values(3, 8, 1, 64)
     held = [values(1, 4, num_tokens + 9, 64) for num_tokens in num_held]

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from edge.answer import join_events
 from edge.engine import Engine
-from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, TokenEvent, ToolCall, ToolCallEvent
+from edge.events import Event, FinishEvent, ReasoningEvent, TextEvent, ToolCall, ToolCallEvent
 from edge.records import dataclass
 from edge.server.asking import Asking
 from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.ollama.durations import nanoseconds, timestamp
 from edge.server.ollama.errors import error_body
-from edge.server.openai.chat_answer import is_shown, logprobs_body
+from edge.server.openai.logprobs import TextTokens, logprobs_body, text_tokens
 from edge.server.streams import json_line
 
 Json = Any
@@ -106,7 +106,7 @@ class LineWriter:
         """
         self._heading = heading
         self._engine = engine
-        self._tokens: list[TokenEvent] = []
+        self._tokens = TextTokens(engine) if engine is not None else None
         self._warnings = Warnings()
 
     def write(self, event: Event) -> dict[str, Json] | None:
@@ -116,27 +116,25 @@ class LineWriter:
             ApiError: The answer was cancelled.
         """
         self._warnings.add(event)
+        if self._tokens is not None:
+            self._tokens.add(event)
         match event:
             case TextEvent():
                 return self._heading.line(text=event.text, **self._logprobs())
             case ReasoningEvent():
                 return self._heading.line(thinking=event.text)
             case ToolCallEvent():
-                return self._heading.line(calls=(event.call,), **self._logprobs())
-            case TokenEvent() if self._engine is not None and is_shown(event):
-                self._tokens.append(event)
+                return self._heading.line(calls=(event.call,))
             case FinishEvent():
-                return self._heading.last(event, **self._logprobs(), **self._warnings.body)
+                return self._heading.last(event, **self._warnings.body)
             case _:
                 pass
         return None
 
     def _logprobs(self) -> dict[str, Json]:
-        """Return the logprobs of the tokens that came since the last line."""
-        if self._engine is None or not self._tokens:
-            return {}
-        tokens, self._tokens = self._tokens, []
-        return {"logprobs": logprobs_body(self._engine, tokens)["content"]}
+        """Return the logprobs of a line's text."""
+        tokens = self._tokens.take() if self._tokens is not None else []
+        return {"logprobs": logprobs_body(self._engine, tokens)} if self._engine is not None and tokens else {}
 
 
 async def whole_answer(asking: Asking, heading: Heading, *, has_logprobs: bool) -> dict[str, Json]:
@@ -150,8 +148,7 @@ async def whole_answer(asking: Asking, heading: Heading, *, has_logprobs: bool) 
     answer = join_events(events)
     more: dict[str, Json] = dict(Warnings(events).body)
     if has_logprobs:
-        tokens = [token for token in answer.logprobs if is_shown(token)]
-        more["logprobs"] = logprobs_body(asking.engine, tokens)["content"]
+        more["logprobs"] = logprobs_body(asking.engine, text_tokens(asking.engine, events))
     pieces = {"text": answer.text, "thinking": answer.reasoning, "calls": answer.tool_calls}
     return heading.last(answer.finish, **pieces, **more)
 

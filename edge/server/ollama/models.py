@@ -151,7 +151,7 @@ def _config(entry: ModelEntry) -> dict[str, Json]:
 
 def _folder(entry: ModelEntry) -> Path | None:
     """Return a model's folder if it is one of this computer."""
-    path = demo_folder() if entry.source is None else Path(entry.source).expanduser()
+    path = entry.folder or (demo_folder() if entry.source is None else Path(entry.source).expanduser())
     return path if path.is_dir() else None
 
 
@@ -162,4 +162,4 @@ def _size_bytes(entry: ModelEntry) -> int:
             return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         return Path(entry.source or "").expanduser().stat().st_size
     except OSError:
-        return 0  # a hub id
+        return 0  # a hub id that was not downloaded before

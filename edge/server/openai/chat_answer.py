@@ -26,6 +26,7 @@ from edge.server.asking import Asking
 from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
 from edge.server.openai.errors import error_body
+from edge.server.openai.logprobs import TextTokens, logprobs_body, text_tokens
 from edge.server.streams import sse
 
 Json = Any
@@ -71,10 +72,10 @@ def whole_body(
         {
             "index": index,
             "message": message_body(answer),
-            "logprobs": logprobs_body(engine, answer.logprobs) if has_logprobs else None,
+            "logprobs": _logprobs_body(engine, text_tokens(engine, events)) if has_logprobs else None,
             "finish_reason": ending_of(answer.finish),
         }
-        for index, answer in enumerate(answers)
+        for index, (answer, events) in enumerate(zip(answers, answers_events, strict=True))
     ]
     usages = [answer.usage for answer in answers]
     warnings = Warnings(event for events in answers_events for event in events)
@@ -157,18 +158,17 @@ class _ChoiceWriter:
     def __init__(self, engine: Engine, index: int, *, has_logprobs: bool) -> None:
         self._engine = engine
         self._index = index
-        self._has_logprobs = has_logprobs
-        self._tokens: list[TokenEvent] = []
+        self._tokens = TextTokens(engine) if has_logprobs else None
 
     def choice(self, delta: Json, finish_reason: str | None = None) -> dict[str, Json]:
-        """Return a chunk's choice, with the logprobs of the tokens that came since the last."""
-        logprobs = None
-        if self._has_logprobs and self._tokens:
-            logprobs = logprobs_body(self._engine, self._tokens)
-            self._tokens = []
+        """Return a chunk's choice, with the logprobs of its text."""
+        tokens = self._tokens.take() if self._tokens is not None else []
+        logprobs = _logprobs_body(self._engine, tokens) if tokens else None
         return {"index": self._index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
 
     def write(self, event: Event) -> dict[str, Json] | None:
+        if self._tokens is not None:
+            self._tokens.add(event)
         match event:
             case TextEvent():
                 return self.choice({"content": event.text})
@@ -176,8 +176,6 @@ class _ChoiceWriter:
                 return self.choice({"reasoning_content": event.text})
             case ToolCallDeltaEvent():
                 return self.choice({"tool_calls": [_delta_body(event)]})
-            case TokenEvent() if is_shown(event):
-                self._tokens.append(event)
             case FinishEvent():
                 return self.choice({}, ending_of(event))
             case _:
@@ -213,25 +211,8 @@ def timings_body(usage: Usage) -> dict[str, Json]:
     }
 
 
-def is_shown(token: TokenEvent) -> bool:
-    """Tell whether a token's logprob is sent: the thought's are not, and forced tokens have none."""
-    return not token.is_reasoning and token.logprob is not None
-
-
-def logprobs_body(engine: Engine, tokens: Sequence[TokenEvent]) -> dict[str, Json]:
-    """Return tokens with their logprobs and the most likely ones beside them."""
-    content = []
-    for token in tokens:
-        entry = _token_body(engine, token.token_id, token.logprob or 0.0)
-        entry["top_logprobs"] = [_token_body(engine, one, value) for one, value in token.top_logprobs]
-        content.append(entry)
-    return {"content": content, "refusal": None}
-
-
-def _token_body(engine: Engine, token_id: int, logprob: float) -> dict[str, Json]:
-    data = engine.processor.tokenizer.token_bytes(token_id)
-    # JSON has no minus infinity; OpenAI's own stand-in for it is this number.
-    return {"token": data.decode("utf-8", "replace"), "logprob": max(logprob, -9999.0), "bytes": list(data)}
+def _logprobs_body(engine: Engine, tokens: Sequence[TokenEvent]) -> dict[str, Json]:
+    return {"content": logprobs_body(engine, tokens), "refusal": None}
 
 
 def _call_body(call: ToolCall) -> dict[str, Json]:

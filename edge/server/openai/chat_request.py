@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge.engine import Engine
+from edge.prompt.text.messages import MESSAGE_KEYS, SILENT_KEYS
 from edge.records import dataclass
 from edge.request import MAX_TOP_LOGPROBS, Request
 from edge.run.sample import SamplingParams
@@ -34,6 +35,8 @@ NO_EFFECT = (
     *("modalities", "timings_per_token", "return_progress", "cache_prompt", "id_slot", "keep_alive", "verbosity"),
 )
 
+ANSWER_KEYS = (*MESSAGE_KEYS, *SILENT_KEYS, "function_call", "audio", "images")
+"""Keys of answers that reach the prompt: those it knows, and three that it refuses, as something said would be lost."""
 IMAGE_LIMITS = ("min_pixels", "max_pixels")
 VIDEO_LIMITS = (*IMAGE_LIMITS, "fps", "min_frames", "max_frames")
 
@@ -143,6 +146,8 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
         if not isinstance(message, Mapping):
             raise fields.wrong(f"messages[{place}]", "an object with role and content", message)
     messages = [_without_prefix(message, f"messages[{place}].prefix") for place, message in enumerate(messages)]
+    idle = [*_names_of(messages), *_idle_keys(messages)]
+    messages = [_without_idle(message) for message in messages]
     refuse_orphans(messages)
     max_tokens, limit_name = read_max_tokens(fields, "max_completion_tokens", "max_tokens", limits=limits)
     choices = fields.between("n", 1, limits.choices)
@@ -174,7 +179,7 @@ def read_chat_request(body: Mapping[str, Json], *, limits: ServerLimits) -> Chat
     fields.ignore(*NO_EFFECT)
     refuse_elsewhere(fields, CHAT)
     ignored = (*fields.left, *options.left, *form.ignored, *request.thinking.ignored, *tools.ignored)
-    ignored = (*ignored, *_names_of(messages), *idle_options(messages))
+    ignored = (*ignored, *idle, *idle_options(messages))
     return replace(request, ignored=ignored)
 
 
@@ -199,10 +204,27 @@ def _without_prefix(message: Mapping[str, Json], where: str) -> Mapping[str, Jso
     return {key: value for key, value in message.items() if key != "prefix"}
 
 
-def _names_of(messages: Sequence[Json]) -> list[str]:
+def _names_of(messages: Sequence[Mapping[str, Json]]) -> list[str]:
     """Say where somebody who speaks has a name: templates leave it out."""
-    named = [isinstance(one, Mapping) and one.get("role") != "tool" and bool(one.get("name")) for one in messages]
+    named = [one.get("role") != "tool" and bool(one.get("name")) for one in messages]
     return [f"messages[{place}].name" for place, has_name in enumerate(named) if has_name]
+
+
+def _idle_keys(messages: Sequence[Mapping[str, Json]]) -> list[str]:
+    """Name what client libraries and other servers add to answers, which come back in the next request."""
+    return [
+        f"messages[{place}].{key}"
+        for place, message in enumerate(messages)
+        for key, value in message.items()
+        if value is not None and key not in _without_idle(message)
+    ]
+
+
+def _without_idle(message: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Leave such keys out; those of other messages, and unknown ones that say something, are refused later."""
+    if message.get("role") != "assistant":
+        return message
+    return {key: value for key, value in message.items() if key in ANSWER_KEYS}
 
 
 def read_max_tokens(fields: Fields, *names: str, limits: ServerLimits) -> tuple[int | None, str]:

@@ -148,7 +148,7 @@ async def stream_completion(asking: Asking, request: CompletionRequest) -> Async
     chunk = partial(heading.body, "text_completion")
     tokens: list[list[TokenEvent]] = [[] for _ in asking.runs]
     offsets = [0] * len(asking.runs)
-    usages: list[Usage] = []
+    usages: dict[int, Usage] = {}
     warnings = Warnings()
     try:
         async for place, event in asking.events():
@@ -160,7 +160,7 @@ async def stream_completion(asking: Asking, request: CompletionRequest) -> Async
                 tokens[place], offsets[place] = [], offsets[place] + len(event.text)
                 yield sse(chunk([_choice(place, event.text, logprobs, None)]))
             elif isinstance(event, FinishEvent):
-                usages.append(event.usage)
+                usages[place] = event.usage
                 more = warnings.body if len(usages) == len(asking.runs) else {}
                 rest = _logprobs(asking.engine, tokens[place], offset=offsets[place])  # of text that a stop string took
                 yield sse(chunk([_choice(place, "", rest, ending_of(event))], **more))
@@ -168,7 +168,7 @@ async def stream_completion(asking: Asking, request: CompletionRequest) -> Async
         yield sse(error_body(error))
         return
     if request.has_usage:
-        yield sse(chunk([], usage=_usage(usages, request.choices)))
+        yield sse(chunk([], usage=_usage([usages[place] for place in sorted(usages)], request.choices)))
     yield sse("[DONE]")
 
 
@@ -207,8 +207,9 @@ def _text_of(engine: Engine, token_id: int) -> str:
 
 
 def _usage(usages: Sequence[Usage], choices: int) -> dict[str, Json]:
-    """Count each prompt once."""
-    body = usage_body(usages)
-    body["prompt_tokens"] = sum(usage.prompt_tokens for usage in usages) // choices
+    """Count each prompt once, as its first answer found it."""
+    body, firsts = usage_body(usages), usages[::choices]
+    body["prompt_tokens"] = sum(usage.prompt_tokens for usage in firsts)
     body["total_tokens"] = body["prompt_tokens"] + body["completion_tokens"]
+    body["prompt_tokens_details"] = {"cached_tokens": sum(usage.cached_tokens for usage in firsts)}
     return body

@@ -25,10 +25,11 @@ async def list_models(http: Request) -> Response:
 
 async def get_model(http: Request) -> Response:
     """Describe one model; no name at all, behind a slash, asks for the list."""
-    if not http.path_params["name"]:
+    name = http.path_params["name"].rstrip("/")  # of other paths, the router takes a slash at the end away
+    if not name:
         return await list_models(http)
     shelf = serving_of(http).models
-    return JsonBody(_model_body(shelf.find(http.path_params["name"]), shelf))
+    return JsonBody(_model_body(shelf.find(name), shelf))
 
 
 def _model_body(entry: ModelEntry, shelf: ModelShelf) -> dict[str, Any]:  # Any: JSON

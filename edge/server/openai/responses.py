@@ -14,12 +14,14 @@ from edge.request import Request as EngineRequest
 from edge.server.asking import begin, client_of, count_tokens
 from edge.server.body import read_json
 from edge.server.conversation import join_leading
+from edge.server.errors import ApiError
 from edge.server.json_body import JsonBody
 from edge.server.media import MediaDoor
 from edge.server.openai.chat_request import ChatRequest
 from edge.server.openai.orphans import refuse_orphans
 from edge.server.openai.references import resolve_references
 from edge.server.openai.responses_answer import Builder, stream_response
+from edge.server.openai.responses_items import Item, listed_items, page_of
 from edge.server.openai.responses_request import ResponsesRequest, read_responses_request
 from edge.server.openai.responses_store import ResponseStore, StoredResponse
 from edge.server.openai.said import ignored_headers
@@ -32,12 +34,12 @@ Json = Any
 
 async def create_response(http: Request) -> Response:
     """Answer a list of items."""
-    request, messages = await _read(http)
+    request, messages, items = await _read(http)
     door = MediaDoor(serving_of(http).options)
     make, places, names = _make_of(http, request.chat, door), _places(request), _names(request)
     asking = await begin(http, request.chat.model, make, places=places, names=names, opened=door.opened)
     builder = Builder(asking, echo=request.echo, has_logprobs=request.chat.has_logprobs)
-    keep = partial(_keep, http, request, messages, builder)
+    keep = partial(_keep, http, request, messages, items, builder)
     headers = ignored_headers(request.chat.ignored)
     if request.chat.is_stream:
         return ServerSentEvents(stream_response(asking, builder, keep=keep), asking=asking, headers=headers)
@@ -51,8 +53,20 @@ async def create_response(http: Request) -> Response:
 
 
 async def get_response(http: Request) -> Response:
-    """Return a response that is kept."""
+    """Return a response that is kept, whole."""
+    if http.query_params.get("stream", "false").lower() not in ("false", "0", ""):
+        raise ApiError(
+            "invalid_request",
+            "stream: expected false, as a response that is kept is not streamed again; found true.",
+            param="stream",
+        )
     return JsonBody(dict(store_of(http).get(http.path_params["id"], owner=client_of(http)).body))
+
+
+async def list_input_items(http: Request) -> Response:
+    """List what a response that is kept was asked, earlier answers of its conversation included."""
+    kept = store_of(http).get(http.path_params["id"], owner=client_of(http))
+    return JsonBody(page_of(kept.items, http.query_params))
 
 
 async def delete_response(http: Request) -> Response:
@@ -64,7 +78,7 @@ async def delete_response(http: Request) -> Response:
 
 async def count_input_tokens(http: Request) -> Response:
     """Count the tokens of a request without running it."""
-    request, _ = await _read(http)
+    request, _, _ = await _read(http)
     door = MediaDoor(serving_of(http).options)
     make, places, names = _make_of(http, request.chat, door), _places(request), _names(request)
     count = await count_tokens(http, request.chat.model, make, places=places, names=names, opened=door.opened)
@@ -81,19 +95,22 @@ def store_of(http: Request) -> ResponseStore:
     return store
 
 
-async def _read(http: Request) -> tuple[ResponsesRequest, list[Json]]:
-    """Read a request and put the conversation before it; the messages are those without instructions."""
+async def _read(http: Request) -> tuple[ResponsesRequest, list[Json], list[Item]]:
+    """Read a request and put the conversation before it; return its messages without instructions, and its items."""
     limits = serving_of(http).options.limits
     body = resolve_references(await read_json(http), store=store_of(http), owner=client_of(http))
     request = read_responses_request(body, limits=limits)
     messages = list(request.chat.messages)
+    asked: list[Item] = []
     if request.previous_id is not None:
         before = store_of(http).get(request.previous_id, owner=client_of(http), param="previous_response_id")
         messages = [*before.messages, *messages]
+        asked = [*before.items, *before.body["output"]]
     first = [] if request.instructions is None else [{"role": "system", "content": request.instructions}]
     earlier = ["previous_response_id"] * (len(messages) - len(request.places))
     refuse_orphans(messages, places=[*earlier, *request.places], may_be_far=True)
-    return replace(request, chat=replace(request.chat, messages=[*first, *messages])), messages
+    request = replace(request, chat=replace(request.chat, messages=[*first, *messages]))
+    return request, messages, listed_items(body.get("input"), before=asked)
 
 
 def _places(request: ResponsesRequest) -> tuple[str, ...]:
@@ -121,8 +138,10 @@ def _make_of(http: Request, chat: ChatRequest, door: MediaDoor) -> partial[list[
     return partial(chat.make, door=door, limits=serving_of(http).options.limits)
 
 
-def _keep(http: Request, request: ResponsesRequest, messages: Sequence[Json], builder: Builder) -> None:
+def _keep(
+    http: Request, request: ResponsesRequest, messages: Sequence[Json], items: Sequence[Item], builder: Builder
+) -> None:
     """Keep the conversation with the answer, for a client that may go on from it."""
     if not request.is_stored:
         return
-    store_of(http).keep(StoredResponse(client_of(http), [*messages, builder.answer.message()], builder.body))
+    store_of(http).keep(StoredResponse(client_of(http), [*messages, builder.answer.message()], builder.body, items))

@@ -17,7 +17,6 @@ from edge.events import (
     FinishEvent,
     ReasoningEvent,
     TextEvent,
-    TokenEvent,
     ToolCallDeltaEvent,
     ToolCallEvent,
     Usage,
@@ -25,7 +24,7 @@ from edge.events import (
 from edge.server.asking import Asking
 from edge.server.ending import Warnings, ending_of
 from edge.server.errors import ApiError
-from edge.server.openai.chat_answer import is_shown, logprobs_body
+from edge.server.openai.logprobs import TextTokens, logprobs_body
 from edge.server.streams import sse
 
 Json = Any
@@ -40,14 +39,13 @@ class Builder:
         self.output: list[dict[str, Json]] = []
         self._asking = asking
         self._echo = echo
-        self._has_logprobs = has_logprobs
         self._created = int(time.time())
         self._status = "in_progress"
         self._reason: str | None = None
         self._error: Json = None
         self._usage: Json = None
         self._number = 0
-        self._tokens: list[TokenEvent] = []
+        self._tokens = TextTokens(asking.engine) if has_logprobs else None
         self._parts = AnswerParts()
         self._warnings = Warnings()
 
@@ -82,6 +80,8 @@ class Builder:
         """Give the protocol's events for one of the engine's."""
         self._parts.add(event)
         self._warnings.add(event)
+        if self._tokens is not None:
+            self._tokens.add(event)
         match event:
             case ReasoningEvent():
                 yield from self._open("reasoning")
@@ -91,7 +91,7 @@ class Builder:
                 yield from self._open("message")
                 self._part["text"] += event.text
                 logprobs = self._take_logprobs()
-                self._part["logprobs"] += logprobs
+                self._part["logprobs"] = [*self._part["logprobs"], *logprobs]  # events that were sent keep theirs
                 yield self._event(
                     "response.output_text.delta", **self._place("content"), delta=event.text, logprobs=logprobs
                 )
@@ -103,8 +103,6 @@ class Builder:
                     yield self._event("response.function_call_arguments.delta", **place, delta=event.arguments)
             case ToolCallEvent():
                 yield from self._close("completed")
-            case TokenEvent() if self._has_logprobs and is_shown(event):
-                self._tokens.append(event)
             case FinishEvent():
                 is_cut = ending_of(event) == "length"
                 yield from self._close("incomplete" if is_cut else "completed")
@@ -184,7 +182,6 @@ class Builder:
         item = self.output[-1]
         if item["type"] == "message":
             part, place = self._part, self._place("content")
-            part["logprobs"] += self._take_logprobs()
             yield self._event("response.output_text.done", **place, text=part["text"], logprobs=part["logprobs"])
             yield self._event("response.content_part.done", **place, part=dict(part))
         elif item["type"] == "reasoning":
@@ -202,9 +199,7 @@ class Builder:
         return place if part is None else {**place, f"{part}_index": 0}
 
     def _take_logprobs(self) -> list[Json]:
-        tokens, self._tokens = self._tokens, []
-        content: list[Json] = logprobs_body(self._asking.engine, tokens)["content"]
-        return content
+        return [] if self._tokens is None else logprobs_body(self._asking.engine, self._tokens.take())
 
     def _event(self, kind: str, **fields: Json) -> dict[str, Json]:
         event = {"type": kind, "sequence_number": self._number, **fields}

@@ -180,7 +180,7 @@ class _ItemReader:
     def read(self, item: Json, where: str) -> None:
         if not isinstance(item, Mapping):
             raise self._fields.wrong(where, "an object", item)
-        kind = item.get("type", "message")
+        kind = item.get("type") or "message"
         if kind == "message":
             self._message(item, where)
         elif kind == "function_call":

@@ -22,11 +22,13 @@ class StoredResponse:
         owner: The client whose it is; others do not find it.
         messages: The conversation up to and with its answer, without instructions.
         body: The object.
+        items: The conversation as the client wrote it, without the answer.
     """
 
     owner: str
     messages: Sequence[Json]
     body: Mapping[str, Json]
+    items: Sequence[Mapping[str, Json]] = ()
 
 
 class ResponseStore:
@@ -39,7 +41,8 @@ class ResponseStore:
 
     def keep(self, response: StoredResponse) -> None:
         """Keep a response; one that is too large alone is not kept."""
-        size = size_of(response.messages) + size_of(response.body)
+        counted: set[int] = set()  # messages and items share their texts
+        size = sum(size_of(part, counted) for part in (response.messages, response.items, response.body))
         if size > self._max_bytes:
             return
         self._entries[response.body["id"]] = (response, size)
@@ -66,9 +69,9 @@ class ResponseStore:
         return found[0]
 
     def items(self, *, owner: str) -> dict[str, Mapping[str, Json]]:
-        """Return the items of all answers that are kept for a client, by their ids."""
-        kept = [response.body for response, _ in self._entries.values() if response.owner == owner]
-        return {item["id"]: item for body in kept for item in body.get("output", ())}
+        """Return the items of all answers that are kept for a client, and of what they were asked, by their ids."""
+        kept = [response for response, _ in self._entries.values() if response.owner == owner]
+        return {item["id"]: item for one in kept for item in (*one.items, *one.body.get("output", ()))}
 
     def delete(self, response_id: str, *, owner: str) -> None:
         """Forget a client's response; raises as `get`."""
@@ -79,12 +82,19 @@ class ResponseStore:
         self._held_bytes -= self._entries.pop(response_id)[1]
 
 
-def size_of(value: Json) -> int:
-    """Estimate the bytes of JSON with pictures as bytes in it; shared ones count each time."""
+def size_of(value: Json, counted: set[int]) -> int:
+    """Estimate the bytes of JSON with pictures as bytes in it.
+
+    Args:
+        value: The JSON.
+        counted: Which texts were counted already; those of this value are added.
+    """
     if isinstance(value, str | bytes):
-        return len(value) + 50
+        size = 50 if id(value) in counted else len(value) + 50
+        counted.add(id(value))
+        return size
     if isinstance(value, Mapping):
-        return sum(size_of(key) + size_of(one) for key, one in value.items()) + 100
+        return sum(size_of(key, counted) + size_of(one, counted) for key, one in value.items()) + 100
     if isinstance(value, list | tuple):
-        return sum(map(size_of, value)) + 50
+        return sum(size_of(one, counted) for one in value) + 50
     return len(json.dumps(value)) + 20

@@ -19,7 +19,13 @@ from edge.server.openai.chat_request import read_chat_request
 from edge.server.openai.completions import completions
 from edge.server.openai.errors import error_body
 from edge.server.openai.models import get_model, list_models
-from edge.server.openai.responses import count_input_tokens, create_response, delete_response, get_response
+from edge.server.openai.responses import (
+    count_input_tokens,
+    create_response,
+    delete_response,
+    get_response,
+    list_input_items,
+)
 from edge.server.openai.said import ignored_headers
 from edge.server.openai.schemas import PATHS, SCHEMAS
 from edge.server.protocol import Protocol
@@ -83,6 +89,7 @@ PROTOCOL = Protocol(
         Route("/v1/responses/input_tokens", count_input_tokens, methods=["POST"]),
         Route("/v1/responses/{id}", get_response, methods=["GET"]),
         Route("/v1/responses/{id}", delete_response, methods=["DELETE"]),
+        Route("/v1/responses/{id}/input_items", list_input_items, methods=["GET"]),
         Route("/v1/embeddings", no_embeddings, methods=["POST"]),
     ),
     owns=lambda path: True,

@@ -18,6 +18,7 @@ from edge.server.describe import (
     ref,
     sampling,
 )
+from edge.server.openai.responses_items import DEFAULT_PAGE, MAX_PAGE, ORDERS
 
 Json = Any
 
@@ -190,6 +191,15 @@ SCHEMAS: dict[str, Json] = {
         },
         warnings=WARNINGS,
     ),
+    "ItemList": object_of(
+        {
+            "object": {"const": "list"},
+            "data": list_of(object_of({"id": TEXT, "type": TEXT})),
+            "first_id": either(NULL, TEXT),
+            "last_id": either(NULL, TEXT),
+            "has_more": {"type": "boolean"},
+        }
+    ),
     "TokenCount": object_of({"input_tokens": WHOLE}, object=TEXT),
     "Deleted": object_of({"id": TEXT, "object": {"const": "response.deleted"}, "deleted": {"const": True}}),
     "EmbeddingRequest": object_of({}, model=either(NULL, TEXT), input={}),
@@ -203,6 +213,17 @@ STREAM = "text/event-stream"
 def _with_id(name: str, **operations: Json) -> Json:
     parameter = {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     return {"parameters": [parameter], **operations}
+
+
+def _asked(name: str, schema: Json) -> Json:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+_PAGE = [
+    _asked("order", {"enum": list(ORDERS), "default": "desc"}),
+    _asked("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE}),
+    _asked("after", {**TEXT, "description": "An item's id; the page begins behind it."}),
+]
 
 
 PATHS: dict[str, Json] = {
@@ -227,6 +248,10 @@ PATHS: dict[str, Json] = {
         "id",
         get=_operation("Return a response that is kept.", answer="Response"),
         delete=_operation("Forget a response.", answer="Deleted"),
+    ),
+    "/v1/responses/{id}/input_items": _with_id(
+        "id",
+        get={**_operation("List what a response that is kept was asked.", answer="ItemList"), "parameters": _PAGE},
     ),
     "/v1/embeddings": {"post": _operation("Say that there are none (501).", answer=None, body="EmbeddingRequest")},
 }

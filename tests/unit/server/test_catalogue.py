@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from edge.errors import UsageError
+from edge.loading import DEMO_FOLDER
 from edge.server.arguments import ServerOptions
 from edge.server.catalogue import best_of, downloaded_models, list_entries, weight_bytes
+from edge.server.ollama.models import tag_body
 
 
 def write_model(folder: Path, *, num_bytes: int = 100, kind: str = "qwen3_vl", shards: tuple[str, ...] = ()) -> Path:
@@ -65,6 +67,21 @@ def test_a_named_model_comes_first_and_a_folders_models_are_offered(cache: Path,
 def test_a_short_name_is_offered_under_its_hub_id(cache: Path) -> None:
     first = list_entries(ServerOptions(models=("8b",)))[0]
     assert first.name == first.source == "mlx-community/Qwen3-VL-8B-Instruct-4bit"
+
+
+def test_a_hub_id_that_was_downloaded_is_described_by_its_files(cache: Path) -> None:
+    write_cached(cache, "mlx-community/Qwen3-VL-8B-Instruct-4bit", num_bytes=300)
+    first = list_entries(ServerOptions(models=("8b",)))[0]
+    assert first.source == "mlx-community/Qwen3-VL-8B-Instruct-4bit"
+    described = tag_body(first, None)
+    assert described["size"] > 300
+    assert described["modified_at"] > "2020"
+
+
+def test_the_demo_was_made_when_it_was_installed(cache: Path) -> None:
+    for options in (ServerOptions(), ServerOptions(models=("demo",)), ServerOptions(models=("8b",))):
+        (demo,) = (entry for entry in list_entries(options) if entry.name == "demo")
+        assert demo.created == int(DEMO_FOLDER.stat().st_mtime)
 
 
 def test_the_demo_can_be_named(cache: Path) -> None:

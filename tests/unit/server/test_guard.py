@@ -116,7 +116,11 @@ def test_a_named_origin_is_answered_and_told_so(keyed: Caller) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Authorization": "Bearer first-key"}, {"Authorization": "bearer second-key"}, {"X-Api-Key": "first-key"}],
+    [
+        *({"Authorization": "Bearer first-key"}, {"Authorization": "bearer second-key"}, {"X-Api-Key": "first-key"}),
+        {"Authorization": "Bearer none", "X-Api-Key": "first-key"},
+        {"Authorization": "Bearer first-key", "X-Api-Key": "none"},
+    ],
 )
 def test_a_key_opens_the_server(keyed: Caller, headers: dict[str, str]) -> None:
     assert keyed.get("/v1/models", **headers).status == 200
@@ -124,7 +128,10 @@ def test_a_key_opens_the_server(keyed: Caller, headers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Authorization": "Bearer first-ke"}, {"Authorization": "Basic first-key"}, {"X-Api-Key": "\u00e9"}],
+    [
+        *({}, {"Authorization": "Bearer first-ke"}, {"Authorization": "Basic first-key"}, {"X-Api-Key": "\u00e9"}),
+        *({"Authorization": "Bearer none", "X-Api-Key": "no"}, {"Authorization": "Bearer ", "X-Api-Key": ""}),
+    ],
 )
 def test_without_the_key_there_is_nothing_but_health(keyed: Caller, headers: dict[str, str]) -> None:
     reply = keyed.get("/v1/models", **headers)

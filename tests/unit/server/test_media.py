@@ -179,8 +179,15 @@ def test_a_file_of_text_is_its_text_under_its_name() -> None:
     assert opened(part) == [{"type": "text", "text": "notes.md:\na café\n\n"}]
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00x", b"%PDF-1.7 broken", b"PK\x03\x04\xff"])
-def test_a_file_of_another_kind_is_refused_in_one_sentence(content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        *((content, "expected a PDF or text, found another kind") for content in (b"\xff\xfe\x00x", b"PK\x03\x04\xff")),
+        (b"\x89PNG\r\n\x1a\n\0", "expected a PDF or text, found another kind of file. A picture goes into image_url"),
+        (b"%PDF-1.7 broken", "the PDF cannot be read"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_its_kind(content: bytes, why: str) -> None:
     source = "data:text/plain;base64," + base64.b64encode(content).decode()
-    with pytest.raises(ApiError, match=r"^messages\[0\]\.content\[0\]: f\.txt: the PDF cannot be read .*[^.]\.$"):
+    with pytest.raises(ApiError, match=rf"^messages\[0\]\.content\[0\]: f\.txt: {why}.*[^.]\.$"):
         opened({"type": "file", "file": {"filename": "f.txt", "file_data": source}})

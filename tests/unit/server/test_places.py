@@ -72,6 +72,54 @@ def test_an_error_names_what_was_sent_and_keeps_the_rest() -> None:
         assert in_places(other, ("a", "b")) is other
 
 
+def test_other_fields_that_a_text_names_have_the_clients_names_too() -> None:
+    names = {"max_tokens": "max_output_tokens", "thinking_budget": "reasoning.max_tokens", "stop": "no"}
+    error = ApiError("invalid_request", "thinking_budget: stop below max_tokens", param="thinking_budget")
+    told = in_places(error, (), names)
+    assert (str(told), told.param) == ("reasoning.max_tokens: stop below max_output_tokens", "reasoning.max_tokens")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/chat/completions", {"messages": [USER], "max_completion_tokens": 90_000}, "max_completion_tokens"),
+        ("/v1/completions", {"prompt": "Hi", "max_tokens": 90_000}, "max_tokens"),
+        ("/v1/responses", {"input": "Hi", "max_output_tokens": 90_000}, "max_output_tokens"),
+    ],
+)
+def test_an_answer_that_may_not_fit_is_no_prompt_that_is_too_long(
+    caller: Caller, path: str, body: Json, param: str
+) -> None:
+    error = caller.post(path, body).json["error"]
+    assert (error["param"], error["code"]) == (param, "context_length_exceeded")
+    assert f"or {param}." in error["message"]
+    assert "too long" not in error["message"]
+
+
+LONG = "word " * 9000
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}]}),
+        ("/v1/completions", {"prompt": LONG}),
+        ("/v1/responses", {"input": LONG}),
+        ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": LONG}]}),
+        ("/api/chat", {"messages": [{"role": "user", "content": LONG}]}),
+        ("/api/generate", {"prompt": LONG}),
+    ],
+)
+def test_a_long_prompt_is_refused_in_the_words_that_programs_shorten_after(
+    caller: Caller, path: str, body: Json, is_stream: bool
+) -> None:
+    reply = caller.post(path, {**body, "stream": is_stream})
+    error = reply.json["error"]
+    message = error if isinstance(error, str) else error["message"]
+    assert (reply.status, message[:20]) == (400, "Prompt is too long: ")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "place"),
     [

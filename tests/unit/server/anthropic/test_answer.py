@@ -133,7 +133,7 @@ def test_half_an_answer_is_no_answer() -> None:
 )
 def test_errors_have_anthropics_types(error: ApiError, kind: str) -> None:
     body = error_body(error)
-    assert (body["type"], body["error"]) == ("error", {"type": kind, "message": "x"})
+    assert (body["type"], body["error"]) == ("error", {"type": kind, "message": error.message})
 
 
 def test_a_call_that_was_cut_off_has_what_came_whole_of_its_input() -> None:

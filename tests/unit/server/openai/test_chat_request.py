@@ -187,3 +187,33 @@ def test_another_servers_word_for_going_on_is_refused_with_ours(caller: Caller) 
     assert "prefix" not in read_chat_request({"messages": told}, limits=ServerLimits()).messages[1]
     reply = caller.post("/v1/responses", {"input": "Hi", "continue_final_message": True})
     assert (reply.status, "/v1/chat/completions" in reply.json["error"]["message"]) == (400, True)
+
+
+ADDED = {"parsed": {"a": 1}, "reasoning_details": [], "id": "x", "index": 0, "annotations": [], "audio": None}
+
+
+def test_what_libraries_add_to_an_answer_is_passed_over_and_named() -> None:
+    messages = [*MESSAGES, {"role": "assistant", "content": "Yes", **ADDED}, *MESSAGES]
+    request = read_chat_request({"messages": messages}, limits=ServerLimits())
+    assert request.ignored == tuple(f"messages[1].{key}" for key in ("parsed", "reasoning_details", "id", "index"))
+    assert request.messages[1] == {"role": "assistant", "content": "Yes", "annotations": [], "audio": None}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *({"role": "user", "content": "Hi", key: ["x"]} for key in ("images", "parsed")),
+        *({"role": "assistant", "content": "Yes", key: {"id": "a"}} for key in ("audio", "images", "function_call")),
+    ],
+)
+def test_what_would_be_lost_is_refused(caller: Caller, message: Any) -> None:
+    reply = caller.post("/v1/chat/completions", {"messages": [*MESSAGES, message, *MESSAGES], "max_tokens": 1})
+    assert (reply.status, reply.json["error"]["param"]) == (400, "messages[1]")
+
+
+def test_a_typed_answer_is_sent_back_as_its_library_keeps_it(caller: Caller) -> None:
+    answer = caller.chat(max_tokens=4).json["choices"][0]["message"]
+    kept = {**answer, "parsed": {"a": 1}, "annotations": None, "audio": None, "function_call": None, "tool_calls": None}
+    body = {"messages": [*MESSAGES, kept, *MESSAGES], "max_tokens": 1}
+    reply = caller.post("/v1/chat/completions", body)
+    assert (reply.status, reply.headers["x-ignored-fields"]) == (200, "messages[1].parsed")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +45,24 @@ def test_a_stream_equals_the_recorded_one_event_by_event() -> None:
         {**HEAD, "choices": [], "usage": usage},
         "[DONE]",
     ]
+
+
+class EndsBackwards(RecordedAsking):
+    """Two answers to each of two prompts; the last ends first, and found the most in the cache."""
+
+    async def events(self) -> AsyncIterator[tuple[int, Event]]:
+        for place in (3, 2, 1, 0):
+            end = finish()
+            yield place, replace(end, usage=replace(end.usage, prompt_tokens=12 + place, cached_tokens=place))
+
+
+def test_each_prompt_counts_once_as_its_first_answer_found_it() -> None:
+    body = {"prompt": ["a", "b"], "n": 2, "stream": True, "stream_options": {"include_usage": True}}
+    asking: Any = EndsBackwards(num_choices=4)
+    pieces = stream_completion(asking, read_completion_request(body, limits=ServerLimits()))
+    usage = sent(pieces)[-2]["usage"]
+    assert (usage["prompt_tokens"], usage["total_tokens"]) == (12 + 14, 12 + 14 + 4 * 9)
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 0 + 2}
 
 
 def test_a_raw_prompt_goes_around_the_template(caller: Caller) -> None:

@@ -48,5 +48,6 @@ def test_an_unknown_model_is_a_404_that_lists_the_known_ones(caller: Caller) -> 
     assert "demo" in reply.json["error"]["message"]
 
 
-def test_a_slash_behind_the_list_changes_nothing(caller: Caller) -> None:
+def test_a_slash_at_the_end_changes_nothing(caller: Caller) -> None:
     assert caller.get("/v1/models/").json == caller.get("/v1/models").json
+    assert caller.get("/v1/models/demo/").json == caller.get("/v1/models/demo").json
