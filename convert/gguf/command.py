@@ -266,7 +266,8 @@ def _calibrated(arguments: argparse.Namespace, calibration: Calibration, source:
 
     sums = sums_of(calibration, source.checkpoint.config)
     if arguments.save_imatrix is not None and not arguments.dry_run:
-        write_importance(arguments.save_imatrix, sums, dataset=calibration.path.name)
+        path, dataset = arguments.save_imatrix, calibration.path.name
+        write_importance(path, sums, dataset=dataset, is_replacing=arguments.overwrite)
     return importance_of(sums)
 
 
