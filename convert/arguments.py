@@ -7,14 +7,18 @@ import shlex
 from pathlib import Path
 
 
-def add_source_arguments(parser: argparse.ArgumentParser, *, can_stream: bool = True) -> None:
+def add_source_arguments(parser: argparse.ArgumentParser, *, can_stream: bool = True, is_plan: bool = False) -> None:
     """Add SOURCE and how it is opened.
 
     Args:
         parser: Of the command.
         can_stream: Whether the command reads weights, which --stream downloads one shard at a time.
+        is_plan: Whether it writes nothing, so that a published name will do.
     """
-    parser.add_argument("source", metavar="SOURCE", help="model folder or hub id org/name: bf16 or FP8, any layout")
+    rest = "; or a published name, such as 30b" if is_plan else ""
+    parser.add_argument(
+        "source", metavar="SOURCE", help=f"model folder or hub id org/name: bf16 or FP8, any layout{rest}"
+    )
     if can_stream:
         parser.add_argument(
             "--stream", action="store_true", help="download a hub id shard by shard, removing each once used"

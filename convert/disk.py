@@ -117,8 +117,16 @@ def check_space(path: Path, needed_bytes: int) -> None:
 
 
 def describe_bytes(num_bytes: int) -> str:
-    """Write a size in GB, or MB where it is smaller than one."""
+    """Write a size in GB, in MB where it is smaller than one, or in bytes where MB would show none."""
+    if num_bytes < MB // 100:
+        return f"{num_bytes:,} bytes"
     return f"{num_bytes / GB:.2f} GB" if num_bytes >= GB else f"{num_bytes / MB:.2f} MB"
+
+
+def describe_least(num_bytes: int) -> str:
+    """Write a size that is needed: rounded up, so that who gives what is told gives enough."""
+    step = (GB if num_bytes >= GB else MB) // 100
+    return describe_bytes(-(-num_bytes // step) * step)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from convert.budget.target import published
 from convert.final import partial_path
 from convert.partial import SOURCE_FOLDER, Claim, claim_partial
 from convert.source import Source, open_source
@@ -22,6 +23,7 @@ from convert.stream import open_stream
 from edge.checkpoint.files.gguf import MAGIC
 from edge.checkpoint.files.hub import resolve_model
 from edge.errors import UsageError
+from edge.short_names import read_short_name
 
 
 @contextmanager
@@ -39,6 +41,7 @@ def opened_source(
         EdgeError: The source cannot be converted.
     """
     _refuse_file(arguments.source)
+    _refuse_published(arguments.source)
     _prepare_hub(arguments.source)
     if not arguments.stream:
         local = resolve_model(arguments.source, revision=arguments.revision)
@@ -121,6 +124,16 @@ def _prepare_hub(name: str) -> None:
         from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
         disable_progress_bars()
+
+
+def _refuse_published(name: str) -> None:
+    """Say which repository a published model's name means: a conversion reads its weights."""
+    short = None if published(name) is None else read_short_name(name)
+    if short is not None:
+        raise UsageError(
+            f"{name}: a published name, which can be planned from its shapes (--dry-run, `convert plan`). To read "
+            f"weights, give a folder or a hub id such as {short.source_id}."
+        )
 
 
 def _refuse_file(name: str) -> None:

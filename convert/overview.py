@@ -21,7 +21,7 @@ exit status: 0 done, 1 failure (one line on stderr), 2 wrong usage, 130 interrup
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.epilog = _EPILOG
-    add_source_arguments(parser, can_stream=False)
+    add_source_arguments(parser, can_stream=False, is_plan=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,8 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         EdgeError: The source cannot be converted.
     """
+    from convert.budget.target import published, say_published
     from convert.opening import opened_for_plan
 
+    found = published(arguments.source)
+    if found is not None:
+        print("\n".join([say_published(found[0]), "", *describe_outputs(found[1])]))
+        return 0
     with opened_for_plan(arguments) as source:
         print("\n".join(describe_outputs(source.checkpoint.config)))
     return 0

@@ -84,6 +84,11 @@ class SourceFiles:
         """Disk space that the source itself takes on the way."""
         return 0
 
+    @property
+    def holds_weights(self) -> bool:
+        """Whether all weights can be read at any time."""
+        return True
+
     def batches(self, needs: Mapping[int, frozenset[str]]) -> Iterator[list[int]]:
         """Yield the pieces whose files are there; here all of them at once.
 

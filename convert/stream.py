@@ -62,6 +62,11 @@ class StreamedFiles(SourceFiles):
         """Disk space for the largest shard."""
         return max(self.repository.sizes.values())
 
+    @property
+    def holds_weights(self) -> bool:
+        """No: shards come one after another."""
+        return False
+
     def batches(self, needs: Mapping[int, frozenset[str]]) -> Iterator[list[int]]:
         """Download shard after shard; yield the pieces that have all their shards, then remove what is used up."""
         waiting = dict(needs)

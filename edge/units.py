@@ -1,4 +1,4 @@
-"""Write values for people and read theirs: text on one line, numbers of tokens, numbers of other libraries."""
+"""Write values for people and read theirs: text on one line, numbers of tokens or of numpy, sizes in bytes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from numbers import Integral, Real
 
 MAX_CHARACTERS = 500
 GAP = " ... "
+_POWERS = ("", "k", "m", "g", "t")
+_SIZE = re.compile(
+    r"\s*(?P<number>(?:[0-9]{1,15}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:e[0-9]{1,2})?)"
+    r"\s*(?:(?P<power>[kmgt]?)(?P<binary>(?<=[kmgt])i)?b?)\s*",
+    re.IGNORECASE,
+)
 
 
 def one_line(text: str, *, max_characters: int = MAX_CHARACTERS) -> str:
@@ -55,3 +61,17 @@ def token_count(text: str) -> int:
     if match is None:
         raise ValueError(f"expected a number of tokens such as 32768, 32k or 1m, found {one_line(text)}")
     return int(match[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20}[match[2].lower()]
+
+
+def byte_count(text: str) -> int:
+    """Read a size: 16.5GB, 900 MB, 14e6 or 4GiB, where GB is 1000**3 bytes and GiB 1024**3.
+
+    Raises:
+        ValueError: It is no size of a byte or more.
+    """
+    match = _SIZE.fullmatch(text)
+    unit = 1024 if match and match["binary"] else 1000
+    size = 0 if match is None else int(float(match["number"]) * unit ** _POWERS.index(match["power"].lower()))
+    if size < 1:
+        raise ValueError(f"expected a size such as 16.5GB, 900MB or 4GiB, found {one_line(text)!r}")
+    return size

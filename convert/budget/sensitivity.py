@@ -76,11 +76,11 @@ def weigh(energies: Mapping[str, float], config: ModelConfig, weights: Weights |
     """
     usual = {name: usual_cost(name, config) for name in energies}
     if weights is None:
-        return Costs(usual, frozenset(), _WITHOUT)
+        return Costs(usual, frozenset(), f"{_BY_KIND}, as no calibration was given.")
     found = {name: weights.fisher(name) for name in energies}
     known = {name: value * energies[name] / 2 for name, value in found.items() if value is not None}
     if not known or not sum(known.values()):
-        return Costs(usual, frozenset(), f"The calibration holds no Fisher weights. {_WITHOUT}")
+        return Costs(usual, frozenset(), f"{_BY_KIND}, as the calibration holds no Fisher weights.")
     # What was not measured gets its usual cost, at the scale of what was.
     scale = sum(known.values()) / sum(usual[name] for name in known)
     costs = {name: known.get(name, scale * usual[name]) for name in energies}
@@ -90,10 +90,7 @@ def weigh(energies: Mapping[str, float], config: ModelConfig, weights: Weights |
     return Costs(costs, frozenset(known), sentence)
 
 
-_WITHOUT = (
-    "Bits follow each matrix's error and its kind (embedding, head and the first layer's attention weigh most), as no "
-    "calibration was given."
-)
+_BY_KIND = "Bits follow each matrix's error and its kind (embedding, head and the first layer's attention weigh most)"
 
 
 def usual_cost(name: str, config: ModelConfig) -> float:

@@ -16,8 +16,8 @@ from math import prod
 from convert.budget.errors import Sampled, Samples, packing_error
 from convert.budget.sensitivity import Costs, Weights, weigh
 from convert.budget.solve import Option, Solution, Unit, least_bytes, solve
-from convert.disk import describe_bytes
-from convert.mlx.layout import lay_out_folder, parameter_bytes
+from convert.budget.target import TooSmallError
+from convert.mlx.layout import SHARD_BYTES, lay_out_folder, parameter_bytes
 from edge.checkpoint.folder import Checkpoint
 from edge.checkpoint.names.hub import expected_parameters
 from edge.checkpoint.names.joined import JOINED
@@ -63,6 +63,16 @@ class Market:
     def least_bytes(self) -> int:
         """Bytes of all tensors at the smallest formats."""
         return self.fixed_bytes + least_bytes(self.units)
+
+    def least_file_bytes(self, *, shard_bytes: int = SHARD_BYTES) -> int:
+        """Bytes of the files of the smallest formats, headers included."""
+        return lay_out_folder(self.config, _choices(self, self.smallest), shard_bytes=shard_bytes).file_bytes
+
+    @property
+    def smallest(self) -> Solution[Format]:
+        """The smallest format of every unit."""
+        options = tuple(min(unit.options, key=lambda option: option.num_bytes) for unit in self.units)
+        return Solution(options, sum(option.loss for option in options))
 
     def loss_of(self, formats: Mapping[str, Format]) -> float:
         """Predict the loss of a folder whose affine formats are known by parameter; others are bfloat16."""
@@ -141,23 +151,26 @@ def open_market(
     )
 
 
-def spend(market: Market, *, budget: int) -> Spending:
+def spend(market: Market, *, budget: int, shard_bytes: int = SHARD_BYTES) -> Spending:
     """Choose formats whose files take at most `budget` bytes, headers included.
 
+    Args:
+        market: What can be bought.
+        budget: Bytes of all files.
+        shard_bytes: Bound of one file, as each has a header.
+
     Raises:
-        UsageError: The smallest formats take more.
+        TooSmallError: The smallest formats take more.
     """
     header_bytes = 0
     for _ in range(_MOST_TURNS):  # the headers' length depends a little on the formats in them
         free = budget - market.fixed_bytes - header_bytes
-        if least_bytes(market.units) > free:
-            raise UsageError(
-                f"{describe_bytes(budget)}: the smallest formats of this model take "
-                f"{describe_bytes(market.least_bytes + header_bytes)}. Take a smaller model, or more memory."
-            )
-        solution = solve(market.units, budget=free)
+        is_least = least_bytes(market.units) > free
+        if is_least and (least := market.least_file_bytes(shard_bytes=shard_bytes)) > budget:
+            raise TooSmallError("formats", least)
+        solution = market.smallest if is_least else solve(market.units, budget=free)
         choices = _choices(market, solution)
-        layout = lay_out_folder(market.config, choices)
+        layout = lay_out_folder(market.config, choices, shard_bytes=shard_bytes)
         if layout.file_bytes <= budget:
             best = sum(min(option.loss for option in unit.options) for unit in market.units)
             return Spending(choices, solution, layout.weight_bytes, is_everything=solution.loss <= best)

@@ -8,14 +8,14 @@ prompt's chunk, the picture and its decoding at their worst moment.
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.disk import describe_bytes, describe_least
 from edge.errors import UsageError
-from edge.units import token_count
+from edge.units import byte_count, token_count
 
 if TYPE_CHECKING:
     from edge.config import ModelConfig
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 USUAL_CONTEXT = 8192
 USUAL_IMAGE = "1024x1024"
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+_LEAST_BARE = 10**6  # a smaller number without a unit is GB that were meant
 _WORK = ("context", "kv_bits", "image")
 
 
@@ -44,18 +44,38 @@ class Target:
     task: Task | None = None
     machine: Machine | None = None
 
+    def refused(self, error: TooSmallError, *, advice: str = "") -> UsageError:
+        """Say that the smallest files are larger, and what to do.
 
-def add_budget_arguments(parser: argparse.ArgumentParser, *, what: str) -> None:
+        Args:
+            error: What they take.
+            advice: What would make them fit a Mac.
+        """
+        if self.machine is None:
+            return UsageError(f"{self.words}: {error} Give at least that, or take a smaller model.")
+        left = describe_bytes(self.budget)
+        return UsageError(f"{self.words} leaves {left}: {error} Take a smaller model, or more memory.{advice}")
+
+
+class TooSmallError(UsageError):
+    """The smallest formats of a model take more than a budget."""
+
+    def __init__(self, what: str, least_bytes: int) -> None:
+        super().__init__(f"the smallest {what} of this model take {describe_least(least_bytes)}.")
+
+
+def add_budget_arguments(parser: argparse.ArgumentParser, *, what: str, such_as: str) -> None:
     """Describe --size and --fit.
 
     Args:
         parser: Of a converter.
         what: What is chosen for every tensor.
+        such_as: What has a size too, with an example.
     """
     group = parser.add_argument_group(
         "bits under a budget", f"Choose the {what} of every tensor so that the files lose as little as they can."
     )
-    group.add_argument("--size", metavar="SIZE", help="take at most so much, such as 16.5GB, or as much as a recipe")
+    group.add_argument("--size", metavar="SIZE", help=f"take at most so much, such as 16.5GB, or as much as {such_as}")
     group.add_argument("--fit", metavar="MAC", help='run on a Mac with so much memory, such as "24 GB" or "M4 16 GB"')
     group.add_argument(
         "--context",
@@ -104,14 +124,21 @@ def budget_words(arguments: argparse.Namespace) -> list[str]:
     return [word for flag, value in given if value is not None for word in (f"--{flag.replace('_', '-')}", str(value))]
 
 
-def read_target(arguments: argparse.Namespace, config: ModelConfig) -> Target:
+def read_target(
+    arguments: argparse.Namespace, config: ModelConfig, *, sizes: Mapping[str, Callable[[], int]] | None = None
+) -> Target:
     """Read the budget of a command line.
+
+    Args:
+        arguments: Of the command line.
+        config: The model.
+        sizes: What has a size by name, besides the recipes.
 
     Raises:
         UsageError: A value cannot be read, or nothing is left for weights.
     """
     if arguments.size is not None:
-        return Target(read_size(arguments.size, config), f"--size {arguments.size}")
+        return Target(read_size(arguments.size, config, sizes=sizes), f"--size {arguments.size}")
     from edge.memory import GB
     from edge.plan.estimate import estimate
 
@@ -126,8 +153,13 @@ def read_target(arguments: argparse.Namespace, config: ModelConfig) -> Target:
     return Target(budget, f"--fit {arguments.fit!r}", task, machine)
 
 
-def read_size(text: str, config: ModelConfig) -> int:
-    """Read a size: bytes with a unit, or a recipe's name for the bytes of its tensors.
+def read_size(text: str, config: ModelConfig, *, sizes: Mapping[str, Callable[[], int]] | None = None) -> int:
+    """Read a size: bytes with a unit, or the name of a recipe (or type) for the bytes of its files.
+
+    Args:
+        text: Of the command line.
+        config: The model.
+        sizes: What has a size by name, besides the recipes; counted when it is asked for.
 
     Raises:
         UsageError: It is neither.
@@ -135,14 +167,21 @@ def read_size(text: str, config: ModelConfig) -> int:
     from convert.mlx.layout import lay_out_folder
     from edge.plan.recipes import RECIPES, recipe_formats
 
-    if text in RECIPES:
-        return lay_out_folder(config, recipe_formats(config, text)).file_bytes
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?)B?\s*", text.upper())
-    if match is None or not float(match[1]):
+    name = text.strip()
+    if sizes is not None and name.upper() in sizes:
+        return sizes[name.upper()]()
+    if name.lower() in RECIPES:
+        return lay_out_folder(config, recipe_formats(config, name.lower())).file_bytes
+    try:
+        size = byte_count(text)
+    except ValueError:
         raise UsageError(
-            f"--size {text!r}: expected a size such as 16.5GB or 900MB, or a recipe ({', '.join(RECIPES)})."
-        )
-    return int(float(match[1]) * _UNITS[match[2]])
+            f"--size {text!r}: expected a size such as 16.5GB or 900MB, or one of "
+            f"{', '.join([*(sizes or ()), *RECIPES])}."
+        ) from None
+    if size < _LEAST_BARE and name.isdecimal():
+        raise UsageError(f"--size {text}: {size:,} bytes hold no model. Say {name}GB or {name}MB.")
+    return size
 
 
 def published(source: str) -> tuple[str, ModelConfig] | None:
@@ -152,22 +191,31 @@ def published(source: str) -> tuple[str, ModelConfig] | None:
     return None if "/" in source or Path(source).expanduser().exists() else find_published(source)
 
 
+def say_published(size: str) -> str:
+    """Say that a plan rests on no file."""
+    return f"Qwen3-VL-{size} as it is published, from its shapes alone."
+
+
 def _machine(text: str) -> Machine:
     from edge.plan.machine import parse_mac
 
     try:
         return parse_mac(text)
     except UsageError:
-        raise UsageError(f"--fit {text!r}: expected a size of memory at the end, such as '24 GB'.") from None
+        raise UsageError(
+            f"--fit {text!r}: expected a size of memory at the end, such as '24 GB': whole GB from 4 to 2048."
+        ) from None
 
 
 def _task(arguments: argparse.Namespace, config: ModelConfig) -> Task:
+    from edge.config_context import MOST_STRETCH
     from edge.plan.__main__ import parse_size
     from edge.plan.estimate import Task
 
-    most = config.text.max_position_embeddings
-    context = min(USUAL_CONTEXT, most) if arguments.context is None else arguments.context
+    own = config.text.max_position_embeddings
+    most = MOST_STRETCH * own
+    context = min(USUAL_CONTEXT, own) if arguments.context is None else arguments.context
     if not 1 <= context <= most:
         raise UsageError(f"--context {context}: expected 1 to {most} tokens.")
-    image = arguments.image or USUAL_IMAGE
-    return Task(context, arguments.kv_bits, None if image == "none" else parse_size(image))
+    image = USUAL_IMAGE if arguments.image is None else arguments.image
+    return Task(context, arguments.kv_bits, None if image.strip().lower() == "none" else parse_size(image))

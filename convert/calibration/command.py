@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     for layer, counts in few.items():
         _say(f"layer {layer}: {_describe_few(counts)}")
     print(f"{out}: {samples.num_tokens:,} tokens of {len(samples.samples)} prompts.")
-    print(f"Next: python -m convert mlx {arguments.source} OUT --recipe 4bit --calibration {out}")
+    places = [shlex.quote(str(place)) for place in (arguments.source, out)]
+    print(f"Next: python -m convert mlx {places[0]} OUT --recipe 4bit --calibration {places[1]}")
     return 0
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from safetensors import SafetensorError, safe_open
 from convert.calibration.identity import CalibratedModel
 from convert.calibration.moments import Floats, damped, own_share, shrunk, triangle_diagonal, unpack_triangle
 from convert.calibration.sites import MIDDLE, Site, site_of
+from convert.source import sha256_of
 from edge.errors import ConfigError, WeightError
 
 FORMAT = 1  # raise it when the files change their meaning
@@ -52,17 +54,20 @@ class Calibration:
         self.path = path
         self.record = record
         self.model = CalibratedModel.from_record(record["model"])
-        self._fisher: Mapping[str, float] = record["fisher"]
+        self._fisher = _fisher_of(record["fisher"])
+        self._tokens, self._prompts = int(record["prompts"]["tokens"]), str(record["prompts"]["source"])
+        self._hashes = {str(name): str(value) for name, value in record["files"].items()}
         self._kept: OrderedDict[tuple[str, str], Array] = OrderedDict()
         self._names: dict[str, frozenset[str]] = {}
         self._lock = Lock()
 
     @classmethod
     def open(cls, path: Path) -> Calibration:
-        """Open a calibration; its arrays are read when they are asked for.
+        """Open a calibration; its arrays are read, and held against their sha256, when they are asked for.
 
         Raises:
             ConfigError: It is none, or one of another format.
+            WeightError: A file that the record names is not there.
         """
         try:
             record = json.loads((path / RECORD).read_text(encoding="utf-8"))
@@ -76,9 +81,13 @@ class Calibration:
         if found != FORMAT:
             raise ConfigError(f"{path}: expected a calibration of format {FORMAT}, found {found!r}. {_AGAIN}")
         try:
-            return cls(path, record)
+            calibration = cls(path, record)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ConfigError(f"{path / RECORD}: a part of the record is missing or broken. {_AGAIN}") from None
+        missing = sorted(name for name in calibration._hashes if not (path / name).is_file())
+        if missing:
+            raise WeightError(f"{path}: {len(missing)} of its files are missing, {missing[0]} the first. {_AGAIN}")
+        return calibration
 
     @property
     def digest(self) -> str:
@@ -88,9 +97,8 @@ class Calibration:
     @property
     def label(self) -> str:
         """Name it for cards: its tokens and where its prompts came from."""
-        prompts = self.record["prompts"]
-        source = "built-in prompts" if prompts["source"] == BUILTIN else "prompts of the maker's own"
-        return f"a calibration on {prompts['tokens']:,} tokens of {source}"
+        source = "built-in prompts" if self._prompts == BUILTIN else "prompts of the maker's own"
+        return f"a calibration on {self._tokens:,} tokens of {source}"
 
     def has(self, tensor: str) -> bool:
         """Tell whether a parameter's inputs were seen."""
@@ -103,8 +111,7 @@ class Calibration:
         Half of it times the sum of squared errors of the weights predicts the KL in nats per token. None where it was
         not measured.
         """
-        value = self._fisher.get(tensor)
-        return None if value is None else float(value)
+        return self._fisher.get(tensor)
 
     def tokens(self, tensor: str, expert: int | None = None) -> int:
         """Count the tokens a matrix saw; those of all experts if `expert` is None."""
@@ -187,14 +194,20 @@ class Calibration:
     def _arrays_of(self, block: str) -> frozenset[str]:
         with self._lock:
             if block not in self._names:
-                try:
-                    with safe_open(self._file(block), framework="numpy") as file:
-                        self._names[block] = frozenset(file.keys())
-                except FileNotFoundError:
-                    self._names[block] = frozenset()
-                except (OSError, SafetensorError) as error:
-                    raise self._broken(block, error) from None
+                self._names[block] = self._open_block(block)
             return self._names[block]
+
+    def _open_block(self, block: str) -> frozenset[str]:
+        """Return the names of a block's arrays, once its file was held against the record; of most blocks, none."""
+        path = self._file(block)
+        if path.name not in self._hashes:
+            return frozenset()
+        try:
+            sha256_of(path, expected=self._hashes[path.name])
+            with safe_open(path, framework="numpy") as file:
+                return frozenset(file.keys())
+        except (OSError, SafetensorError, WeightError):
+            raise self._broken(block) from None
 
     def _array(self, site: Site, part: str) -> Array:
         """Read an array, or take it from the last ones; callers do not write to it."""
@@ -215,12 +228,20 @@ class Calibration:
         try:
             with safe_open(self._file(block), framework="numpy") as file:
                 array: Array = file.get_tensor(name) if index is None else file.get_slice(name)[index]
-        except (OSError, SafetensorError, IndexError) as error:
-            raise self._broken(block, error) from None
+        except (OSError, SafetensorError, IndexError):
+            raise self._broken(block) from None
         return array
 
-    def _broken(self, block: str, error: Exception) -> WeightError:
-        return WeightError(f"{self._file(block)}: missing, cut or altered ({error}). {_AGAIN}")
+    def _broken(self, block: str) -> WeightError:
+        return WeightError(f"{self._file(block)}: missing, cut or altered since the calibration was made. {_AGAIN}")
 
     def _file(self, block: str) -> Path:
         return self.path / f"{block}.safetensors"
+
+
+def _fisher_of(raw: Mapping[str, Any]) -> dict[str, float]:  # Any: JSON
+    """Read the Fisher weights of a record. Raises ValueError or TypeError where one is no weight."""
+    found = {str(name): float(value) for name, value in raw.items()}
+    if not all(0 <= value < math.inf for value in found.values()):
+        raise ValueError("a Fisher weight is a number from 0 up")
+    return found

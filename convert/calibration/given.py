@@ -10,7 +10,12 @@ from edge.checkpoint.folder import Checkpoint
 
 
 def given_calibration(
-    path: Path | None, checkpoint: Checkpoint, identity: Identity, *, has_weights: bool = True
+    path: Path | None,
+    checkpoint: Checkpoint,
+    identity: Identity,
+    *,
+    has_weights: bool = True,
+    is_plan: bool = False,
 ) -> Calibration | None:
     """Open what --calibration names.
 
@@ -18,7 +23,9 @@ def given_calibration(
         path: Its folder; None where none is named.
         checkpoint: What is converted.
         identity: Its name, for the message.
-        has_weights: Whether its weights can be read, to tell its model from another of the same sizes.
+        has_weights: Whether its weights can be read, to tell its model from another of the same sizes. Where they
+            come one after another, only the hub commit tells.
+        is_plan: Nothing is written, so that sizes are enough where there are no weights.
 
     Returns:
         The calibration; None where none is named.
@@ -32,4 +39,8 @@ def given_calibration(
     found = Calibration.open(path)
     if has_weights:
         found.model.check(checkpoint, identity, where=path)
+    else:
+        found.model.check_sizes(checkpoint, identity, where=path)
+        if not is_plan:
+            found.model.check_revision(identity, where=path)
     return found

@@ -36,6 +36,7 @@ _SAMPLED = (
     "mlp.switch_mlp.down_proj",
 )
 _FREE_SIZES = ("max_position_embeddings", "rope")  # they change no weight, and files spell them in several ways
+_MAKE_ONE = "Make one with `python -m convert calibrate`"
 Json = Any  # of `calibration.json`
 
 
@@ -106,7 +107,7 @@ class CalibratedModel:
     @property
     def label(self) -> str:
         """Name it for messages."""
-        return f"{self.name}, revision {self.revision}" if self.revision else self.name
+        return _label(self.name, self.revision)
 
     def check(self, checkpoint: Checkpoint, identity: Identity, *, where: Path) -> None:
         """Refuse to use a calibration for another model.
@@ -119,14 +120,41 @@ class CalibratedModel:
         Raises:
             UsageError: Sizes or weights differ.
         """
-        own = CalibratedModel.of(checkpoint, identity)
-        problem = _size_difference(self.sizes, own.sizes) or _weight_difference(self.samples, own.samples)
+        self.check_sizes(checkpoint, identity, where=where)
+        problem = _weight_difference(self.samples, dict(_samples_of(checkpoint)))
         if problem:
-            raise UsageError(
-                f"{where}: expected a calibration of {own.label}, found one of {self.label}: {problem}. "
-                "Make one with `python -m convert calibrate`, or leave --calibration out.",
-                field="calibration",
-            )
+            raise self._refused(identity, problem, where=where)
+
+    def check_sizes(self, checkpoint: Checkpoint, identity: Identity, *, where: Path) -> None:
+        """Refuse to use a calibration for a model of other sizes. Args and errors as for `check`."""
+        problem = _size_difference(self.sizes, _sizes_of(checkpoint.config))
+        if problem:
+            raise self._refused(identity, problem, where=where)
+
+    def check_revision(self, identity: Identity, *, where: Path) -> None:
+        """Refuse to use a calibration for weights that are not here yet, unless the hub commit is the same.
+
+        Args:
+            identity: What is streamed.
+            where: The calibration, for the message.
+
+        Raises:
+            UsageError: The commits differ, or one is not known.
+        """
+        if self.revision is None or self.revision != identity.revision:
+            problem = "a stream's weights cannot be compared before they are used, and its commit is another"
+            raise self._refused(identity, problem, where=where, instead="Convert without --stream")
+
+    def _refused(self, identity: Identity, problem: str, *, where: Path, instead: str = _MAKE_ONE) -> UsageError:
+        return UsageError(
+            f"{where}: expected a calibration of {_label(identity.name, identity.revision)}, found one of "
+            f"{self.label}: {problem}. {instead}, or leave --calibration out.",
+            field="calibration",
+        )
+
+
+def _label(name: str, revision: str | None) -> str:
+    return f"{name}, revision {revision}" if revision else name
 
 
 def _sizes_of(config: ModelConfig) -> dict[str, Json]:

@@ -19,6 +19,7 @@ import numpy as np
 from convert.budget.errors import Sampled, Samples
 from convert.budget.sensitivity import Costs, Weights, weigh
 from convert.budget.solve import Option, Solution, Unit, least_bytes, solve
+from convert.budget.target import TooSmallError
 from convert.disk import describe_bytes
 from convert.gguf.encode import Floats, encode_rows
 from convert.gguf.imatrix import Importance
@@ -31,7 +32,6 @@ from edge.checkpoint.ggml.types import TYPES, BlockType
 from edge.checkpoint.names.gguf import text_table
 from edge.checkpoint.names.ops import Shape
 from edge.config import ModelConfig
-from edge.errors import UsageError
 
 OFFERED = ("Q3_K", "IQ3_S", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16")  # for rows of whole blocks of 256
 OFFERED_SHORT = ("IQ4_NL", "Q5_0", "Q5_1", "Q8_0", "BF16")  # for other rows
@@ -85,7 +85,7 @@ def choose_types(
         has_weights: Whether the source's weights can be read.
 
     Raises:
-        UsageError: The smallest types take more.
+        TooSmallError: The smallest types take more.
         WeightError: A file is damaged.
     """
     plan = make_plan(checkpoint, replace(wanted, file_type=FILE_TYPES["Q8_0"]))
@@ -111,7 +111,7 @@ def choose_types_from_shapes(config: ModelConfig, wanted: Wanted, *, budget: int
         budget: Bytes of them; vocabulary and settings count as `METADATA_BYTES`.
 
     Raises:
-        UsageError: The smallest types take more.
+        TooSmallError: The smallest types take more.
     """
     plans = plan_tensors(config, FILE_TYPES["Q8_0"], wanted.projector_type)
     tensors = {plan.name: plan for plan in plans}
@@ -143,10 +143,7 @@ def _choose(
     fixed = beside + sum(tensor.num_bytes for name, tensor in tensors.items() if name not in matrices)
     free = budget - fixed - _PADDING * len(units)
     if least_bytes(units) > free:
-        raise UsageError(
-            f"{describe_bytes(budget)}: the smallest types of this model take "
-            f"{describe_bytes(least_bytes(units) + budget - free)}. Take a smaller model, or more memory."
-        )
+        raise TooSmallError("types", least_bytes(units) + budget - free)
     solution = solve(units, budget=free)
     types = {unit.name: TYPES[option.key] for unit, option in zip(units, solution.chosen, strict=True)}
     found = replace(wanted, types=types, file_type=nearest_type(types, matrices))

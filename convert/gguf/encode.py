@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.gguf.quick import can_encode, encode_quickly
+from edge.checkpoint.ggml.decode import decode
 from edge.checkpoint.ggml.types import BlockType
 from edge.errors import WeightError
 
 Floats = NDArray[np.float32]
+_SURELY_HELD = 1e5  # by the F16 scales of every type
+_MOST_ERROR = 0.5  # of the largest value
 
 
 def encode_rows(rows: Floats, kind: BlockType, *, importance: Floats | None = None, name: str = "") -> memoryview:
@@ -30,7 +33,7 @@ def encode_rows(rows: Floats, kind: BlockType, *, importance: Floats | None = No
         The bytes, rows after each other.
 
     Raises:
-        WeightError: A value is beyond the range of F16.
+        WeightError: A value is beyond the range of F16, which scales of blocks are stored in too.
     """
     match kind.name:
         case "F32":
@@ -40,10 +43,14 @@ def encode_rows(rows: Floats, kind: BlockType, *, importance: Floats | None = No
         case "BF16":
             return memoryview(np.array(mx.array(rows).astype(mx.bfloat16).view(mx.uint16)).tobytes())
     rows = np.ascontiguousarray(rows)
-    if importance is None and can_encode(kind):
-        return encode_quickly(rows, kind).reshape(-1).data
+    largest = max(float(rows.max(initial=0)), -float(rows.min(initial=0)))
+    if importance is None and can_encode(kind) and largest <= _SURELY_HELD:
+        with np.errstate(over="ignore", invalid="ignore"):  # blocks of the least floats
+            return encode_quickly(rows, kind).reshape(-1).data
     encoded = np.empty(kind.num_bytes(rows.size), np.uint8)
     libgguf.quantize_rows_into_raw(kind.number, rows, encoded, *rows.shape, importance)
+    if largest > _SURELY_HELD:
+        _check_held(encoded, rows, kind, largest=largest, name=name)
     return encoded.data
 
 
@@ -55,6 +62,14 @@ def check_finite(rows: Floats, name: str) -> None:
     """
     if not np.isfinite(rows.sum(dtype=np.float64)) and not np.isfinite(rows).all():
         raise WeightError(f"{name}: found values that are infinite or not a number. Choose a sound checkpoint.")
+
+
+def _check_held(encoded: NDArray[np.uint8], rows: Floats, kind: BlockType, *, largest: float, name: str) -> None:
+    """Refuse blocks whose scales went over, and those that a search gave up."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(np.asarray(decode(encoded.reshape(len(rows), -1), kind), np.float32) - rows).max()
+    if not error <= _MOST_ERROR * largest:
+        raise WeightError(f"{name}: found values up to {largest:.3g}, beyond the range of {kind.name}. Choose BF16.")
 
 
 def _half(rows: Floats, name: str) -> NDArray[np.float16]:

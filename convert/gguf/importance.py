@@ -7,6 +7,7 @@ llama-quantize reads.
 
 from __future__ import annotations
 
+import filecmp
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from convert.gguf.metadata import Pairs, packed_text
 from edge.checkpoint.ggml.types import TYPES
 from edge.checkpoint.names.gguf import text_table
 from edge.config import ModelConfig
+from edge.errors import UsageError
 
 Floats = NDArray[np.float32]
 _STRING, _UINT32, _ARRAY = 8, 4, 9  # GGUF's numbers of value types
@@ -79,15 +81,17 @@ def importance_of(sums: Mapping[str, Sums]) -> Importance:
     return {name: own.means() for name, own in sums.items()}
 
 
-def write_importance(path: Path, sums: Mapping[str, Sums], *, dataset: str) -> None:
+def write_importance(path: Path, sums: Mapping[str, Sums], *, dataset: str, is_replacing: bool = False) -> None:
     """Write llama.cpp's importance file in its GGUF form.
 
     Args:
-        path: The file; replaced if it is there.
+        path: The file; one that is there with other bytes is refused.
         sums: By tensor name.
         dataset: What the model was shown, for people.
+        is_replacing: Whether it is replaced after all.
 
     Raises:
+        UsageError: There is another file of this name.
         OutputError: The disk is full or fails.
     """
     tensors, data = [], []
@@ -111,5 +115,8 @@ def write_importance(path: Path, sums: Mapping[str, Sums], *, dataset: str) -> N
             file.write(bytes(place.start - file.tell()))
             file.write(np.ascontiguousarray(values, "<f4").tobytes())
         file.write(bytes(plan.num_bytes - file.tell()))
+    if path.is_file() and not is_replacing and not filecmp.cmp(path, unfinished, shallow=False):
+        unfinished.unlink()
+        raise UsageError(f"{path} exists. Choose another name, or give --overwrite to replace files.")
     with explain_disk_errors(path):
         unfinished.replace(path)

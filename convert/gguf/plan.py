@@ -51,7 +51,8 @@ class Wanted:
     def projector(self) -> Path:
         """Path of the projector, named so that llama.cpp's users and `edge` find it beside the text file."""
         assert self.projector_type is not None, "no projector is wanted"
-        return self.out.with_name(f"mmproj-{base_name(self.out)}-{self.projector_type.name}.gguf")
+        words = ("mmproj", base_name(self.out), self.projector_type.name)
+        return self.out.with_name(f"{'-'.join(word for word in words if word)}.gguf")
 
 
 @dataclass(frozen=True, slots=True)

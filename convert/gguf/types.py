@@ -169,15 +169,21 @@ FALLBACKS = {
 }
 
 
-def choose_file_type(name: str, choices: Mapping[str, FileType] = FILE_TYPES) -> FileType:
+def choose_file_type(name: str, choices: Mapping[str, FileType] = FILE_TYPES, *, flag: str = "--type") -> FileType:
     """Find a file type by its name, in any case.
+
+    Args:
+        name: As the user gave it.
+        choices: What there is.
+        flag: Where it was given.
 
     Raises:
         UsageError: There is none of that name.
     """
     found = choices.get(name.upper())
     if found is None:
-        raise UsageError(f"expected a type out of {', '.join(choices)}, found {name!r}. See --help.")
+        rest = " or none" if choices is PROJECTOR_TYPES else ""
+        raise UsageError(f"{flag}: expected a type out of {', '.join(choices)}{rest}, found {name!r}. See --help.")
     return found
 
 

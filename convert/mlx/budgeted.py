@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convert.budget.spend import Market, Spending, open_market, spend
-from convert.budget.target import Target, read_target
+from convert.budget.target import Target, TooSmallError, read_target
 from convert.disk import describe_bytes
-from edge.errors import UsageError
 from edge.plan.advice import advise
 from edge.plan.checkpoint import Planned, Variant
 from edge.plan.recipes import Recipe, format_name
@@ -88,9 +87,9 @@ def choose_under_budget(
         config, checkpoint=checkpoint, weights=weights, overrides=settings.overrides, is_searched=settings.is_searched
     )
     try:
-        spending = spend(market, budget=target.budget)
-    except UsageError as error:
-        raise UsageError(f"{target.words} leaves {error}{_advice(target, config, market)}") from None
+        spending = spend(market, budget=target.budget, shard_bytes=settings.shard_bytes)
+    except TooSmallError as error:
+        raise target.refused(error, advice=_advice(target, config, market)) from None
     base = spending.base
     recipe = Recipe(RECIPE_NAME, f"Bits where they matter most, for {target.words}.", format_name(base))
     return replace(settings, recipe=recipe, base=base, choices=spending.choices), Budgeted(target, market, spending)

@@ -17,7 +17,7 @@ from edge.plan.recipes import RECIPES, Format
 
 if TYPE_CHECKING:
     from convert.mlx.budgeted import Budgeted
-    from convert.mlx.run import Settings
+    from convert.mlx.run import Plan, Settings
     from convert.source import Source
     from edge.config import ModelConfig
 
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "makes rounding errors good where it loses least of what the model sees, weighs matrices for --size, --fit"
     )
     add_calibration_argument(parser, purpose=purpose)
-    add_budget_arguments(parser, what="format")
+    add_budget_arguments(parser, what="format", such_as="a recipe, such as 4bit")
     known = parser.add_argument_group("for people who know")
     known.add_argument("--bits", metavar="N", type=int, help="bits of the recipe's main format")
     known.add_argument("--group-size", metavar="N", type=int, help="weights that share a scale")
@@ -127,7 +127,7 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
     print(
         f"{out}: {describe_bytes(plan.layout.weight_bytes)}, {plan.layout.bits_per_weight:.2f} bits per weight{kept}."
     )
-    for line in adapter_lines(source):
+    for line in [*adapter_lines(source), *_compensation_lines(plan, settings)]:
         print(line)
     if budgeted is not None:
         print("\n".join(budgeted.lines(source.files.identity.name, plan.config)))
@@ -138,25 +138,42 @@ def _convert(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print_plan(arguments: argparse.Namespace, settings: Settings) -> int:
-    from convert.budget.target import published
+    from convert.budget.target import published, say_published
     from convert.mlx.budgeted import choose_under_budget
     from convert.opening import opened_for_plan
 
-    found = published(arguments.source) if is_budget_asked(arguments) else None
+    found = published(arguments.source)
     if found is not None:
         if arguments.calibration is not None:
             raise UsageError(
                 f"--calibration needs weights, and {arguments.source} is planned from shapes. Leave it out."
             )
         size, config = found
-        settings, budgeted = choose_under_budget(arguments, config, settings, checkpoint=None)
-        _print_layout(config, settings, budgeted.lines(f"Qwen3-VL-{size}", config))
+        lines: list[str] = []
+        if is_budget_asked(arguments):
+            settings, budgeted = choose_under_budget(arguments, config, settings, checkpoint=None)
+            lines = budgeted.lines(f"Qwen3-VL-{size}", config)
+        print(f"{say_published(size)}\n")
+        _print_layout(config, settings, lines)
         return 0
     with opened_for_plan(arguments) as source:
         config = source.checkpoint.config
         settings, chosen = _with_weights(arguments, settings, source)
         _print_layout(config, settings, [] if chosen is None else chosen.lines(source.files.identity.name, config))
     return 0
+
+
+def _compensation_lines(plan: Plan, settings: Settings) -> list[str]:
+    """Say what a calibration makes good in these formats, which may be nothing."""
+    from convert.mlx.compensation import MOST_BITS
+    from convert.mlx.run import count_compensated
+
+    if settings.calibration is None:
+        return []
+    count = count_compensated(plan.layout, settings.calibration)
+    if not count:
+        return [f"The calibration compensates nothing here: that is for affine formats up to {MOST_BITS} bits."]
+    return [f"Errors of {count} matrices are compensated with {settings.calibration.label}."]
 
 
 def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> None:
@@ -169,6 +186,7 @@ def _print_layout(config: ModelConfig, settings: Settings, more: list[str]) -> N
     sizes = [shard.num_bytes for shard in plan.layout.shards]
     stored, available = plan.layout.stored(), available_bytes()
     lines = describe_plan(plan.config, stored, files=sizes, available=available, here=here_precision())
+    more = [*_compensation_lines(plan, settings), *more]
     print("\n".join([*lines, *(["", *more] if more else [])]))
 
 
@@ -177,11 +195,12 @@ def _with_weights(
 ) -> tuple[Settings, Budgeted | None]:
     """Open the calibration, and let a budget decide the formats; a stream's weights are not there to be measured."""
     from convert.calibration.given import given_calibration
-    from convert.opening import is_hub_id
 
     identity = source.files.identity
-    has_weights = not arguments.stream and not (arguments.dry_run and is_hub_id(arguments.source))
-    weights = given_calibration(arguments.calibration, source.checkpoint, identity, has_weights=has_weights)
+    has_weights = source.files.holds_weights
+    weights = given_calibration(
+        arguments.calibration, source.checkpoint, identity, has_weights=has_weights, is_plan=arguments.dry_run
+    )
     settings = replace(settings, calibration=weights)
     if not is_budget_asked(arguments):
         return settings, None
@@ -208,7 +227,10 @@ def _read_override(text: str) -> tuple[str, Format]:
     pattern, separator, name = text.rpartition("=")
     if not separator or not pattern:
         raise UsageError(f"--set {text!r}: expected PATTERN=FORMAT, such as self_attn.v_proj=8bit.")
-    return pattern, parse_format(name)
+    try:
+        return pattern, parse_format(name)
+    except UsageError as error:
+        raise UsageError(f"--set {text!r}: {error}") from None
 
 
 def _command_line(arguments: argparse.Namespace) -> str:

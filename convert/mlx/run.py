@@ -96,10 +96,10 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan,
         OutputError: The disk is full or fails.
     """
     calibration = settings.calibration
-    if calibration is not None:
+    if calibration is not None and source.files.holds_weights:
         calibration.model.check(source.checkpoint, source.files.identity, where=calibration.path)
     infos, pieces = source.checkpoint.source.tensors, cut_checkpoint(source.checkpoint)
-    how = describe_method(settings.is_searched, calibration)
+    how = describe_method(plan.layout, is_searched=settings.is_searched, calibration=calibration)
     making = Making(settings.recipe, settings.base, settings.command, how)
 
     def finish(folder: Path, hashes: Mapping[str, str]) -> Sequence[str]:
@@ -132,12 +132,23 @@ def convert_folder(source: Source, out: Path, *, settings: Settings, plan: Plan,
     return run_job(job, source.files, claim=claim)
 
 
-def describe_method(is_searched: bool, calibration: Calibration | None) -> str:
+def describe_method(layout: FolderLayout, *, is_searched: bool, calibration: Calibration | None) -> str:
     """Say how the numbers are chosen, in a few words."""
-    if not is_searched:
+    modes = {choice.format.mode for choice in layout.choices.values() if choice.format is not None}
+    if not modes:
+        return "no matrix is packed"
+    if not is_searched or "affine" not in modes:
         return "plain mx.quantize"
     searched = "affine scales searched by squared error"
-    return searched if calibration is None else f"{searched}, errors compensated with {calibration.label}"
+    if calibration is None or not count_compensated(layout, calibration):
+        return searched
+    return f"{searched}, errors compensated with {calibration.label}"
+
+
+def count_compensated(layout: FolderLayout, calibration: Calibration) -> int:
+    """Count the matrices whose errors a calibration makes good."""
+    covers = Compensation(calibration).covers
+    return sum(covers(name, choice.format) for name, choice in layout.choices.items())
 
 
 def _make_key(settings: Settings, plan: Plan) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from convert.source import mark_files
+from convert.verify.card import CARD, GGUF_CARD
 from convert.verify.mlx_blocks import MlxBlocks
 from convert.verify.samples import Sample, SampleSet, make_samples
 from convert.verify.stages import Array
@@ -24,7 +25,7 @@ from edge.checkpoint.folder import default_dtype, open_checkpoint
 from edge.checkpoint.gguf_door import gguf_processor
 from edge.checkpoint.pair import GgufPair, is_gguf, open_pair
 from edge.config import ModelConfig
-from edge.errors import ConfigError, PromptError, WeightError
+from edge.errors import ConfigError, PromptError, UsageError, WeightError
 from edge.prompt.media.cache import MediaCache
 from edge.prompt.processor import Processor
 from edge.settings import VideoSettings
@@ -46,7 +47,7 @@ class Candidate:
         config: Its configuration.
         processor: Makes its prompts.
         files: Its weight files.
-        card_folder: Where its model card lies.
+        card: Its model card, beside which pictures and numbers of a report go.
         is_gguf: A GGUF pair; its files have no place for video settings.
     """
 
@@ -55,7 +56,7 @@ class Candidate:
     config: ModelConfig
     processor: Processor
     files: tuple[Path, ...]
-    card_folder: Path
+    card: Path
     is_gguf: bool = False
 
     @property
@@ -87,7 +88,7 @@ def open_candidate(source: str) -> Candidate:
         config=checkpoint.config,
         processor=Processor.from_folder(folder, checkpoint.config),
         files=tuple(file.path for file in checkpoint.source.files),
-        card_folder=folder,
+        card=folder / CARD,
     )
 
 
@@ -99,7 +100,7 @@ def _open_gguf(pair: GgufPair) -> Candidate:
         config=pair.config,
         processor=gguf_processor(pair),
         files=tuple(sorted({tensor.path for tensor in tensors})),
-        card_folder=pair.text.path.parent,
+        card=pair.text.path.with_name(GGUF_CARD.format(name=pair.text.path.name)),
         is_gguf=True,
     )
 
@@ -115,6 +116,29 @@ def with_reference_videos(candidate: Candidate, videos: VideoSettings) -> tuple[
     processor = replace(candidate.processor, videos=videos, media_cache=MediaCache())
     note = "GGUF files hold no video settings; videos were prepared as the original's files say."
     return replace(candidate, processor=processor), (note,)
+
+
+def with_distinct_names(candidates: Sequence[Candidate], *, sources: Sequence[str]) -> tuple[Candidate, ...]:
+    """Lengthen names that occur twice by the folders above, as many as it takes.
+
+    Raises:
+        UsageError: A candidate is given twice.
+    """
+    places = [item.files[0].resolve() if item.is_gguf else item.card.parent.resolve() for item in candidates]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise UsageError(f"--candidate {sources[number]}: given twice. Leave it out once.")
+    names = [item.name for item in candidates]
+    names = [
+        f"{name}.gguf" if item.is_gguf and names.count(name) > 1 else name
+        for name, item in zip(names, candidates, strict=True)
+    ]
+    for depth in range(1, max(len(place.parts) for place in places)):
+        twice = {name for name in names if names.count(name) > 1}
+        for number, (place, name) in enumerate(zip(places, names, strict=True)):
+            if name in twice and len(place.parts) > depth + 1:
+                names[number] = f"{place.parts[-1 - depth]}-{name}"
+    return tuple(replace(item, name=name) for item, name in zip(candidates, names, strict=True))
 
 
 def check_pair(

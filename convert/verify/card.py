@@ -7,24 +7,21 @@ from pathlib import Path
 from convert.disk import write_text
 
 CARD = "README.md"
+GGUF_CARD = "{name}.md"  # the folder of a GGUF file is the user's, and so is what stands in it
 _BEGIN, _END = "<!-- verify {name} -->", "<!-- end of verify {name} -->"
 
 
-def write_section(folder: Path, name: str, section: str) -> Path:
+def write_section(path: Path, name: str, section: str) -> None:
     """Write or replace a candidate's section in its model card; the rest of the card stays as it is.
 
     Args:
-        folder: Where the card lies.
-        name: The candidate; several GGUF files may share a card.
+        path: The card; it need not be there.
+        name: The candidate.
         section: Markdown.
-
-    Returns:
-        The card's path.
 
     Raises:
         OutputError: The disk is full or fails.
     """
-    path = folder / CARD
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     begin, end = _BEGIN.format(name=name), _END.format(name=name)
     block = f"{begin}\n{section}\n{end}\n"
@@ -35,4 +32,3 @@ def write_section(folder: Path, name: str, section: str) -> Path:
         gap = "\n" if text and not text.endswith("\n\n") else ""
         text = f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{gap}{block}"
     write_text(path, text)
-    return path

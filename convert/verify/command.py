@@ -47,13 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="compute type of the reference (default: float32)",
     )
-    parser.add_argument("--max-kl", type=_limit, metavar="X", help="fail when a mean KL is above X nats per token")
-    parser.add_argument("--min-top1", type=_limit, metavar="Y", help="fail when top-1 agreement is below Y (0 to 1)")
+    parser.add_argument("--max-kl", type=_limit, metavar="X", help="fail when a Mean KLD is above X nats per token")
+    parser.add_argument("--min-top1", type=_limit, metavar="Y", help="fail when a Same top p is below Y (0 to 1)")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="where states are kept, to resume and to share")
     parser.add_argument("--adapter", metavar="FOLDER", help="LoRA adapter that the candidates were made with")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="where report.md, .json and the plots go")
     parser.add_argument(
-        "--front", action="store_true", help="draw and list size against KL with what budgets of bytes would reach"
+        "--front",
+        action="store_true",
+        help="draw and list size against Mean KLD, with what budgets of bytes would reach",
     )
     parser.add_argument(
         "--calibration", type=Path, metavar="FOLDER", help="with --front: weighs matrices for the budget's curve"
@@ -73,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--calibration weighs matrices for the curve of --front: add --front, or leave it out.")
     require_reference_extra()
     from convert.calibration.given import given_calibration
+    from convert.disk import explain_disk_errors
     from convert.source import Identity
     from convert.verify.measure import Measurement  # late: it imports torch, which may be missing
 
@@ -86,6 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     identity = Identity(arguments.reference, None, {})
     weights = given_calibration(arguments.calibration, measurement.checkpoint, identity)  # now: an error must not wait
+    folder = arguments.report or measurement.work_folder
+    with explain_disk_errors(folder):  # now: a report that cannot be written must not wait either
+        folder.mkdir(parents=True, exist_ok=True)
     report = measurement.run(say=_say)
     _publish(arguments, report, measurement, weights)
     return _judge(report, max_kl=arguments.max_kl, min_top1=arguments.min_top1)
@@ -113,7 +119,7 @@ def _publish(
     arguments: argparse.Namespace, report: Report, measurement: Measurement, weights: Calibration | None
 ) -> None:
     """Print the report; write cards, JSON and pictures."""
-    from convert.disk import explain_disk_errors, write_text
+    from convert.disk import write_text
     from convert.verify.badge import write_badge
     from convert.verify.card import write_section
     from convert.verify.plot import plot_candidate, plot_front
@@ -123,8 +129,6 @@ def _publish(
     text = text_report(report)
     print(text)
     folder = arguments.report or measurement.work_folder
-    with explain_disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "report.md", text + "\n")
     write_json(folder / "report.json", to_json(report))
     if arguments.front:
@@ -135,14 +139,15 @@ def _publish(
         if arguments.no_card or not measurement.may_have_card(candidate):
             plot_candidate(result, folder / f"{result.name}.png")
             continue
-        picture = candidate.card_folder / f"{result.name}-verify.png"
+        beside = candidate.card.parent
+        picture = beside / f"{result.name}-verify.png"
         plot_candidate(result, picture)
-        write_json(candidate.card_folder / f"{result.name}-verify.json", to_json(replace(report, candidates=(result,))))
-        badge = candidate.card_folder / f"{result.name}-kld.svg"
+        write_json(beside / f"{result.name}-verify.json", to_json(replace(report, candidates=(result,))))
+        badge = beside / f"{result.name}-kld.svg"
         write_badge(result, badge)
         section = card_section(report, result, plot=picture.name, badge=badge.name)
-        card = write_section(candidate.card_folder, result.name, section)
-        _say(f"{card}: report written")
+        write_section(candidate.card, result.name, section)
+        _say(f"{candidate.card}: report written")
     _say(f"report and plots: {folder}")
 
 
@@ -167,9 +172,9 @@ def _judge(report: Report, *, max_kl: float | None, min_top1: float | None) -> i
         overall = result.overall
         # "not <=" and "not >=": a KL that is no number fails too
         if max_kl is not None and not overall.mean_kl <= max_kl:
-            failures.append(f"{result.name}: mean KL {overall.mean_kl:.5f} is above --max-kl {max_kl:g}")
+            failures.append(f"{result.name}: Mean KLD {overall.mean_kl:.6g} is above --max-kl {max_kl:g}")
         if min_top1 is not None and not overall.top1 >= min_top1:
-            failures.append(f"{result.name}: top-1 agreement {overall.top1:.4f} is below --min-top1 {min_top1:g}")
+            failures.append(f"{result.name}: Same top p {overall.top1:.6g} is below --min-top1 {min_top1:g}")
     for failure in failures:
         _say(failure)
     return 1 if failures else 0

@@ -95,7 +95,7 @@ def front_svg(report: Report, curve: Curve) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        _text(20, 26, "size against mean KL (nats per token)", size=16),
+        _text(20, 26, "size against Mean KLD (nats per token)", size=16),
         *axes.lines(),
         _line([axes.place(size, value) for size, value in curve.points], _CURVE, dashes="6 4"),
         _line(leading, "#9699a0"),

@@ -12,13 +12,21 @@ from typing import Literal
 import numpy as np
 import torch
 
-from convert.disk import check_space
+from convert.disk import check_space, describe_bytes
 from convert.interrupt import explain_interrupt
+from convert.opening import shown_source
 from convert.source import mark_files
-from convert.verify.candidates import Candidate, check_pair, check_weights, open_candidate, with_reference_videos
+from convert.verify.candidates import (
+    Candidate,
+    check_pair,
+    check_weights,
+    open_candidate,
+    with_distinct_names,
+    with_reference_videos,
+)
 from convert.verify.compare import run_candidate
 from convert.verify.results import Report
-from convert.verify.samples import SampleSet, make_samples, read_conversations
+from convert.verify.samples import BUILTIN, SampleSet, make_samples, read_conversations
 from convert.verify.scores import TOP_TOKENS, TeacherLogits
 from convert.verify.store import StateStore, digest_of
 from convert.verify.teacher import PassPlan, Say, plan_pass, run_teacher
@@ -87,7 +95,7 @@ class Measurement:
         processor = Processor.from_folder(folder, checkpoint.config)
         samples = make_samples(conversations, processor)
         blocks = TorchBlocks(checkpoint, dtype=_torch_dtype(dtype))
-        opened = _with_distinct_names([open_candidate(source) for source in candidates])
+        opened = with_distinct_names([open_candidate(source) for source in candidates], sources=candidates)
         paired = [with_reference_videos(candidate, processor.videos) for candidate in opened]
         found = tuple(candidate for candidate, _ in paired)
         for candidate in found:
@@ -122,9 +130,9 @@ class Measurement:
         """
         plan, samples, config = self.plan(), self.samples, self.checkpoint.config
         say(
-            f"{self.reference}: {len(samples.samples)} prompts, {samples.num_tokens} tokens, {len(samples.media)} "
-            f"pictures and videos; the reference takes one block at a time, at most {plan.memory_bytes / GB:.1f} GB of "
-            f"memory, and {plan.disk_bytes / GB:.2f} GB for states in {self.work_folder}"
+            f"{self.reference}: {len(samples.samples)} prompts, {samples.num_tokens:,} tokens, {len(samples.media)} "
+            f"pictures or videos; the reference takes one block at a time, at most {plan.memory_bytes / GB:.1f} GB of "
+            f"memory, and {describe_bytes(plan.disk_bytes)} for states in {self.work_folder}"
         )
         plan.check()
         store = StateStore(self.work_folder)
@@ -141,9 +149,9 @@ class Measurement:
                 for item, notes in zip(self.candidates, self.notes, strict=True)
             )
         return Report(
-            reference=self.reference,
+            reference=shown_source(self.reference),
             dtype=self.dtype,
-            prompts=self.prompts,
+            prompts=self.prompts if self.prompts == BUILTIN else Path(self.prompts).name,
             prompts_digest=samples.digest,
             num_prompts=len(samples.samples),
             num_tokens=samples.num_tokens,
@@ -160,14 +168,14 @@ class Measurement:
         for candidate in self.candidates:
             if candidate.is_gguf:
                 continue
-            packed = open_checkpoint(candidate.card_folder).quantized
+            packed = open_checkpoint(candidate.card.parent).quantized
             if packed and all(form.mode == "affine" for form in packed.values()):
                 found[candidate.name] = {f"{module}.weight": form for module, form in packed.items()}
         return found
 
     def may_have_card(self, candidate: Candidate) -> bool:
         """Tell whether a report may be written beside a candidate: not into the reference, nor into a download."""
-        folder = candidate.card_folder.resolve()
+        folder = candidate.card.parent.resolve()
         return folder != self.checkpoint.source.folder.resolve() and "snapshots" not in folder.parts
 
 
@@ -194,17 +202,6 @@ def _digest(checkpoint: Checkpoint, samples: SampleSet, dtype: Dtype) -> str:
     versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
     # The configuration without what does not decide them; its sizes and ids print as they are.
     return digest_of(files, replace(checkpoint.config, quantization=None), samples.digest, dtype, versions)
-
-
-def _with_distinct_names(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Lengthen names that occur twice by the folder above."""
-    names = [candidate.name for candidate in candidates]
-    return tuple(
-        replace(item, name=f"{item.card_folder.resolve().parent.name}-{item.name}")
-        if names.count(item.name) > 1
-        else item
-        for item in candidates
-    )
 
 
 def _kept_mass(logits: Sequence[TeacherLogits]) -> float:

@@ -98,7 +98,7 @@ def front(results: Sequence[CandidateResult]) -> list[CandidateResult]:
 
 
 def _draw_kinds(pen: ImageDraw.ImageDraw, result: CandidateResult) -> None:
-    pen.text((20, _HEIGHT + 10), "mean KL by kind of prompt (line: 99th percentile)", fill=_INK, font=_font(18))
+    pen.text((20, _HEIGHT + 10), "Mean KLD by kind of prompt (line: 99th percentile)", fill=_INK, font=_font(18))
     values = [value for score in result.kinds for value in (score.mean_kl, score.p99_kl)]
     frame = _frame(pen, values, top=_HEIGHT + 50, bottom=2 * _HEIGHT - 50)
     step = (frame.right - frame.left) / len(result.kinds)

@@ -190,7 +190,8 @@ def _verdict(result: CandidateResult) -> list[str]:
 
 def _table(header: Sequence[str], rows: Cells) -> list[str]:
     """Set a Markdown table whose columns line up on a terminal too; the first column is left, numbers are right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    # A mark has a dash and a colon at least, or Markdown sees no table.
+    widths = [max(2, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
         padded = [

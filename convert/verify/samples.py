@@ -17,14 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.verify.builtin import builtin_conversations
-from edge.errors import PromptError
+from edge.errors import MediaError, PromptError
 from edge.prompt.build import Prompt, PromptOptions
 from edge.prompt.media.prepare import Media
 from edge.prompt.processor import Processor
+from edge.units import one_line
 
 Json = Any  # a line of the prompt file
 BUILTIN = "builtin"
 _KEYS = {"name", "kind", "messages", "tools", "unlike"}
+_WHERE = "where"  # file and line, of our making
+_MOST_LABEL = 60
 _MEDIA_KEYS = ("image", "video", "image_url", "video_url")
 
 
@@ -108,9 +111,11 @@ def read_conversations(source: str) -> list[dict[str, Json]]:
         return list(builtin_conversations())
     path = Path(source)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: JSON's text may hold separators that it takes for ends of lines.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path}: cannot be read ({error}). Give a JSONL file of messages, or builtin.") from None
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise PromptError(f"{path}: cannot be read ({why}). Give a JSONL file of messages, or builtin.") from None
     items = [
         _read_line(line, where=f"{path}:{number}", folder=path.parent)
         for number, line in enumerate(lines, start=1)
@@ -132,32 +137,39 @@ def make_samples(conversations: Iterable[Mapping[str, Json]], processor: Process
     samples: list[Sample] = []
     digest = hashlib.sha256()
     for number, item in enumerate(conversations, start=1):
-        name = str(item.get("name", f"prompt-{number}"))
-        prompt, answer = _build(item, processor, name)
+        name = _label(item, "name") or f"prompt-{number}"
+        where = item.get(_WHERE, name)
+        try:
+            prompt, answer = _build(item, processor)
+        except (PromptError, MediaError) as error:
+            raise type(error)(f"{where}: {error}") from None
         for part in prompt.media:
             media.setdefault(part.digest, part)
         order = list(media)
         ids = tuple(order.index(part.digest) for part in prompt.media)
-        kind = str(item.get("kind", _kind_of(prompt)))
+        kind = _label(item, "kind") or _kind_of(prompt)
         samples.append(Sample(name, kind, prompt, ids, answer, is_unlike=bool(item.get("unlike", False))))
         digest.update(prompt.token_ids.tobytes())
         digest.update(repr((name, samples[-1].kind, answer, [part.digest for part in prompt.media])).encode())
     return SampleSet(tuple(samples), tuple(media.values()), digest.hexdigest())
 
 
-def _build(item: Mapping[str, Json], processor: Processor, name: str) -> tuple[Prompt, tuple[int, int] | None]:
+def _label(item: Mapping[str, Json], key: str) -> str:
+    """Return a name for tables: on one line and without what ends a cell; empty where none is given."""
+    value = item.get(key)
+    return "" if value is None else one_line(str(value), max_characters=_MOST_LABEL).replace("|", "/").strip()
+
+
+def _build(item: Mapping[str, Json], processor: Processor) -> tuple[Prompt, tuple[int, int] | None]:
     messages, tools = item["messages"], item.get("tools")
-    try:
-        last = messages[-1] if messages else None
-        if not isinstance(last, dict) or last.get("role") != "assistant":
-            return processor.build(messages, tools=tools), None
-        prompt = processor.build(messages, tools=tools, options=PromptOptions(add_generation_prompt=False))
-        asked = processor.build(messages[:-1], tools=tools)
-        if asked.opens_reasoning:
-            closed = processor.build(messages[:-1], tools=tools, options=PromptOptions(skips_thought=True))
-            asked = closed if _begins(prompt, closed) else asked
-    except PromptError as error:
-        raise PromptError(f"{name}: {error}") from None
+    last = messages[-1] if messages else None
+    if not isinstance(last, dict) or last.get("role") != "assistant":
+        return processor.build(messages, tools=tools), None
+    prompt = processor.build(messages, tools=tools, options=PromptOptions(add_generation_prompt=False))
+    asked = processor.build(messages[:-1], tools=tools)
+    if asked.opens_reasoning:
+        closed = processor.build(messages[:-1], tools=tools, options=PromptOptions(skips_thought=True))
+        asked = closed if _begins(prompt, closed) else asked
     shared = min(len(asked.token_ids), len(prompt.token_ids))
     differs = np.flatnonzero(asked.token_ids[:shared] != prompt.token_ids[:shared])
     start = int(differs[0]) if len(differs) else shared
@@ -185,8 +197,11 @@ def _kind_of(prompt: Prompt) -> str:
 def _read_line(line: str, *, where: str, folder: Path) -> dict[str, Json]:
     try:
         item = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise PromptError(f"{where}: not readable JSON ({error}). Write one JSON object per line.") from None
+    except json.JSONDecodeError as error:
+        why = f"{error.msg} at character {error.colno}"
+        raise PromptError(f"{where}: not readable JSON ({why}). Write one JSON object per line.") from None
+    except (ValueError, RecursionError):
+        raise PromptError(f"{where}: not readable JSON. Write one JSON object per line.") from None
     if not isinstance(item, dict) or not isinstance(item.get("messages"), list):
         raise PromptError(f'{where}: expected an object with "messages", found {line[:60]!r}.')
     unknown = sorted(set(item) - _KEYS)
@@ -194,7 +209,7 @@ def _read_line(line: str, *, where: str, folder: Path) -> dict[str, Json]:
         raise PromptError(f"{where}: unknown key {', '.join(unknown)}. Known: {', '.join(sorted(_KEYS))}.")
     if not isinstance(item.get("unlike", False), bool):
         raise PromptError(f'{where}: "unlike" is true or false, found {item["unlike"]!r}.')
-    return item | {"messages": [_with_paths(message, folder) for message in item["messages"]]}
+    return item | {_WHERE: where, "messages": [_with_paths(message, folder) for message in item["messages"]]}
 
 
 def _with_paths(message: Json, folder: Path) -> Json:
@@ -215,5 +230,7 @@ def _resolved(part: Json, folder: Path) -> Iterator[tuple[str, Json]]:
 
 
 def _resolve(source: Json, folder: Path) -> Json:
-    is_path = isinstance(source, str) and "://" not in source and not source.startswith("data:")
-    return str(folder / source) if is_path else source
+    if isinstance(source, dict) and "url" in source:
+        return source | {"url": _resolve(source["url"], folder)}
+    is_path = isinstance(source, str) and source and "://" not in source and not source.startswith("data:")
+    return str(folder / Path(source).expanduser()) if is_path else source

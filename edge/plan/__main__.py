@@ -53,7 +53,7 @@ def _plan(given: argparse.Namespace) -> int:
     from edge.plan.machine import parse_mac, this_machine
     from edge.plan.report import describe, suggest, table, variant_json
 
-    machine = parse_mac(given.mac) if given.mac else this_machine()
+    machine = this_machine() if given.mac is None else parse_mac(given.mac)
     names = [given.model] if given.model else list(FAMILY)
     itemsize = machine.precision.itemsize
     models = [find_model(name, itemsize=itemsize, recipe=given.recipe) for name in names]
@@ -61,7 +61,9 @@ def _plan(given: argparse.Namespace) -> int:
     most = MOST_STRETCH * own
     if given.context is not None and not 1 <= given.context <= most:
         raise UsageError(f"--context {given.context}: expected 1 to {most} tokens.")
-    task = Task(given.context or min(8192, own), given.kv_bits, parse_size(given.image) if given.image else None)
+    task = Task(
+        given.context or min(8192, own), given.kv_bits, None if given.image is None else parse_size(given.image)
+    )
     if len(models) == 1:
         task = replace(task, settings=models[0].images)
     rows = [(model, variant) for model in models for variant in model.variants]
@@ -84,7 +86,7 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         UsageError: It is not of this form.
     """
-    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*[xX\u00d7]\s*([0-9]{1,6})\s*", text)
     if match is None or not int(match.group(1)) or not int(match.group(2)):
         raise UsageError(f"--image {text}: expected WIDTHxHEIGHT in pixels, such as 4096x4096.")
     return int(match.group(2)), int(match.group(1))

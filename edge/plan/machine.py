@@ -39,7 +39,9 @@ def parse_mac(text: str) -> Machine:
     """
     match = _MEMORY.search(text.strip())
     if match is None or not 4 <= int(match.group(1)) <= 2048:
-        raise UsageError(f"--mac {text!r}: expected a size of memory at the end, such as 'M4 16 GB'.")
+        raise UsageError(
+            f"--mac {text!r}: expected a size of memory at the end, such as 'M4 16 GB': whole GB from 4 to 2048."
+        )
     usable = int(MACOS_GPU_SHARE * int(match.group(1)) * 2**30) - RESERVE_BYTES
     return Machine(text.strip(), usable, ON_METAL)
 

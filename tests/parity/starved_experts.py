@@ -32,7 +32,7 @@ from convert.calibration.vision import place_features, run_vision
 from convert.calibration.weights import Expert, LayerWeights
 from convert.mlx.affine import Packed, numbers_of, quantize_affine
 from convert.mlx.compensation import Compensation
-from convert.source import Source
+from convert.source import Source, sha256_of
 from convert.verify.builtin import builtin_conversations
 from convert.verify.samples import SampleSet, make_samples
 from edge.prompt.processor import Processor
@@ -214,12 +214,12 @@ def _unpacked(packed: Packed, bits: int) -> Floats:
 
 
 def _kept(folder: Path, source: Source, layer: int, arrays: Arrays) -> Calibration:
-    save_file(
-        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-        folder / f"{layer_block(layer)}.safetensors",
-    )
+    path = folder / f"{layer_block(layer)}.safetensors"
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
     model = CalibratedModel.of(source.checkpoint, source.files.identity).to_record()
-    (folder / RECORD).write_text(json.dumps({"format": FORMAT, "model": model, "fisher": {}}), encoding="utf-8")
+    record = {"format": FORMAT, "model": model, "fisher": {}, "files": {path.name: sha256_of(path)}}
+    record |= {"prompts": {"source": "of this file", "tokens": 0}}
+    (folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
     return Calibration.open(folder)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from convert.final import partial_path
+from convert.source import Identity
 from tests.system.convert_process import run_convert, run_gguf, start_convert, wait_for_pieces
 from tests.unit.checkpoint.adapters import pair_of, write_adapter
 from tests.unit.checkpoint.checkpoints import tiny_config_json, write_fp8_folder, write_hub_folder
 from tests.unit.checkpoint.fake_hub import COMMIT, REPOSITORY, FakeHub
+from tests.unit.convert.calibration.calibrating import calibrated, opened
 from tests.unit.convert.gguf.sources import source_json, source_parameters, write_companions
 from tests.unit.convert.mlx.conversion import files_of, write_source
 
@@ -65,6 +68,17 @@ def test_a_stream_gives_the_files_of_the_folder_and_leaves_no_shard(
     assert f"Source: {REPOSITORY}, revision {COMMIT}." in (tmp_path / "out" / "README.md").read_text()
     assert not partial_path(tmp_path / "out").exists()
     assert not list((tmp_path / "home").rglob("*.safetensors"))
+
+
+def test_a_calibration_of_the_same_commit_serves_a_stream(repository: Path, tmp_path: Path) -> None:
+    source = opened(repository)
+    named = replace(source, files=replace(source.files, identity=Identity(REPOSITORY, COMMIT, {})))
+    words = ["--calibration", str(calibrated(named, tmp_path / "own.calib").path)]
+    with FakeHub(contents(repository)).running() as hub:
+        result = run_convert(REPOSITORY, tmp_path / "out", "--stream", *words, environment=settings(hub, tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert run_convert(repository, tmp_path / "local", *words).returncode == 0
+    assert files_of(tmp_path / "out", but=("README.md",)) == files_of(tmp_path / "local", but=("README.md",))
 
 
 @pytest.fixture(scope="module")

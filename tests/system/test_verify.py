@@ -72,7 +72,7 @@ def test_the_report_is_printed_and_lands_in_the_card(folders: Path) -> None:
 def test_limits_gate_and_several_candidates_share_a_table(folders: Path) -> None:
     code, out, err = run(folders, "--max-kl", "1e-6", "--no-card", candidates=("small", "source"))
     assert code == 1
-    assert err.splitlines()[-1].startswith("small: mean KL")
+    assert err.splitlines()[-1].startswith("small: Mean KLD")
     assert "above --max-kl 1e-06" in err
     assert "| the original" in out
     assert (folders / "work-report" / "front.png").exists()
@@ -123,3 +123,21 @@ def test_without_torch_the_extra_is_named(folders: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "pip install 'qwen3vl-edge[reference]'" in done.stderr
+
+
+def test_no_path_of_this_machine_stands_in_what_is_published(folders: Path) -> None:
+    source, prompts = str(folders / "source"), str(folders / "prompts.jsonl")
+    code, _, err = run(folders, "--reference", source, "--prompts", prompts, "--max-kl", "10")
+    assert code == 0, err
+    for name in ("README.md", "small-verify.json"):
+        text = (folders / "small" / name).read_text()
+        assert str(folders) not in text
+        assert "prompts.jsonl" in text
+
+
+def test_what_cannot_be_reported_is_told_before_the_work(folders: Path) -> None:
+    (folders / "work-report").write_text("mine")
+    code, out, err = run(folders)
+    assert (code, out) == (1, "")
+    assert "work-report: cannot be written" in err
+    assert not (folders / "work").exists()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError, EdgeError
-from edge.units import one_line, token_count
+from edge.units import byte_count, one_line, token_count
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,32 @@ def test_a_number_of_tokens_may_have_k_or_m(text: str, count: int) -> None:
 def test_anything_else_is_no_number_of_tokens(text: str) -> None:
     with pytest.raises(ValueError, match="expected a number of tokens"):
         token_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("16.5GB", 16_500_000_000),
+        ("24 gb", 24_000_000_000),
+        (" 900m ", 900_000_000),
+        (".5k", 500),
+        ("14.MB", 14_000_000),
+        ("14e6", 14_000_000),
+        ("1.5e3MB", 1_500_000_000),
+        ("4GiB", 4 << 30),
+        ("2 mib", 2 << 20),
+        ("1TB", 10**12),
+        ("1234567", 1_234_567),
+        ("7B", 7),
+    ],
+)
+def test_a_size_is_read_in_all_its_spellings(text: str, size: int) -> None:
+    assert byte_count(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GB", "0", "0.4", "-1GB", "+1GB", "1,5GB", "1 5GB", "4bit", "3iB", "1GBB", "nan", "\u0661GB", "1e999"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a size"):
+        byte_count(text)

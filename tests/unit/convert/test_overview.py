@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from math import prod
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,31 @@ def test_the_command_prints_a_line_for_every_recipe_and_type(capsys: pytest.Capt
     assert all(f"mlx --recipe {name} " in told for name in RECIPES)
     assert told.splitlines()[0].split()[1] == "MB"  # in GB all lines of a small model would say 0.02
     assert all(f"gguf --type {name} " in told for name in FILE_TYPES)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "4b"],
+        ["mlx", "4b", "--dry-run"],
+        ["mlx", "4b", "--dry-run", "--size", "3bit"],
+        ["gguf", "4b", "--dry-run"],
+        ["gguf", "4b", "--dry-run", "--size", "q4_k_m"],
+    ],
+)
+def test_a_published_name_is_planned_whatever_is_asked_for(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("Qwen3-VL-4B as it is published, from its shapes alone.\n")
+
+
+@pytest.mark.parametrize("words", [["mlx", "4b", "out"], ["gguf", "4b", "o.gguf"], ["calibrate", "4b", "o.calib"]])
+def test_what_reads_weights_names_the_repository_of_a_published_name(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert "hub id such as Qwen/Qwen3-VL-4B-Instruct" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -119,6 +119,12 @@ def test_a_pattern_that_fits_nothing_is_refused() -> None:
 def test_a_budget_below_the_smallest_formats_is_refused_with_what_they_take() -> None:
     with pytest.raises(UsageError, match=r"the smallest formats of this model take"):
         spend(market(), budget=market().least_bytes // 2)
+    for shard_bytes in (10**9, 1000):  # each file has a header
+        least = market().least_file_bytes(shard_bytes=shard_bytes)
+        choices = spend(market(), budget=least, shard_bytes=shard_bytes).choices
+        assert lay_out_folder(market().config, choices, shard_bytes=shard_bytes).file_bytes <= least
+        with pytest.raises(UsageError, match=r"the smallest formats of this model take"):
+            spend(market(), budget=least - 1, shard_bytes=shard_bytes)
 
 
 def test_another_layout_of_the_same_model_gets_the_same_plan(tmp_path: Path) -> None:

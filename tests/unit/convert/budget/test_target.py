@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import pytest
 
-from convert.budget.target import add_budget_arguments, budget_words, is_budget_asked, read_size, read_target
+from convert.budget.target import (
+    TooSmallError,
+    add_budget_arguments,
+    budget_words,
+    is_budget_asked,
+    read_size,
+    read_target,
+)
 from edge.errors import UsageError
 from edge.plan.estimate import Task, estimate
 from edge.plan.family import FAMILY
@@ -16,7 +24,7 @@ from edge.plan.weights import recipe_bytes
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_budget_arguments(parser, what="format")
+    add_budget_arguments(parser, what="format", such_as="a recipe")
     return parser.parse_args(words)
 
 
@@ -29,7 +37,31 @@ def test_a_recipe_is_a_size_too() -> None:
     assert read_size("4bit", FAMILY["8B"]) == pytest.approx(recipe_bytes(FAMILY["8B"], "4bit"), rel=1e-4)
 
 
-@pytest.mark.parametrize("text", ["", "0GB", "large", "4 bits", "-3GB"])
+def test_a_recipe_is_named_in_any_case_and_other_names_are_counted_when_they_are_asked_for() -> None:
+    config = FAMILY["2B"]
+    assert read_size(" 4BIT ", config) == read_size("4bit", config)
+    assert read_size("q4_k_m", config, sizes={"Q4_K_M": lambda: 7, "Q8_0": lambda: pytest.fail("not asked for")}) == 7
+
+
+@pytest.mark.parametrize("text", ["16", " 5 ", "999999"])
+def test_a_bare_number_that_holds_no_model_gets_the_unit_that_was_meant(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"bytes hold no model. Say {text.strip()}GB or"):
+        read_size(text, FAMILY["2B"])
+
+
+def test_what_is_refused_as_too_small_says_what_would_do() -> None:
+    error = TooSmallError("formats", 9_417_123)
+    size, mac = (read_target(parsed(*words), FAMILY["2B"]) for words in (["--size", "1MB"], ["--fit", "8 GB"]))
+    assert str(size.refused(error)) == (
+        "--size 1MB: the smallest formats of this model take 9.42 MB. Give at least that, or take a smaller model."
+    )
+    assert re.match(
+        r"--fit '8 GB' leaves \d.\d\d GB: .* Take a smaller model, or more memory. So.",
+        str(mac.refused(error, advice=" So.")),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "0GB", "large", "4 bits", "-3GB", "1e400", "nan", "1,5GB", "3iB"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"expected a size such as 16.5GB"):
         read_size(text, FAMILY["2B"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from convert.__main__ import main
 from convert.calibration.given import given_calibration
+from convert.source import Identity
 from edge.errors import ConfigError, UsageError
 from tests.unit.convert.calibration.calibrating import calibrated, tiny_source
 
@@ -23,7 +25,7 @@ def test_a_folder_that_is_no_calibration_is_refused(tmp_path: Path) -> None:
         given_calibration(tmp_path, source.checkpoint, source.files.identity)
 
 
-def test_another_models_is_refused_unless_only_shapes_are_asked_for(tmp_path: Path) -> None:
+def test_another_models_is_refused(tmp_path: Path) -> None:
     source = tiny_source(tmp_path / "source")
     calibrated(source, tmp_path / "own.calib")
     given = tmp_path / "own.calib"
@@ -31,7 +33,22 @@ def test_another_models_is_refused_unless_only_shapes_are_asked_for(tmp_path: Pa
     other = tiny_source(tmp_path / "other", num_experts=3)
     with pytest.raises(UsageError, match="expected a calibration of"):
         given_calibration(given, other.checkpoint, other.files.identity)
-    assert given_calibration(given, other.checkpoint, other.files.identity, has_weights=False) is not None
+    with pytest.raises(UsageError, match="num_experts 3"):  # sizes tell without a weight
+        given_calibration(given, other.checkpoint, other.files.identity, has_weights=False, is_plan=True)
+
+
+def test_without_weights_the_hub_commit_tells_unless_nothing_is_written(tmp_path: Path) -> None:
+    source = tiny_source(tmp_path / "source")
+    commits = ["1" * 40, "2" * 40]
+    named = replace(source, files=replace(source.files, identity=Identity("maker/tiny", commits[0], {})))
+    path = calibrated(named, tmp_path / "own.calib").path
+    for commit in commits:
+        identity = Identity("maker/tiny", commit, {})
+        assert given_calibration(path, source.checkpoint, identity, has_weights=False, is_plan=True) is not None
+    assert given_calibration(path, source.checkpoint, named.files.identity, has_weights=False) is not None
+    for unlike in (commits[1], None):
+        with pytest.raises(UsageError, match="--stream"):
+            given_calibration(path, source.checkpoint, Identity("maker/tiny", unlike, {}), has_weights=False)
 
 
 @pytest.mark.parametrize("words", [["mlx", "OUT"], ["mlx", "--dry-run"], ["mlx", "--dry-run", "--size", "4bit"]])

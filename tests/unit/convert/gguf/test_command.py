@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from convert.__main__ import main
+from convert.gguf.plan import Wanted
+from convert.gguf.types import FILE_TYPES, PROJECTOR_TYPES
+from edge.checkpoint.pair import find_projectors
 from tests.unit.convert.gguf.sources import source_json, tokenizer_text, write_source
 
 
@@ -37,7 +41,7 @@ def test_a_dry_run_tells_sizes_and_writes_nothing(
     ("options", "message"),
     [
         (("t.gguf", "--type", "Q7"), "expected a type out of"),
-        (("t.gguf", "--mmproj", "Q4_0"), "expected a type out of F32, F16, BF16, Q8_0, found 'Q4_0'"),
+        (("t.gguf", "--mmproj", "Q4_0"), "--mmproj: expected a type out of F32, F16, BF16, Q8_0 or none, found 'Q4_0'"),
         (("t.bin",), "expected an output name that ends in .gguf"),
         (("t.gguf", "--split-max-size", "many"), "expected a size such as 4G"),
         (("t.gguf", "--processes", "0"), "expected 1 or more"),
@@ -50,6 +54,24 @@ def test_wrong_usage_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_type_is_a_size_too(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = []
+    for words in (["--type", "Q5_K_M"], ["--size", "q5_k_m"]):
+        assert main(["gguf", str(source), str(tmp_path / "t.gguf"), "--dry-run", "--mmproj", "none", *words]) == 0
+        sizes.append(int(re.search(r"t\.gguf  ([\d,]+) bytes", capsys.readouterr().out)[1].replace(",", "")))  # type: ignore[index]  # it is there
+    assert 0.97 * sizes[0] < sizes[1] <= sizes[0]
+
+
+def test_a_size_below_the_smallest_types_says_what_would_do(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["gguf", str(source), str(tmp_path / "t.gguf"), "--dry-run", "--size"]
+    assert main([*words, "20000B"]) == 2
+    told = capsys.readouterr().err
+    assert "--size 20000B: the smallest types of this model take" in told
+    assert main([*words, re.search(r"take ([\d.]+ [MG]B)", told)[1]]) == 0  # type: ignore[index]  # it is there
 
 
 def test_an_existing_file_is_kept(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,3 +162,17 @@ def test_a_published_model_is_planned_under_a_budget_without_a_file(
     assert "Errors of each type are modelled, as no weights were at hand." in shown
     assert "bytes in 2 files." in shown
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "projector"),
+    [("f16.gguf", "mmproj-Q8_0.gguf"), ("Q4_K_M.gguf", "mmproj-Q8_0.gguf"), ("a-f16.gguf", "mmproj-a-Q8_0.gguf")],
+)
+def test_a_name_that_is_only_a_type_gives_a_projector_without_a_models_name(
+    out: str, projector: str, tmp_path: Path
+) -> None:
+    wanted = Wanted(tmp_path / out, FILE_TYPES["F16"], PROJECTOR_TYPES["Q8_0"])
+    assert wanted.projector.name == projector
+    for path in (wanted.out, wanted.projector):
+        path.touch()
+    assert find_projectors(wanted.out) == [wanted.projector]

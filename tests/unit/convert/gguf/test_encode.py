@@ -26,3 +26,14 @@ def test_values_that_are_no_numbers_are_refused(value: float) -> None:
     rows[0, 0] = value
     with pytest.raises(WeightError, match="w: found values that are infinite or not a number"):
         check_finite(rows, "w")
+
+
+@pytest.mark.parametrize("name", ["Q8_0", "Q4_0", "Q4_K", "Q6_K", "Q3_K", "IQ4_XS", "IQ3_S"])
+def test_values_beyond_the_scales_of_blocks_are_refused_and_no_others(name: str) -> None:
+    kind = TYPES[name]
+    rows = np.random.default_rng(0).standard_normal((2, 512)).astype(np.float32)
+    for scale in (0, 1e-38, 1, 1e3, 5e4):
+        encode_rows(rows * np.float32(scale), kind)
+    for scale in (1e9, 1e20, 1e37):
+        with pytest.raises(WeightError, match=rf"w: found values up to .* beyond the range of {name}\. Choose BF16"):
+            encode_rows(rows * np.float32(scale), kind, name="w")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import libgguf
 import numpy as np
+import pytest
 
 from convert.gguf.budgeted import helped
 from convert.gguf.imatrix import read_importance
@@ -13,6 +14,7 @@ from convert.gguf.importance import importance_of, sums_of, write_importance
 from edge.checkpoint.ggml.types import TYPES
 from edge.checkpoint.names.hub import expected_parameters
 from edge.config_json import model_config_from_dict
+from edge.errors import UsageError
 from tests.unit.checkpoint.checkpoints import tiny_config_json
 
 CONFIG = model_config_from_dict(tiny_config_json())
@@ -56,3 +58,17 @@ def test_weights_are_mean_squares_and_an_expert_without_a_token_counts_all_alike
 def test_importance_stays_only_where_it_helps() -> None:
     weights = {name: np.ones(4, np.float32) for name in ("a", "b", "c")}
     assert set(helped(weights, {"a": TYPES["Q3_K"], "b": TYPES["Q4_K"]})) == {"a"}
+
+
+def test_another_file_is_kept_unless_it_is_to_be_replaced_and_the_same_one_is_taken(tmp_path: Path) -> None:
+    path, sums = tmp_path / "i.gguf", sums_of(Seen(), CONFIG)
+    for _ in range(2):  # as a run that goes on does
+        write_importance(path, sums, dataset="made up")
+    content = path.read_bytes()
+    path.write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"i\.gguf exists"):
+        write_importance(path, sums, dataset="made up")
+    assert path.read_bytes() == b"mine"
+    write_importance(path, sums, dataset="made up", is_replacing=True)
+    assert path.read_bytes() == content
+    assert [one.name for one in tmp_path.iterdir()] == ["i.gguf"]

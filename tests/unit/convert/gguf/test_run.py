@@ -189,7 +189,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(
     monkeypatch.setattr("convert.disk.shutil.disk_usage", lambda path: _Free(1000))
     source_of = opened(source)
     plan = make_plan(source_of.checkpoint, Wanted(tmp_path / "t.gguf", FILE_TYPES["F16"], None))
-    with pytest.raises(OutputError, match=r"are needed, 0\.00 MB are free"):
+    with pytest.raises(OutputError, match=r"are needed, 1,000 bytes are free"):
         write_plan(plan, source_of, num_processes=1)
     assert not list(tmp_path.iterdir())
 

@@ -42,6 +42,12 @@ def test_a_pattern_may_hold_an_equals_sign_and_the_last_one_counts() -> None:
     assert _read_override("a=b=bf16") == ("a=b", None)
 
 
+@pytest.mark.parametrize("text", ["a=7bit", "a=4", "a=", "a=4bit/48", "a=bf16/32"])
+def test_a_format_that_is_none_is_told_with_its_override(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--set '{text}': "):
+        _read_override(text)
+
+
 @pytest.mark.parametrize("text", ["vision_tower", "=8bit"])
 def test_an_override_without_both_sides_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected PATTERN=FORMAT"):

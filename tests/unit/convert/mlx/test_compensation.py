@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from convert.__main__ import main
 from convert.calibration.experts import middle_of
 from convert.calibration.file import Calibration
 from convert.calibration.forward import LayerPass
@@ -43,6 +45,25 @@ def test_a_calibrated_folder_has_the_bytes_and_names_of_a_plain_one(tmp_path: Pa
     }
     assert changed == {"model.safetensors", "README.md", "SHA256SUMS"}
     assert "errors compensated with a calibration on 48 tokens" in (tmp_path / "own" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("recipe", ["8bit", "bf16", "mxfp8"])
+def test_formats_that_are_not_compensated_are_told_and_the_card_does_not_claim_it(
+    recipe: str, tmp_path: Path, calibration: Calibration, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_source(tmp_path / "source")
+    words = ["mlx", str(source), str(tmp_path / "own"), "--recipe", recipe, "--calibration", str(calibration.path)]
+    assert main(words) == 0
+    assert "The calibration compensates nothing here" in capsys.readouterr().out
+    assert "compensated" not in (tmp_path / "own" / "README.md").read_text()
+
+
+def test_how_many_matrices_are_compensated_is_told(
+    tmp_path: Path, calibration: Calibration, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_source(tmp_path / "source")
+    assert main(["mlx", str(source), "--dry-run", "--recipe", "4bit", "--calibration", str(calibration.path)]) == 0
+    assert re.search(r"Errors of [1-9]\d* matrices are compensated with a calibration on 48", capsys.readouterr().out)
 
 
 def test_a_calibration_of_another_revision_is_refused(tmp_path: Path, calibration: Calibration) -> None:

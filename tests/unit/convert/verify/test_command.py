@@ -31,7 +31,7 @@ def test_a_kl_that_is_no_number_fails() -> None:
 
 def test_failures_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     _judge(REPORT, max_kl=0.01, min_top1=None)
-    assert capsys.readouterr().err == "q4: mean KL 0.01230 is above --max-kl 0.01\n"
+    assert capsys.readouterr().err == "q4: Mean KLD 0.0123 is above --max-kl 0.01\n"
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])

@@ -26,8 +26,8 @@ def test_the_curve_is_read_between_its_points_and_nowhere_else() -> None:
 
 def test_the_table_says_who_is_on_the_front_and_what_a_budget_would_reach() -> None:
     lines = front_table(replace(TWO, candidates=(*TWO.candidates, candidate("worse", 6, 0.6))), CURVE)
-    assert lines[2] == "| small | 0.00 MB | 0.5000 | yes | 0.4000 |"
-    assert lines[3] == "| worse | 0.00 MB | 0.6000 | no | 0.2000 |"
+    assert lines[2] == "| small | 4 bytes | 0.5000 | yes | 0.4000 |"
+    assert lines[3] == "| worse | 6 bytes | 0.6000 | no | 0.2000 |"
     assert lines[-1] == "Told."
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convert.verify.plot import front, plot_candidate, plot_front
-from convert.verify.report import card_section, comparison_table, text_report, to_json
+from convert.verify.report import _table, card_section, comparison_table, text_report, to_json
 from convert.verify.results import CandidateResult, Finding, KindScore, PositionScore, Report, StageError
 
 SCORE = KindScore("all", 2, 30, 0.0123, 0.2, 0.95, 0.9, 5.0, 5.5, 2, 2, 1)
@@ -85,3 +85,8 @@ def test_the_front_is_drawn_for_equal_sizes_too(tmp_path: Path) -> None:
     plot_front(replace(REPORT, candidates=(RESULT, replace(RESULT, name="other"))), tmp_path / "front.png")
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size == (900, 440)
+
+
+def test_every_table_has_marks_that_markdown_takes() -> None:
+    lines = _table(["a", "±", ""], [["x", "", ""]])
+    assert lines == ["| a  |  ± |    |", "| -- | -: | -: |", "| x  |    |    |"]

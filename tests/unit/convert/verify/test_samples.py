@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from convert.verify.builtin import builtin_conversations
 from convert.verify.samples import make_samples, read_conversations
 from edge.config_json import model_config_from_file
-from edge.errors import PromptError
+from edge.errors import MediaError, PromptError
 from edge.prompt.processor import Processor
 from tests.prompt_parts import processor
 from tests.system.folders import write_tiny_folder
 
+Json = Any  # a line of the prompt file
 KINDS = {"text", "image", "images", "video", "tools", "reasoning"}
 
 
@@ -104,3 +107,55 @@ def test_a_message_that_is_no_object_is_refused_by_name() -> None:
 def test_an_empty_conversation_is_refused_by_name() -> None:
     with pytest.raises(PromptError, match="empty: "):
         make_samples([{"name": "empty", "messages": []}], processor())
+
+
+def asked(text: str) -> str:
+    return json.dumps({"messages": [{"role": "user", "content": text}]}, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ("\ufeff" + asked("a") + "\n", ["a"]),
+        (asked("a") + "\r\n\r\n" + asked("b") + "\r\n", ["a", "b"]),
+        ("\n  \n" + asked("a"), ["a"]),
+        *((asked(f"a{mark}b") + "\n" + asked("c"), [f"a{mark}b", "c"]) for mark in "\u2028\u2029\x85"),
+    ],
+)
+def test_only_ends_of_lines_end_a_line(content: str, texts: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(content.encode())
+    assert [item["messages"][0]["content"] for item in read_conversations(str(path))] == texts
+
+
+def test_text_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_bytes(asked("\xe9").encode("latin-1"))
+    with pytest.raises(PromptError, match=r"p\.jsonl: cannot be read \(not UTF-8\)"):
+        read_conversations(str(tmp_path / "p.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ([{"type": "image", "image": "absent.png"}], r"absent\.png: file not found"),
+        ([{"type": "image_url", "image_url": {"url": "absent.png"}}], r"/absent\.png: file not found"),
+        ([{"type": "video", "video": "absent.mp4"}], r"absent\.mp4: file not found"),
+        ([{"type": "image", "image": "prompts.jsonl"}], "not a picture"),
+        ([{"type": "image", "image": ""}], "'' is not a path"),
+        ("", "The prompt is empty"),
+    ],
+)
+def test_what_makes_no_prompt_is_told_with_its_line(content: Json, why: str, tmp_path: Path) -> None:
+    folder = write_tiny_folder(tmp_path / "model")
+    own = Processor.from_folder(folder, model_config_from_file(folder / "config.json"))
+    path = write_lines(tmp_path, json.loads(asked("a")), {"messages": [{"role": "user", "content": content}]})
+    with pytest.raises((PromptError, MediaError), match=rf"{re.escape(path)}:2: .*{why}"):
+        make_samples(read_conversations(path), own)
+
+
+def test_names_and_kinds_stay_in_their_cell_of_a_table() -> None:
+    items: list[dict[str, Json]] = [
+        {"messages": [{"role": "user", "content": "a"}], "name": name, "kind": name} for name in ("a|b\nc", None, 5)
+    ]
+    samples = make_samples(items, processor("instruct")).samples
+    assert [(one.name, one.kind) for one in samples] == [("a/b c", "a/b c"), ("prompt-2", "text"), ("5", "5")]
