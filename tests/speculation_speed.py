@@ -4,7 +4,8 @@ The model computes everything it would compute; which token comes next is dictat
 answers are real texts: copies of a source file or a table with changes, and texts that have nothing to do with their
 prompt. The model is the demo, or with --layers a random Qwen3-VL-30B-A3B in 4 bits with so many layers, which is for a
 GPU. Every text is answered with guesses and twice without in turn, in one run. Out: tokens per step when every guess is
-tried, the decode time without guesses over that with, per pair, and of one without over the other, which is chance.
+tried; the mean decode time without guesses over that with, and of one without over the other, which is chance; and
+tokens over the price of their steps, counted with the medians of what steps cost, which chance does not touch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import csv
 import io
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -59,6 +61,30 @@ class FreeCosts(StepCosts):
     def ratio(self, num_rows: int, num_guessed: int) -> float | None:
         """Say that wide steps are as cheap as plain ones."""
         return 1.0
+
+
+class CountedCosts(StepCosts):
+    """Costs as measured; counts the steps, so that their price can be added up without the noise of single ones."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.forget()
+
+    def forget(self) -> None:
+        """Count from here on."""
+        self._num_steps: Counter[int] = Counter()
+        self._num_tokens = 0
+
+    def end(self, num_rows: int, num_guessed: int, num_right: int = 0) -> None:
+        """Count a step too."""
+        self._num_steps[num_guessed] += 1
+        self._num_tokens += num_rows + num_right
+        super().end(num_rows, num_guessed, num_right)
+
+    def times(self) -> float:
+        """Return tokens over what their steps cost in plain ones, by the medians of the costs; unknown ones as dear."""
+        costs = ((count, self.ratio(1, num_guessed), 1 + num_guessed) for num_guessed, count in self._num_steps.items())
+        return self._num_tokens / sum(count * (ratio or most) for count, ratio, most in costs)
 
 
 class Dictated:
@@ -206,7 +232,7 @@ def main() -> None:
     model = demo.read_model(default_dtype()).model if is_demo else random_model(arguments.layers)
     made = demo.read_processor() if is_demo or arguments.demo_tokens else _real_processor()
     runner = Runner(model, made, clock)
-    measured = StepCosts(clock)
+    measured = CountedCosts(clock)
     chosen = {name: text for name, text in texts().items() if arguments.only in name}
     for name, (question, whole) in chosen.items():
         answer = whole[: 3 * arguments.tokens]
@@ -214,23 +240,28 @@ def main() -> None:
         tried, _ = runner.run(question, answer, speculate=True)
         per_step = tried.completion_tokens / (tried.completion_tokens - tried.accepted_tokens)
         runner.loop.costs = measured
-        ratios, floor, guessed = [], [], 0
+        ratios, floor, counted, guessed = [], [], [], 0
         for pair in range(arguments.pairs):
             used: dict[str, tuple[Usage, float]] = {}
-            for way in WAYS if pair % 2 else WAYS[::-1]:
+            for way in (*WAYS[pair % 3 :], *WAYS[: pair % 3]):
+                measured.forget()
                 used[way] = runner.run(question, answer, speculate=way == "guesses")
-            ratios.append(used["plain"][1] / used["guesses"][1])
-            floor.append(used["plain"][1] / used["plain again"][1])
+                if way == "guesses":
+                    counted.append(measured.times())
+            with_guesses, plain_s, again_s = (used[way][1] for way in WAYS)
+            ratios.append((plain_s + again_s) / 2 / with_guesses)
+            floor.append(plain_s / again_s)
             guessed += used["guesses"][0].guessed_tokens
-        plain = measured.plain_seconds(1)
+        step_s = measured.plain_seconds(1)
         costs = ", ".join(
             f"{number + 1}: {ratio:.2f}" for number in range(1, 4) if (ratio := measured.ratio(1, number))
         )
         print(
             f"{name:26} {tried.completion_tokens} tokens, {per_step:.2f} a step with every guess; measured: "
             f"{statistics.median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f}; plain against plain "
-            f"{statistics.median(floor):.3f}, {min(floor):.3f} to {max(floor):.3f}), {guessed} guesses; "
-            f"plain step {1000 * plain:.1f} ms, steps of tokens: {costs or 'not tried'}",
+            f"{statistics.median(floor):.3f}, {min(floor):.3f} to {max(floor):.3f}), counted "
+            f"{statistics.median(counted):.3f} ({min(counted):.3f} to {max(counted):.3f}), {guessed} guesses; "
+            f"plain step {1000 * step_s:.1f} ms, steps of tokens: {costs or 'not tried'}",
             flush=True,
         )
 
