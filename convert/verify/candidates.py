@@ -133,7 +133,7 @@ def with_distinct_names(candidates: Sequence[Candidate], *, sources: Sequence[st
         f"{name}.gguf" if item.is_gguf and names.count(name) > 1 else name
         for name, item in zip(names, candidates, strict=True)
     ]
-    for depth in range(1, max(len(place.parts) for place in places)):
+    for depth in range(1, max((len(place.parts) for place in places), default=0)):
         twice = {name for name in names if names.count(name) > 1}
         for number, (place, name) in enumerate(zip(places, names, strict=True)):
             if name in twice and len(place.parts) > depth + 1:

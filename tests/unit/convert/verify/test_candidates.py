@@ -47,3 +47,7 @@ def test_names_that_occur_twice_are_lengthened_until_none_does(paths: list[str],
 def test_a_candidate_given_twice_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="given twice"):
         with_distinct_names([named(path), named("/b/y"), named(path)], sources=[path, "/b/y", path])
+
+
+def test_no_candidates_have_no_names() -> None:
+    assert with_distinct_names([], sources=[]) == ()
