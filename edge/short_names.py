@@ -118,9 +118,9 @@ def spell_out(model: str | Path) -> str | Path:
     Raises:
         UsageError: As `read_short_name`.
     """
-    if (
-        isinstance(model, Path) or "/" in model or os.path.exists(model)
-    ):  # unlike Path.exists, no error where a name is too long
+    if isinstance(model, Path) or "/" in model:
+        return model
+    if os.path.exists(model):  # unlike Path.exists, no error where a name is too long
         return model
     short = read_short_name(model)
     return model if short is None or short.hub_id is None else short.hub_id

@@ -24,20 +24,18 @@ from edge.config import LayerQuantization, ModelConfig, VisionConfig
 from edge.engine import Engine
 from edge.kv.make import KvBits
 from edge.limits import EngineLimits
-from edge.memory import Precision, vision_bytes
+from edge.memory import precision_for, vision_bytes
 from edge.model.qwen3vl import Qwen3VL
 from edge.model.vision import VisionTower
 from edge.plan.estimate import Estimate, Task, estimate
 from edge.plan.family import FAMILY
 from edge.plan.recipes import recipe_formats
-from edge.products import are_scores_cut
 from edge.run.flight import held_to
 from edge.settings import GenerationSettings, ImageSettings
 from edge.version import describe_version
 from tests.unit.run.engines import GivenPrompts, ask
 from tests.unit.run.tiny import picture, prompt_of
 
-ON_CPU = Precision(itemsize=4, is_attention_fused=are_scores_cut(value_bytes=4))
 ANSWER_TOKENS = 4
 Parameters = Iterator[tuple[str, mx.array]]
 
@@ -112,7 +110,7 @@ def _ask(engine: Engine, config: ModelConfig, point: Point) -> Measured:
         (pixels, pixels) if side else None,
         ImageSettings(min_pixels=1, max_pixels=pixels**2 or 1),
     )
-    plan = estimate(config, task, weight_bytes=weights, precision=ON_CPU)
+    plan = estimate(config, task, weight_bytes=weights, precision=precision_for(value_bytes=4))
     # Decoding is the host's: it is measured apart.
     planned = replace(plan, decoding=0).peak_bytes
     return Measured(point, plan, weights, planned, answer.usage.peak_bytes)
@@ -181,7 +179,7 @@ def tower_line(vision: VisionConfig, side_patches: int) -> str:
     before = mx.get_active_memory()
     mx.reset_peak_memory()
     grid = (1, side_patches, side_patches)
-    planned = vision_bytes(config, grid, precision=ON_CPU)
+    planned = vision_bytes(config, grid, precision=precision_for(value_bytes=4))
     steps = tower.steps(mx.zeros((side_patches**2, config.patch_values)), [grid])
     with held_to(planned):
         while True:

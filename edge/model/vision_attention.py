@@ -94,10 +94,10 @@ def attend_in_blocks(
     row_bytes = 4 * num_heads * num_patches
     frames_per_call = max(1, score_bytes // (row_bytes * num_patches))
     rows_per_call = max(1, min(num_patches, score_bytes // row_bytes))
-    if is_attention_numpys(queries, keys):
+    is_numpys = is_attention_numpys(queries, keys)
+    if is_numpys:
         frames_per_call, rows_per_call = num_frames, num_patches
-        keys, values = mx.contiguous(keys), mx.contiguous(values)
-    if frames_per_call < num_frames or rows_per_call < num_patches:
+    if is_numpys or frames_per_call < num_frames or rows_per_call < num_patches:
         keys, values = mx.contiguous(keys), mx.contiguous(values)  # else the CPU copies them in every call
     blocks: list[mx.array] = []
     for frame in range(0, num_frames, frames_per_call):

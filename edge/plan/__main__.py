@@ -40,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"edge.plan: {error}", file=sys.stderr)
         return 2
-    except (EdgeError, OSError) as error:
-        print(f"edge.plan: {file_failure(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+    except EdgeError as error:
+        print(f"edge.plan: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"edge.plan: {file_failure(error)}", file=sys.stderr)
         return 1
 
 

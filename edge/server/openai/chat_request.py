@@ -212,12 +212,11 @@ def _names_of(messages: Sequence[Mapping[str, Json]]) -> list[str]:
 
 def _idle_keys(messages: Sequence[Mapping[str, Json]]) -> list[str]:
     """Name what client libraries and other servers add to answers, which come back in the next request."""
-    return [
-        f"messages[{place}].{key}"
-        for place, message in enumerate(messages)
-        for key, value in message.items()
-        if value is not None and key not in _without_idle(message)
-    ]
+    found = []
+    for place, message in enumerate(messages):
+        kept = _without_idle(message)
+        found += [f"messages[{place}].{key}" for key, value in message.items() if value is not None and key not in kept]
+    return found
 
 
 def _without_idle(message: Mapping[str, Json]) -> Mapping[str, Json]:

@@ -13,12 +13,11 @@ from PIL import Image
 import edge
 from edge.kv.make import KvBits
 from edge.limits import EngineLimits
-from edge.memory import Precision
+from edge.memory import precision_for
 from edge.packed_experts import UNPACKED_BYTES
 from edge.plan.estimate import PATCH_PIXEL_BYTES, SOURCE_PIXEL_BYTES, Task, estimate, picture_grid
 from edge.plan.family import FAMILY
 from edge.plan.machine import ON_METAL
-from edge.products import are_scores_cut
 from edge.run.sample import SamplingParams
 
 ROOT = Path(__file__).parents[3]
@@ -102,7 +101,7 @@ def test_the_measured_peak_is_within_15_percent_of_the_plan(kv_bits: KvBits | No
             sampling=SamplingParams(temperature=0.0),
         )
         size = (side, side) if side else None
-        precision = Precision(4, is_attention_fused=are_scores_cut(value_bytes=4))
+        precision = precision_for(value_bytes=4)
         task = Task(answer.usage.prompt_tokens + 4, kv_bits, size, engine.processor.images)
         planned = estimate(engine.config, task, weight_bytes=before, precision=precision)
         reading = planned.weights + max(planned.vision, planned.keys_values + planned.features + planned.chunk)

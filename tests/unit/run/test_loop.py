@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from edge.events import NoteEvent, ProgressEvent
-from edge.memory import SPARE_BYTES, Precision, plan_request
+from edge.memory import SPARE_BYTES, plan_request, precision_for
 from edge.model.types import VisionOutput
-from edge.products import are_scores_cut
 from edge.run.forward import decode_rows
 from edge.run.loop import Loop
 from edge.run.sample import SamplingParams
@@ -231,7 +230,7 @@ def test_a_request_that_fits_later_waits_and_one_that_never_fits_is_refused(monk
     length = len(prompt.token_ids) + 40
     needed = plan_request(
         tiny_config(),
-        precision=Precision(4, are_scores_cut(value_bytes=4)),
+        precision=precision_for(value_bytes=4),
         token_bytes=planner.token_bytes,
         new_tokens=length,
         context_tokens=length,
