@@ -83,6 +83,7 @@ class LiveResponse(Response):
         finally:
             taking.cancel()
             await asyncio.wait((taking,))
+        await self.asking.close()  # before the client sees the end: it may ask again at once, and needs this seat
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
