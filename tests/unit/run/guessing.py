@@ -40,7 +40,7 @@ class Knowing(Guesser):
         self._draw = random.Random(seed)
         self._mistakes = mistakes
 
-    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
+    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int, least: int = 2) -> Guess:
         at = len(answer_ids) + (pending is not None)
         right = self._answer[at : at + most]
         guessed = [token_id if self._draw.random() >= self._mistakes else (token_id + 7) % 90 for token_id in right]

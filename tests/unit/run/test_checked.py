@@ -37,7 +37,7 @@ class Fixed(Guesser):
         super().__init__(np.array([1, 2], dtype=np.int32), barred=frozenset(), most=3)
         self._fixed = tuple(token_ids)
 
-    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int) -> Guess:
+    def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int, least: int = 2) -> Guess:
         return NO_GUESS if answer_ids else Guess(((0,) if pending is None else ()) + self._fixed, 8)
 
 

@@ -32,6 +32,12 @@ def test_one_equal_token_is_no_reason_to_guess() -> None:
     assert found([1, 2, 3, 9, 3]) == NO_GUESS
 
 
+@pytest.mark.parametrize(("least", "matched"), [(2, 3), (3, 3), (4, 0), (16, 0)])
+def test_a_shorter_run_than_asked_for_is_no_reason_to_guess(least: int, matched: int) -> None:
+    lookup = Lookup(np.array([1, 2, 3, 4, 9, 1, 2, 3], dtype=np.int32))
+    assert lookup.find(None, most=1, least=least) == (Guess((4,), 3) if matched else NO_GUESS)
+
+
 def test_the_pending_token_counts_for_one_call_only() -> None:
     lookup = Lookup(np.array([1, 2, 3, 4, 9, 2], dtype=np.int32))
     assert lookup.find(3, most=1) == Guess((4,), 2)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.run.costs import StepCosts
 from edge.run.lookup import NO_GUESS, Guess
-from edge.run.speculate import Guesser, most_guessed, plan_guesses
+from edge.run.speculate import LONG_MATCH, Guesser, most_guessed, plan_guesses
 
 PHRASE = [11, 12, 13, 14, 15, 16, 17, 18, 19]
 
@@ -148,6 +151,77 @@ def test_rates_of_short_runs_say_nothing_about_long_ones() -> None:
     for _ in range(30):
         row.guesser.note(Guess((1, 2, 3), 2), 0)
     assert guessed(row, Priced(0.2)) == (30, 31, 32)
+
+
+def test_a_run_has_to_be_as_long_as_pays() -> None:
+    asked: list[int] = []
+
+    class Asked(Guesser):
+        def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int, least: int = 2) -> Guess:
+            asked.append(least)
+            return super().look(answer_ids, pending, most=most, least=least)
+
+    def least(costs: StepCosts) -> list[int]:
+        row = PlainRow(PHRASE[:3], 14, pending_id=14)
+        row.guesser = Asked(np.array(row.prompt, dtype=np.int32), barred=frozenset(), most=3)
+        asked.clear()
+        plan_guesses([row], costs)
+        return list(asked)
+
+    assert least(Priced(0.2)) == [2]  # 0.3 tokens for 0.2 and what has to be won
+    assert least(Priced(0.3)) == [3]
+    assert least(Priced(0.5)) == [4]
+    assert least(Priced(0.7)) == [LONG_MATCH]
+    assert least(Priced(0.8)) == []  # 0.8 tokens at best: not even a search
+    assert least(Priced(0.8, is_trial=True)) == [6]
+    assert least(Priced(0.2, is_trial=True)) == [2]
+
+
+def test_what_pays_is_worked_out_again_when_a_rate_or_a_cost_changes() -> None:
+    row, costs = PlainRow(PHRASE[:4], 15), Priced(0.7)
+    assert row.guesser is not None
+    assert guessed(row, costs) == ()
+    for _ in range(12):
+        row.guesser.note(Guess((1, 2, 3), 5), 3)
+    assert guessed(row, costs) == (16, 17, 18)
+    costs = Priced(2.0)
+    assert guessed(row, costs) == ()
+    costs._each, costs.version = 0.2, 1
+    assert guessed(row, costs) == (16, 17, 18)
+    assert guessed(row, Priced(2.0)) == ()
+    assert guessed(row, Priced(0.2)) == (16, 17, 18)
+
+
+TOKENS = st.lists(st.integers(0, 2), min_size=3, max_size=40)
+NOTES = st.lists(st.tuples(st.sampled_from([2, 3, 4, 8]), st.integers(0, 3)), max_size=12)
+
+
+@given(TOKENS, st.integers(1, 39), NOTES, st.floats(0.0, 1.2), st.booleans())
+def test_sparing_a_search_changes_no_guess(
+    tokens: list[int], split: int, notes: list[tuple[int, int]], each: float, is_trial: bool
+) -> None:
+    assert _planned(tokens, split, notes, Priced(each, is_trial=is_trial), Guesser) == _planned(
+        tokens, split, notes, Priced(each, is_trial=is_trial), Searching
+    )
+
+
+class Searching(Guesser):
+    """Searches for runs of every length."""
+
+    def needed(self, given: Hashable, work_out: Callable[[], int | None]) -> int | None:
+        return 2
+
+
+def _planned(
+    tokens: list[int], split: int, notes: list[tuple[int, int]], costs: StepCosts, guesser: type[Guesser]
+) -> Guess:
+    split = min(split, len(tokens) - 1)
+    row = PlainRow(tokens[split:-1], tokens[-1], prompt=tokens[:split])
+    row.guesser = guesser(np.array(row.prompt, dtype=np.int32), barred=frozenset(), most=3)
+    for matched, num_right in notes:
+        row.guesser.note(Guess((1, 2, 3), matched), num_right)
+    plan_guesses([row], costs)
+    return row.guess
 
 
 def test_a_row_without_a_guesser_guesses_nothing() -> None:
