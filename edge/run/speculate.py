@@ -68,7 +68,7 @@ class Guesser:
         self._needed: tuple[Hashable, int | None] | None = None
 
     def look(self, answer_ids: Sequence[int], pending: int | None, *, most: int, least: int = LEAST_MATCH) -> Guess:
-        """Guess what follows a run of `least` or more tokens: an answer so far and its pending token, if that was read."""
+        """Guess what follows the last `least` or more tokens of an answer and its pending token, if that was read."""
         held = len(self._lookup) - self._prompt_tokens
         if held < len(answer_ids):
             self._lookup.extend(answer_ids[held:])

@@ -184,12 +184,13 @@ def test_what_pays_is_worked_out_again_when_a_rate_or_a_cost_changes() -> None:
     for _ in range(12):
         row.guesser.note(Guess((1, 2, 3), 5), 3)
     assert guessed(row, costs) == (16, 17, 18)
-    costs = Priced(2.0)
+    row, costs = PlainRow(PHRASE[:4], 15), Priced(2.0)
     assert guessed(row, costs) == ()
-    costs._each, costs.version = 0.2, 1
+    costs._each, costs.version = 0.1, 1
     assert guessed(row, costs) == (16, 17, 18)
+    row = PlainRow(PHRASE[:4], 15)
     assert guessed(row, Priced(2.0)) == ()
-    assert guessed(row, Priced(0.2)) == (16, 17, 18)
+    assert guessed(row, Priced(0.1)) == (16, 17, 18)
 
 
 TOKENS = st.lists(st.integers(0, 2), min_size=3, max_size=40)
