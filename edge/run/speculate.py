@@ -45,8 +45,8 @@ class Guesser:
         price: Tokens that the rows of the step would have had in the time that the guess of this row takes.
     """
 
-    kinds: tuple[int, ...] = (2, 3, 4, LONG_MATCH)
-    """The shortest runs of each kind of guess, whose rates are measured apart."""
+    lengths = tuple(sorted({*_FIRST_RATES, TRIAL_MATCH} - {DRAFTED}))
+    """Runs from which on a guess may begin to pay: its rate is another, or it may be a trial."""
 
     def __init__(self, prompt_token_ids: np.ndarray, *, barred: frozenset[int], most: int) -> None:
         """Start guessing.
@@ -73,8 +73,6 @@ class Guesser:
         if held < len(answer_ids):
             self._lookup.extend(answer_ids[held:])
         guess = self._lookup.find(pending, most=most, least=max(least, LEAST_MATCH))
-        if not guess.token_ids:
-            return NO_GUESS
         stop = next((i for i, token_id in enumerate(guess.token_ids) if token_id in self._barred), most)
         return Guess(guess.token_ids[:stop], guess.matched) if stop else NO_GUESS
 
@@ -121,7 +119,7 @@ class Guesser:
 class DraftGuesser(Guesser):
     """The guesses of a row with a draft: from the row's own tokens after a long run, else the draft's."""
 
-    kinds = (DRAFTED, *Guesser.kinds)
+    lengths = (DRAFTED, *Guesser.lengths)
 
     def __init__(self, prompt: Prompt, *, draft: Draft, barred: frozenset[int], most: int, vocab_size: int) -> None:
         """Start guessing.
@@ -252,26 +250,18 @@ class _Decision:
         Most turns of an answer that copies nothing end here or with a short search: it is worked out when a cost or a
         rate has changed, not in each turn.
         """
-        each = self._each(Guess((0,), DRAFTED)) if DRAFTED in self._guesser.kinds else 0.0
+        each = self._each(Guess((0,), DRAFTED)) if DRAFTED in self._guesser.lengths else 0.0
         others = self._num_rows, self._num_guessed, self._num_expected
         given = (self._costs, self._costs.version, self._is_trial, *others, most, each)
         return self._guesser.needed(given, lambda: self._work_out(most))
 
     def _work_out(self, most: int) -> int | None:
-        guesses = (Guess((0,) * most, kind) for kind in self._guesser.kinds)
-        least = next((guess.matched for guess in guesses if self.best(guess).token_ids), None)
-        if self._tries and (least is None or least > TRIAL_MATCH):
-            return TRIAL_MATCH
-        return least
-
-    @property
-    def _tries(self) -> bool:
-        """Whether a long run is guessed from for the sake of knowing the cost."""
-        return self._is_trial and self._num_guessed == 0
+        guesses = (Guess((0,) * most, length) for length in self._guesser.lengths)
+        return next((guess.matched for guess in guesses if self.best(guess).token_ids), None)
 
     def best(self, guess: Guess) -> Guess:
         """Cut a guess to the tokens that give most tokens for the time of the step."""
-        if self._tries and (guess.matched >= TRIAL_MATCH or guess.matched == DRAFTED):
+        if self._is_trial and self._num_guessed == 0 and (guess.matched >= TRIAL_MATCH or guess.matched == DRAFTED):
             return guess
         each = self._each(guess)
         now = self._speed(self._num_expected, self._num_guessed)
